@@ -1,0 +1,574 @@
+//! Resource names to group, version, plural and scope, as kubectl resolves them.
+//!
+//! The core group's resources are known without asking. For others the aggregated documents are
+//! asked for (Kubernetes 1.27 and later: one request), and the older ones are read where the server
+//! answers with those. Documents are read as streams that keep only what was asked for.
+
+use std::io::BufReader;
+
+use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
+
+use super::status::{Answer, Asked};
+use super::{LARGEST_BODY, Reply, Request, failure_of_io, status};
+use crate::failure::Failure;
+use crate::permission::ResourceName;
+
+/// Aggregated discovery, v2 (1.30) and v2beta1 (1.27), with the older documents behind them.
+const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,\
+                          application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json";
+
+/// How many names are offered for an unknown one.
+const OFFERS: usize = 3;
+
+/// A resource as the API server serves it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resource {
+    /// The API group, empty for the core group.
+    pub group: String,
+    /// The version.
+    pub version: String,
+    /// The plural, as it stands in URLs and rules.
+    pub plural: String,
+    /// False: cluster-scoped.
+    pub namespaced: bool,
+    /// The verbs it serves (the subresource's, where one was asked for); empty if unknown.
+    pub verbs: Vec<String>,
+}
+
+/// A name to resolve.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// What is to be done with it: some verbs are for resources that are in rules only.
+    pub verb: String,
+    /// As typed.
+    pub resource: ResourceName,
+    /// The subresource, which has to be served too.
+    pub subresource: Option<String>,
+}
+
+/// Why a name has no resource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unresolved {
+    /// The discovery request got no answer.
+    Failed(Failure),
+    /// The discovery request was answered with something else.
+    Answered(Answer),
+    /// The server serves nothing of that name.
+    Unknown {
+        /// Names that are close.
+        nearest: Vec<String>,
+        /// Groups whose server did not answer: the name may be one of theirs.
+        silent: Vec<String>,
+    },
+}
+
+/// Plural, kind in lower case (which is the singular), short names, namespaced, subresources: the
+/// core group as every server since 1.20 serves it (`kubectl api-resources --api-group=""`).
+type CoreRow = (&'static str, &'static str, &'static [&'static str], bool, &'static [&'static str]);
+
+const CORE: [CoreRow; 17] = [
+    ("bindings", "binding", &[], true, &[]),
+    ("componentstatuses", "componentstatus", &["cs"], false, &[]),
+    ("configmaps", "configmap", &["cm"], true, &[]),
+    ("endpoints", "endpoints", &["ep"], true, &[]),
+    ("events", "event", &["ev"], true, &[]),
+    ("limitranges", "limitrange", &["limits"], true, &[]),
+    ("namespaces", "namespace", &["ns"], false, &["finalize", "status"]),
+    ("nodes", "node", &["no"], false, &["proxy", "status"]),
+    ("persistentvolumeclaims", "persistentvolumeclaim", &["pvc"], true, &["status"]),
+    ("persistentvolumes", "persistentvolume", &["pv"], false, &["status"]),
+    (
+        "pods",
+        "pod",
+        &["po"],
+        true,
+        &["attach", "binding", "eviction", "exec", "log", "portforward", "proxy", "status"],
+    ),
+    ("podtemplates", "podtemplate", &[], true, &[]),
+    ("replicationcontrollers", "replicationcontroller", &["rc"], true, &["scale", "status"]),
+    ("resourcequotas", "resourcequota", &["quota"], true, &["status"]),
+    ("secrets", "secret", &[], true, &[]),
+    ("serviceaccounts", "serviceaccount", &["sa"], true, &["token"]),
+    ("services", "service", &["svc"], true, &["proxy", "status"]),
+];
+
+/// Verb, plural and group of what rules speak of and no server lists (kubernetes.io, "User
+/// impersonation", "Certificate signing requests").
+const IN_RULES_ONLY: [(&str, &str, &str); 7] = [
+    ("impersonate", "users", ""),
+    ("impersonate", "groups", ""),
+    ("impersonate", "uids", "authentication.k8s.io"),
+    ("impersonate", "userextras", "authentication.k8s.io"),
+    ("approve", "signers", "certificates.k8s.io"),
+    ("sign", "signers", "certificates.k8s.io"),
+    ("attest", "signers", "certificates.k8s.io"),
+];
+
+fn core_row(name: &str) -> Option<&'static CoreRow> {
+    let name = name.to_lowercase();
+    CORE.iter().find(|(plural, singular, short, ..)| {
+        name == *plural || name == *singular || short.contains(&name.as_str())
+    })
+}
+
+/// Resolves a name without asking: the core group, `*`, and what is in rules only.
+pub fn known(wanted: &Wanted) -> Option<Resource> {
+    let ResourceName { name, qualifier } = &wanted.resource;
+    if name == "*" {
+        let group = qualifier.clone().unwrap_or_else(|| "*".into());
+        return Some(Resource {
+            group,
+            version: "*".into(),
+            plural: "*".into(),
+            namespaced: true,
+            verbs: Vec::new(),
+        });
+    }
+    let in_rules = |(verb, plural, group): &&(&str, &str, &str)| {
+        wanted.verb == *verb
+            && name == plural
+            && qualifier.as_deref().is_none_or(|qualifier| qualifier == *group)
+    };
+    if let Some((_, plural, group)) = IN_RULES_ONLY.iter().find(in_rules) {
+        return Some(Resource { group: (*group).into(), plural: (*plural).into(), ..Resource::default() });
+    }
+    if qualifier.is_some() {
+        return None;
+    }
+    let (plural, _, _, namespaced, subresources) = core_row(name)?;
+    let served = |subresource: &String| subresource == "*" || subresources.contains(&subresource.as_str());
+    wanted.subresource.as_ref().is_none_or(served).then(|| Resource {
+        version: "v1".into(),
+        plural: (*plural).into(),
+        namespaced: *namespaced,
+        ..Resource::default()
+    })
+}
+
+/// Resolves names by asking: `send` sends a request as the identity that asks. At most two requests on
+/// a server with aggregated discovery.
+pub fn resolve(
+    wanted: &[Wanted],
+    send: &mut dyn FnMut(&Request) -> Result<Reply, Failure>,
+) -> Vec<Result<Resource, Unresolved>> {
+    let mut search = Search::new(wanted);
+    let asked = search.ask_groups(send).and_then(|()| search.ask_core(send));
+    search.results(asked.err().as_ref())
+}
+
+/// How well a resource fits a wanted name: an exact group before a prefix of one, a name before a
+/// short name. Among equals the first one served wins: servers list groups as kubectl prefers them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Fit {
+    whole_group: bool,
+    whole_name: bool,
+}
+
+const PERFECT: Fit = Fit { whole_group: true, whole_name: true };
+
+/// One resource of a discovery document.
+#[derive(Debug, Default)]
+struct Candidate {
+    plural: String,
+    /// Singular, and kind in lower case.
+    singulars: Vec<String>,
+    short_names: Vec<String>,
+    namespaced: bool,
+    verbs: Vec<String>,
+    /// Subresources and their verbs.
+    subresources: Vec<(String, Vec<String>)>,
+}
+
+struct Hit {
+    fit: Fit,
+    resource: Resource,
+    /// False while the wanted subresource has not been seen.
+    whole: bool,
+}
+
+struct Search<'w> {
+    wanted: &'w [Wanted],
+    hits: Vec<Option<Hit>>,
+    nearest: Vec<Vec<(usize, String)>>,
+    silent: Vec<String>,
+}
+
+impl<'w> Search<'w> {
+    fn new(wanted: &'w [Wanted]) -> Search<'w> {
+        Search {
+            wanted,
+            hits: wanted.iter().map(|_| None).collect(),
+            nearest: vec![Vec::new(); wanted.len()],
+            silent: Vec::new(),
+        }
+    }
+
+    fn results(self, failed: Option<&Unresolved>) -> Vec<Result<Resource, Unresolved>> {
+        let silent = self.silent;
+        self.hits
+            .into_iter()
+            .zip(self.nearest)
+            .map(|(hit, nearest)| match hit {
+                Some(Hit { resource, whole: true, .. }) => Ok(resource),
+                _ => Err(failed.cloned().unwrap_or_else(|| Unresolved::Unknown {
+                    nearest: nearest.into_iter().map(|(_, name)| name).collect(),
+                    silent: silent.clone(),
+                })),
+            })
+            .collect()
+    }
+
+    /// The wanted names that `accept` and that have no perfect hit yet.
+    fn open(&self, accept: impl Fn(&Wanted) -> bool) -> bool {
+        self.wanted.iter().zip(&self.hits).any(|(wanted, hit)| {
+            accept(wanted) && !hit.as_ref().is_some_and(|hit| hit.whole && hit.fit == PERFECT)
+        })
+    }
+
+    /// The groups: `/apis`, and on older servers each group's documents.
+    fn ask_groups(
+        &mut self,
+        send: &mut dyn FnMut(&Request) -> Result<Reply, Failure>,
+    ) -> Result<(), Unresolved> {
+        let in_core = |wanted: &Wanted| {
+            wanted.resource.qualifier.is_none() && core_row(&wanted.resource.name).is_some()
+        };
+        if !self.open(|wanted| !in_core(wanted)) {
+            return Ok(());
+        }
+        let request = Request { accept: AGGREGATED, ..Request::get("/apis") };
+        let Document::Older(groups) = self.read(send(&request).map_err(Unresolved::Failed)?, "", "")? else {
+            return Ok(());
+        };
+        for group in groups.get("groups").and_then(Value::as_array).into_iter().flatten() {
+            let name = group.get("name").and_then(Value::as_str).unwrap_or_default();
+            let versions = versions_of(group);
+            for version in &versions {
+                let wanted_here = |wanted: &Wanted| {
+                    !in_core(wanted) && group_fit(&wanted.resource, name, version).is_some()
+                };
+                if !self.open(wanted_here) {
+                    continue;
+                }
+                let reply =
+                    send(&Request::get(format!("/apis/{name}/{version}"))).map_err(Unresolved::Failed)?;
+                if reply.status() == 200 {
+                    self.read(reply, name, version)?;
+                } else {
+                    // The group's server is down; the rest of the cluster still resolves.
+                    self.silent.push(name.to_owned());
+                    reply.drain().map_err(Unresolved::Failed)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The core group, for what the table does not know: `/api`, on older servers `/api/v1`.
+    fn ask_core(
+        &mut self,
+        send: &mut dyn FnMut(&Request) -> Result<Reply, Failure>,
+    ) -> Result<(), Unresolved> {
+        for (name, singular, short, ..) in CORE {
+            let singulars = vec![singular.to_owned()];
+            let short_names = short.iter().map(|&name| name.to_owned()).collect();
+            self.note_nearest(
+                "",
+                &Candidate { plural: name.into(), singulars, short_names, ..Candidate::default() },
+            );
+        }
+        let unfound = self.wanted.iter().zip(&self.hits).any(|(wanted, hit)| {
+            wanted.resource.qualifier.is_none() && !hit.as_ref().is_some_and(|hit| hit.whole)
+        });
+        if !unfound {
+            return Ok(());
+        }
+        let request = Request { accept: AGGREGATED, ..Request::get("/api") };
+        if let Document::Older(_) = self.read(send(&request).map_err(Unresolved::Failed)?, "", "")? {
+            self.read(send(&Request::get("/api/v1")).map_err(Unresolved::Failed)?, "", "v1")?;
+        }
+        Ok(())
+    }
+
+    /// Reads any of the discovery documents; `group` and `version` are what an older resource list is of.
+    fn read(&mut self, mut reply: Reply, group: &str, version: &str) -> Result<Document, Unresolved> {
+        if reply.status() != 200 {
+            return Err(
+                status::answer(reply, &Asked::Path).map_or_else(Unresolved::Failed, Unresolved::Answered)
+            );
+        }
+        let aggregated =
+            reply.header("content-type").is_some_and(|value| value.contains("apidiscovery.k8s.io"));
+        let server = reply.server.clone();
+        let broken = |error: serde_json::Error| {
+            Unresolved::Failed(if error.is_io() {
+                failure_of_io(error.into(), &server)
+            } else {
+                Failure::Unintelligible(format!("a discovery document that cannot be read: {error}"))
+            })
+        };
+        if !aggregated && version.is_empty() {
+            let body = reply.take(LARGEST_BODY).map_err(Unresolved::Failed)?;
+            let document = serde_json::from_slice(&body).map_err(broken)?;
+            reply.drain().map_err(Unresolved::Failed)?;
+            return Ok(Document::Older(document));
+        }
+        let mut walk = Walk { search: self, group: group.to_owned(), version: version.to_owned() };
+        let mut parser = serde_json::Deserializer::from_reader(BufReader::new(reply.reader()));
+        Object(&mut walk).deserialize(&mut parser).and_then(|()| parser.end()).map_err(broken)?;
+        drop(parser);
+        Ok(Document::Read)
+    }
+
+    fn offer(&mut self, group: &str, version: &str, candidate: &Candidate) {
+        for (wanted, hit) in self.wanted.iter().zip(&mut self.hits) {
+            let Some(whole_group) = group_fit(&wanted.resource, group, version) else { continue };
+            let Some(whole_name) = name_fit(&wanted.resource.name, candidate) else { continue };
+            let fit = Fit { whole_group, whole_name };
+            if hit.as_ref().is_some_and(|hit| hit.fit >= fit) {
+                continue;
+            }
+            let verbs = match &wanted.subresource {
+                None => Some(candidate.verbs.clone()),
+                Some(any) if any == "*" => Some(Vec::new()),
+                Some(wanted) => candidate
+                    .subresources
+                    .iter()
+                    .find(|(name, _)| name == wanted)
+                    .map(|(_, verbs)| verbs.clone()),
+            };
+            *hit = Some(Hit {
+                fit,
+                whole: verbs.is_some(),
+                resource: Resource {
+                    group: group.to_owned(),
+                    version: version.to_owned(),
+                    plural: candidate.plural.clone(),
+                    namespaced: candidate.namespaced,
+                    verbs: verbs.unwrap_or_default(),
+                },
+            });
+        }
+        self.note_nearest(group, candidate);
+    }
+
+    /// Older resource lists hold subresources as resources of their own, behind their parent.
+    fn offer_subresource(&mut self, group: &str, plural: &str, subresource: &str, verbs: &[String]) {
+        for (wanted, hit) in self.wanted.iter().zip(&mut self.hits) {
+            if let Some(hit) = hit
+                && hit.resource.group == group
+                && hit.resource.plural == plural
+                && wanted.subresource.as_deref() == Some(subresource)
+            {
+                hit.whole = true;
+                hit.resource.verbs = verbs.to_vec();
+            }
+        }
+    }
+
+    fn note_nearest(&mut self, group: &str, candidate: &Candidate) {
+        let shown =
+            if group.is_empty() { candidate.plural.clone() } else { format!("{}.{group}", candidate.plural) };
+        for (wanted, nearest) in self.wanted.iter().zip(&mut self.nearest) {
+            let name = wanted.resource.name.to_lowercase();
+            let names =
+                [&candidate.plural].into_iter().chain(&candidate.singulars).chain(&candidate.short_names);
+            let Some(distance) = names.map(|other| distance(&name, other)).min() else { continue };
+            if distance > name.len() / 3 || nearest.iter().any(|(_, other)| *other == shown) {
+                continue;
+            }
+            nearest.push((distance, shown.clone()));
+            nearest.sort();
+            nearest.truncate(OFFERS);
+        }
+    }
+}
+
+enum Document {
+    /// A list of groups or versions of a server without aggregated discovery.
+    Older(Value),
+    /// Read, and its resources offered.
+    Read,
+}
+
+/// The preferred version first.
+fn versions_of(group: &Value) -> Vec<String> {
+    let version = |value: &Value| value.get("version").and_then(Value::as_str).map(str::to_owned);
+    let preferred = group.get("preferredVersion").and_then(version);
+    let all = group.get("versions").and_then(Value::as_array).into_iter().flatten().filter_map(version);
+    let others = all.filter(|other| Some(other) != preferred.as_ref());
+    preferred.clone().into_iter().chain(others).collect()
+}
+
+/// `None`: not of this group and version. `Some(false)`: the qualifier is only a prefix of the group, which
+/// kubectl takes too (`ingresses.networking`).
+fn group_fit(wanted: &ResourceName, group: &str, version: &str) -> Option<bool> {
+    let Some(qualifier) = wanted.qualifier.as_deref().map(str::to_lowercase) else { return Some(true) };
+    if group.is_empty() {
+        return None;
+    }
+    let behind_version = qualifier.strip_prefix(version).and_then(|rest| rest.strip_prefix('.'));
+    if qualifier == group || behind_version == Some(group) {
+        return Some(true);
+    }
+    (group.starts_with(&qualifier) || behind_version.is_some_and(|rest| group.starts_with(rest)))
+        .then_some(false)
+}
+
+/// `None`: another resource. `Some(false)`: its short name.
+fn name_fit(name: &str, candidate: &Candidate) -> Option<bool> {
+    let name = name.to_lowercase();
+    if name == candidate.plural || candidate.singulars.contains(&name) {
+        return Some(true);
+    }
+    candidate.short_names.contains(&name).then_some(false)
+}
+
+/// How many letters have to change (Levenshtein).
+fn distance(from: &str, to: &str) -> usize {
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (line, from) in from.bytes().enumerate() {
+        let mut diagonal = line;
+        let mut left = line + 1;
+        let mut next = vec![left];
+        for (to, &above) in to.bytes().zip(row.iter().skip(1)) {
+            let cost = (diagonal + usize::from(from != to)).min(above + 1).min(left + 1);
+            diagonal = above;
+            left = cost;
+            next.push(cost);
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or(0)
+}
+
+/// Where in the documents we are. In them, names stand before what they name.
+struct Walk<'s, 'w> {
+    search: &'s mut Search<'w>,
+    group: String,
+    version: String,
+}
+
+impl Walk<'_, '_> {
+    fn resource(&mut self, object: &Value) {
+        let text = |key: &str| object.get(key).and_then(Value::as_str).unwrap_or_default();
+        let texts = |value: &Value, key: &str| -> Vec<String> {
+            let list = value.get(key).and_then(Value::as_array).into_iter().flatten();
+            list.filter_map(Value::as_str).map(str::to_owned).collect()
+        };
+        // The aggregated documents say `resource`, the older ones `name`.
+        let plural = if text("resource").is_empty() { text("name") } else { text("resource") };
+        let verbs = texts(object, "verbs");
+        if let Some((plural, subresource)) = plural.split_once('/') {
+            return self.search.offer_subresource(&self.group, plural, subresource, &verbs);
+        }
+        let kind =
+            object.pointer("/responseKind/kind").and_then(Value::as_str).unwrap_or_else(|| text("kind"));
+        let singulars = [text("singularResource"), text("singularName"), &kind.to_lowercase()];
+        let candidate = Candidate {
+            plural: plural.to_owned(),
+            singulars: singulars.into_iter().filter(|name| !name.is_empty()).map(str::to_owned).collect(),
+            short_names: texts(object, "shortNames"),
+            namespaced: text("scope") == "Namespaced"
+                || object.get("namespaced").and_then(Value::as_bool) == Some(true),
+            verbs,
+            subresources: object
+                .get("subresources")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+                .filter_map(|entry| {
+                    Some((entry.get("subresource")?.as_str()?.to_owned(), texts(entry, "verbs")))
+                })
+                .collect(),
+        };
+        self.search.offer(&self.group, &self.version, &candidate);
+    }
+}
+
+/// An object of any level of the documents: its keys tell where the walk goes on.
+struct Object<'a, 's, 'w>(&'a mut Walk<'s, 'w>);
+
+impl<'de> DeserializeSeed<'de> for Object<'_, '_, '_> {
+    type Value = ();
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Object<'_, '_, '_> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("an object of a discovery document")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(key) = map.next_key::<String>()? {
+            match key.as_str() {
+                "metadata" => {
+                    let metadata: Value = map.next_value()?;
+                    if let Some(name) = metadata.get("name").and_then(Value::as_str) {
+                        name.clone_into(&mut self.0.group);
+                    }
+                }
+                "version" => self.0.version = map.next_value()?,
+                "freshness" => {
+                    if map.next_value::<String>()? == "Stale" && !self.0.search.silent.contains(&self.0.group)
+                    {
+                        self.0.search.silent.push(self.0.group.clone());
+                    }
+                }
+                "items" | "versions" => map.next_value_seed(List { walk: &mut *self.0, resources: false })?,
+                "resources" => map.next_value_seed(List { walk: &mut *self.0, resources: true })?,
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A list of groups, versions or resources. `null` is an empty one.
+struct List<'a, 's, 'w> {
+    walk: &'a mut Walk<'s, 'w>,
+    resources: bool,
+}
+
+impl<'de> DeserializeSeed<'de> for List<'_, '_, '_> {
+    type Value = ();
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_option(self)
+    }
+}
+
+impl<'de> Visitor<'de> for List<'_, '_, '_> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("a list of a discovery document")
+    }
+
+    fn visit_none<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_some<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        if self.resources {
+            while let Some(resource) = list.next_element::<Value>()? {
+                self.walk.resource(&resource);
+            }
+        } else {
+            while list.next_element_seed(Object(&mut *self.walk))?.is_some() {}
+        }
+        Ok(())
+    }
+}

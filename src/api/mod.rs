@@ -1,0 +1,215 @@
+//! Speaking to the API server: the only place that knows HTTP and TLS.
+
+pub mod discovery;
+pub mod review;
+pub mod status;
+pub mod tls;
+mod wire;
+
+use std::io::{self, Read};
+use std::time::Duration;
+
+use rustls::pki_types::ServerName;
+use ureq::http;
+
+use crate::cluster::{self, Cluster};
+use crate::failure::{Failure, Fault};
+use crate::token::Token;
+use wire::{NoLookup, Wire};
+
+/// The largest response head that is read; real ones have a few hundred bytes.
+const LARGEST_HEAD: usize = 32 * 1024;
+
+/// No more than this of any answer is held.
+pub const LARGEST_BODY: usize = 1024 * 1024;
+
+/// A request, whoever sends it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// The path on the server, with its query.
+    pub path: String,
+    /// The `Accept` header.
+    pub accept: &'static str,
+    /// JSON to POST; `None` is a GET.
+    pub post: Option<String>,
+}
+
+impl Request {
+    /// A GET of JSON.
+    pub fn get(path: impl Into<String>) -> Request {
+        Request { path: path.into(), accept: "application/json", post: None }
+    }
+
+    /// `GET` or `POST`.
+    pub fn method(&self) -> &'static str {
+        if self.post.is_some() { "POST" } else { "GET" }
+    }
+}
+
+/// The head of an answer; the body is still to be read.
+pub struct Reply {
+    head: http::response::Parts,
+    body: ureq::Body,
+    server: String,
+}
+
+impl Reply {
+    /// The HTTP status.
+    pub fn status(&self) -> u16 {
+        self.head.status.as_u16()
+    }
+
+    /// A header, if it is there and is text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.head.headers.get(name)?.to_str().ok()
+    }
+
+    /// The status line's version and status, and every header, as they came.
+    pub fn head(&self) -> &http::response::Parts {
+        &self.head
+    }
+
+    /// Reads on; a broken connection is a [`Failure`].
+    pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Failure> {
+        self.body.as_reader().read(buffer).map_err(|error| failure_of_io(error, &self.server))
+    }
+
+    /// The body as a stream, for parsers. Failures come out of [`failure_of_io`] again.
+    pub fn reader(&mut self) -> impl Read + '_ {
+        self.body.as_reader()
+    }
+
+    /// Reads up to `limit` bytes of the body into memory, and no more.
+    pub fn take(&mut self, limit: usize) -> Result<Vec<u8>, Failure> {
+        let mut body = Vec::new();
+        let limit = u64::try_from(limit).unwrap_or(u64::MAX);
+        self.body
+            .as_reader()
+            .take(limit)
+            .read_to_end(&mut body)
+            .map_err(|error| failure_of_io(error, &self.server))?;
+        Ok(body)
+    }
+
+    /// Reads what is left of the body and forgets it, so that the connection can be used again; past
+    /// [`LARGEST_BODY`] the connection is given up instead.
+    pub fn drain(mut self) -> Result<(), Failure> {
+        let mut buffer = [0; 4096];
+        let mut drained = 0;
+        while drained < LARGEST_BODY {
+            match self.read(&mut buffer)? {
+                0 => break,
+                count => drained += count,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The connection to one API server for one round.
+#[derive(Clone)]
+pub struct Client {
+    agent: ureq::Agent,
+    server: cluster::Server,
+}
+
+impl Client {
+    /// Sets up; connects with the first request. `patience` is how long connecting may take;
+    /// `longest_token` in bytes. The second value is a warning about the CA bundle.
+    pub fn new(
+        cluster: &Cluster,
+        bundle: Option<&[u8]>,
+        longest_token: usize,
+        patience: Duration,
+    ) -> Result<(Client, Option<String>), Fault> {
+        let server = cluster.server.clone();
+        let mut warning = None;
+        let tls = match (&cluster.trust, bundle) {
+            (cluster::Trust::Plain, _) => None,
+            (trust, bundle) => {
+                let name = match trust {
+                    cluster::Trust::Bundle(path) => path.display().to_string(),
+                    _ => String::new(),
+                };
+                let judge = bundle.map_or(tls::Judge::Nobody, |pem| tls::Judge::Bundle(pem, &name));
+                let trust = tls::Trust::new(&judge)?;
+                if trust.skipped > 0 {
+                    warning = Some(format!(
+                        "CA bundle {name}: {} bad certificates in it were passed over",
+                        trust.skipped
+                    ));
+                }
+                Some((trust.config, server_name(cluster)?))
+            }
+        };
+        let config = ureq::Agent::config_builder()
+            .proxy(None)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .http_status_as_error(false)
+            .user_agent(concat!("kubeknock/", env!("CARGO_PKG_VERSION")))
+            .accept_encoding("")
+            .max_response_header_size(LARGEST_HEAD)
+            .max_idle_age(Duration::from_secs(3600))
+            .build();
+        let wire = Wire { server: server.clone(), tls, patience, head: 4096 + longest_token };
+        Ok((Client { agent: ureq::Agent::with_parts(config, wire, NoLookup), server }, warning))
+    }
+
+    /// Sends the request, with the token or without, and waits for the head of the answer.
+    pub fn send(&self, request: &Request, token: Option<&Token>) -> Result<Reply, Failure> {
+        let server = self.server.authority();
+        let mut builder = http::Request::builder()
+            .uri(format!("{}{}", self.server, request.path))
+            .header("Accept", request.accept);
+        if let Some(token) = token {
+            builder = builder.header("Authorization", token.authorization());
+        }
+        let answer = match &request.post {
+            None => builder.method("GET").body(()).map(|request| self.agent.run(request)),
+            Some(json) => builder
+                .method("POST")
+                .header("Content-Type", "application/json")
+                .body(json.as_str())
+                .map(|request| self.agent.run(request)),
+        };
+        // The request was built from checked parts; if http still finds fault, nothing was sent.
+        let answer = answer
+            .map_err(|error| Failure::Unintelligible(format!("no HTTP request can say this: {error}")))?;
+        let (head, body) = answer.map_err(|error| failure(error, &server))?.into_parts();
+        Ok(Reply { head, body, server })
+    }
+
+    /// Ends whatever is being waited for on another thread, and every connection.
+    pub fn interrupt(&self) {
+        self.agent.clone().shutdown();
+    }
+}
+
+fn server_name(cluster: &Cluster) -> Result<ServerName<'static>, Fault> {
+    let (option, name) = match &cluster.tls_server_name {
+        Some(name) => ("--tls-server-name", name),
+        None => ("--server", &cluster.server.host),
+    };
+    ServerName::try_from(name.clone())
+        .map_err(|_| Fault::Usage(format!("{option}: {name:?} is no name that a certificate can hold")))
+}
+
+fn failure(error: ureq::Error, server: &str) -> Failure {
+    match error {
+        ureq::Error::Other(inner) => match inner.downcast::<Failure>() {
+            Ok(failure) => *failure,
+            Err(other) => Failure::Unintelligible(other.to_string()),
+        },
+        ureq::Error::Io(error) => tls::failure(&error, server),
+        ureq::Error::Timeout(_) => Failure::Timeout(format!("{server} did not answer in time")),
+        other => {
+            Failure::Unintelligible(format!("{server} does not speak HTTP as an API server does: {other}"))
+        }
+    }
+}
+
+/// What an error from [`Reply::reader`] means.
+pub fn failure_of_io(error: io::Error, server: &str) -> Failure {
+    failure(ureq::Error::from(error), server)
+}

@@ -1,0 +1,322 @@
+//! What an answer of the API server means: status, content type and body become an [`Answer`].
+//!
+//! The order in the server is authentication (401), priority and fairness (429), authorization
+//! (403), routing (404, 405): so a 404 is told only to those who are allowed.
+
+use serde_json::Value;
+
+use super::{LARGEST_BODY, Reply};
+use crate::failure::Failure;
+
+/// The user name of requests without credentials (k8s.io/apiserver/pkg/authentication/user).
+pub const ANONYMOUS: &str = "system:anonymous";
+
+/// How much of an allowed read is looked at, to see that a Kubernetes API server spoke.
+const GLANCE: usize = 1024;
+
+/// What was asked, as far as it decides what a good answer looks like.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// Objects of a resource.
+    List,
+    /// One object, by name.
+    Object(String),
+    /// A watch: decided by the head.
+    Watch,
+    /// A non-resource URL.
+    Path,
+    /// A SelfSubjectAccessReview.
+    Review,
+}
+
+/// What the answer says of the permission.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    /// Yes.
+    Granted,
+    /// Yes, and the named object does not exist: authorization came first.
+    Absent,
+    /// No: 403, or a review that says no.
+    Refused,
+    /// The review itself is refused: says nothing of the permission.
+    ReviewRefused,
+    /// 401.
+    Rejected,
+    /// 404 or 405: not refused, and not there.
+    Unserved,
+    /// 429 or 5xx.
+    Unavailable,
+    /// No Kubernetes API server answers like this.
+    Unintelligible,
+}
+
+/// An answer, understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// What it says.
+    pub meaning: Meaning,
+    /// Who the server says we are, if it says so.
+    pub user: Option<String>,
+    /// The server's own words, or why they cannot be understood. May hold anything: escape it.
+    pub reason: String,
+    /// The `Retry-After` header, as it came.
+    pub retry_after: Option<String>,
+}
+
+impl Answer {
+    /// True where the request got past authorization.
+    pub fn got_in(&self) -> bool {
+        matches!(self.meaning, Meaning::Granted | Meaning::Absent)
+    }
+}
+
+/// Reads the answer to the end (a watch: only its head) and understands it.
+pub fn answer(mut reply: Reply, asked: &Asked) -> Result<Answer, Failure> {
+    let allowed_read = reply.status() == 200 && *asked != Asked::Review;
+    let body = match asked {
+        Asked::Watch if allowed_read => return Ok(answer_from(&reply, asked, &[])),
+        _ if allowed_read => reply.take(GLANCE)?,
+        _ => reply.take(LARGEST_BODY + 1)?,
+    };
+    let answer = answer_from(&reply, asked, &body);
+    // The end of the body has to be seen for the connection to be used again.
+    if body.len() <= LARGEST_BODY {
+        reply.drain()?;
+    }
+    Ok(answer)
+}
+
+/// Understands an answer by its head and its body, or the beginning of it.
+pub fn answer_from(reply: &Reply, asked: &Asked, body: &[u8]) -> Answer {
+    let status = reply.status();
+    let (meaning, user, reason) = match status {
+        300..400 => {
+            let location = reply.header("location").unwrap_or_default();
+            (Meaning::Unintelligible, None, format!("a redirect to {location:?}: this is no API server"))
+        }
+        _ => understand(asked, status, reply.header("content-type").unwrap_or_default(), body),
+    };
+    Answer { status, meaning, user, reason, retry_after: reply.header("retry-after").map(str::to_owned) }
+}
+
+/// Pure: what this status, content type and body (or its beginning) mean.
+pub fn understand(
+    asked: &Asked,
+    status: u16,
+    content_type: &str,
+    body: &[u8],
+) -> (Meaning, Option<String>, String) {
+    let html = is_html(content_type, body);
+    let strange = |why: String| (Meaning::Unintelligible, None, why);
+    if body.len() > LARGEST_BODY {
+        return match status {
+            429 | 500..600 => (Meaning::Unavailable, None, String::new()),
+            _ => strange(format!("an answer of more than {LARGEST_BODY} bytes with status {status}")),
+        };
+    }
+    match status {
+        429 | 500..600 => (Meaning::Unavailable, None, if html { String::new() } else { words(body) }),
+        _ if html => strange(format!("a web page with status {status}: a proxy or a portal, no API server")),
+        200..300 if *asked == Asked::Review => review(status, body),
+        200..300 => match read(asked, status, content_type, body) {
+            Ok(()) => (Meaning::Granted, None, String::new()),
+            Err(why) => strange(why),
+        },
+        401 => (Meaning::Rejected, None, words(body)),
+        403 if status_object(body).is_none() => strange(
+            "a 403 that is no Kubernetes Status: something in front of the API server refused it".into(),
+        ),
+        403 => {
+            let words = words(body);
+            let meaning = if *asked == Asked::Review { Meaning::ReviewRefused } else { Meaning::Refused };
+            (meaning, user(&words), words)
+        }
+        404 | 405 => {
+            let named =
+                |object: &Value| object.pointer("/details/name").and_then(Value::as_str).map(str::to_owned);
+            let absent = match asked {
+                Asked::Object(name) if status == 404 => {
+                    status_object(body).and_then(|object| named(&object)).as_deref() == Some(name)
+                }
+                _ => false,
+            };
+            (if absent { Meaning::Absent } else { Meaning::Unserved }, None, words(body))
+        }
+        _ => strange(format!("status {status}: {}", words(body))),
+    }
+}
+
+/// Whether an allowed read looks like one of a Kubernetes API server; else why not.
+fn read(asked: &Asked, status: u16, content_type: &str, body: &[u8]) -> Result<(), String> {
+    if *asked == Asked::Path {
+        return Ok(());
+    }
+    if status != 200 {
+        return Err(format!("status {status} to a read"));
+    }
+    let json = content_type.starts_with("application/json");
+    let begins = body.trim_ascii_start();
+    let typed = |key: &[u8]| begins.windows(key.len()).any(|window| window == key);
+    match asked {
+        _ if !json => Err(format!("content type {content_type:?} where objects were asked for")),
+        Asked::Watch => Ok(()),
+        _ if !begins.starts_with(b"{") || !(typed(b"\"kind\"") || typed(b"\"apiVersion\"")) => {
+            Err("JSON that is no Kubernetes object".into())
+        }
+        _ if typed(b"\"kind\":\"Status\"") => Err("a Status where an object was asked for".into()),
+        _ => Ok(()),
+    }
+}
+
+/// `status.allowed` decides, `denied` overrides; neither is a no (kubernetes.io, authorization API).
+fn review(status: u16, body: &[u8]) -> (Meaning, Option<String>, String) {
+    let strange = |why: &str| (Meaning::Unintelligible, None, why.to_owned());
+    if !matches!(status, 200 | 201) {
+        return strange("the access review was not answered with 201");
+    }
+    let Ok(object) = serde_json::from_slice::<Value>(body) else {
+        return strange("the access review came back as broken JSON");
+    };
+    if object.get("kind").and_then(Value::as_str) != Some("SelfSubjectAccessReview") {
+        return strange("the answer to an access review is no SelfSubjectAccessReview");
+    }
+    let flag = |name: &str| match object.pointer(&format!("/status/{name}")) {
+        None | Some(Value::Null) => Some(false),
+        Some(value) => value.as_bool(),
+    };
+    let text =
+        |name: &str| object.pointer(&format!("/status/{name}")).and_then(Value::as_str).unwrap_or_default();
+    let (Some(allowed), Some(denied)) = (flag("allowed"), flag("denied")) else {
+        return strange("the access review says neither true nor false");
+    };
+    let reason = [text("reason"), text("evaluationError")].into_iter().filter(|text| !text.is_empty());
+    let reason = reason.collect::<Vec<_>>().join("; ");
+    (if allowed && !denied { Meaning::Granted } else { Meaning::Refused }, None, reason)
+}
+
+fn is_html(content_type: &str, body: &[u8]) -> bool {
+    let begins = body.trim_ascii_start();
+    let begins_with =
+        |tag: &[u8]| begins.get(..tag.len()).is_some_and(|start| start.eq_ignore_ascii_case(tag));
+    content_type.to_ascii_lowercase().contains("text/html")
+        || begins_with(b"<!doctype html")
+        || begins_with(b"<html")
+}
+
+/// The body as a Status object, if it is one.
+fn status_object(body: &[u8]) -> Option<Value> {
+    let object: Value = serde_json::from_slice(body).ok()?;
+    (object.get("kind").and_then(Value::as_str) == Some("Status")).then_some(object)
+}
+
+/// The server's words: a Status' message, or a text body.
+fn words(body: &[u8]) -> String {
+    let message = match status_object(body) {
+        Some(object) => object.get("message").and_then(Value::as_str).unwrap_or_default().to_owned(),
+        None => String::from_utf8_lossy(body.trim_ascii()).into_owned(),
+    };
+    let cut = message.char_indices().nth(1000).map_or(message.len(), |(at, _)| at);
+    message.get(..cut).unwrap_or_default().to_owned()
+}
+
+/// Who the server takes us for: the quoted name in `… forbidden: User "NAME" cannot …`.
+fn user(message: &str) -> Option<String> {
+    let (_, rest) = message.split_once("User \"")?;
+    let (name, _) = rest.split_once("\" cannot ")?;
+    (!name.is_empty()).then(|| name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FORBIDDEN: &str = r#"{"kind":"Status","status":"Failure","message":"pods is forbidden: User \"system:serviceaccount:ns-1:k-sa-1\" cannot list resource \"pods\" in API group \"\" in the namespace \"ns-1\"","reason":"Forbidden","code":403}"#;
+    const MISSING: &str = r#"{"kind":"Status","message":"secrets \"db\" not found","reason":"NotFound","details":{"name":"db","kind":"secrets"},"code":404}"#;
+
+    #[test]
+    fn answers_of_an_api_server() {
+        use Meaning::{Absent, Granted, Refused, Rejected, ReviewRefused, Unavailable, Unserved};
+        let object = || Asked::Object("db".into());
+        for (asked, status, content_type, body, meaning) in [
+            (Asked::List, 200, "application/json", r#"{"kind":"PodList","apiVersion":"v1"}"#, Granted),
+            (Asked::List, 200, "application/json", r#"{"apiVersion":"example.com/v1","items":[]}"#, Granted),
+            (Asked::Watch, 200, "application/json", "", Granted),
+            (Asked::Path, 200, "text/plain", "ok", Granted),
+            (object(), 404, "application/json", MISSING, Absent),
+            (Asked::Object("other".into()), 404, "application/json", MISSING, Unserved),
+            (Asked::List, 404, "text/plain", "404 page not found", Unserved),
+            (Asked::Path, 405, "text/plain", "Method Not Allowed", Unserved),
+            (Asked::List, 403, "application/json", FORBIDDEN, Refused),
+            (Asked::Review, 403, "application/json", FORBIDDEN, ReviewRefused),
+            (Asked::List, 401, "application/json", r#"{"kind":"Status","message":"Unauthorized"}"#, Rejected),
+            (Asked::List, 429, "text/plain", "Too many requests", Unavailable),
+            (Asked::List, 500, "text/html", "<html>", Unavailable),
+            (
+                Asked::Review,
+                201,
+                "",
+                r#"{"kind":"SelfSubjectAccessReview","status":{"allowed":true}}"#,
+                Granted,
+            ),
+            (
+                Asked::Review,
+                201,
+                "",
+                r#"{"kind":"SelfSubjectAccessReview","status":{"allowed":false}}"#,
+                Refused,
+            ),
+            (Asked::Review, 201, "", r#"{"kind":"SelfSubjectAccessReview","status":{}}"#, Refused),
+            (
+                Asked::Review,
+                201,
+                "",
+                r#"{"kind":"SelfSubjectAccessReview","status":{"allowed":true,"denied":true}}"#,
+                Refused,
+            ),
+        ] {
+            let (found, ..) = understand(&asked, status, content_type, body.as_bytes());
+            assert_eq!(found, meaning, "{asked:?} {status} {body}");
+        }
+    }
+
+    #[test]
+    fn answers_of_something_else() {
+        for (asked, status, content_type, body) in [
+            (Asked::List, 200, "text/html", "<html>login</html>"),
+            (Asked::Path, 200, "text/plain", "<!DOCTYPE HTML>"),
+            (Asked::List, 200, "application/json", "[]"),
+            (Asked::List, 200, "application/json", "{}"),
+            (Asked::List, 200, "application/json", r#"{"kind":"Status","status":"Success"}"#),
+            (Asked::List, 200, "text/plain", r#"{"kind":"PodList"}"#),
+            (Asked::List, 204, "", ""),
+            (Asked::Watch, 200, "text/plain", ""),
+            (Asked::List, 403, "text/html", "<html>blocked</html>"),
+            (Asked::List, 403, "", ""),
+            (Asked::List, 403, "application/json", r#"{"error":"no"}"#),
+            (Asked::List, 404, "text/html", "<html>"),
+            (Asked::List, 418, "", "teapot"),
+            (Asked::List, 400, "application/json", r#"{"kind":"Status"}"#),
+            (Asked::Review, 201, "", "{"),
+            (Asked::Review, 201, "", r#"{"kind":"Pod","status":{"allowed":true}}"#),
+            (Asked::Review, 201, "", r#"{"kind":"SelfSubjectAccessReview","status":{"allowed":"true"}}"#),
+            (Asked::Review, 204, "", ""),
+        ] {
+            let (found, _, reason) = understand(&asked, status, content_type, body.as_bytes());
+            assert_eq!(found, Meaning::Unintelligible, "{asked:?} {status} {body}");
+            assert!(!reason.is_empty());
+        }
+    }
+
+    #[test]
+    fn the_user_is_the_servers_word() {
+        let (_, user, _) = understand(&Asked::List, 403, "application/json", FORBIDDEN.as_bytes());
+        assert_eq!(user.as_deref(), Some("system:serviceaccount:ns-1:k-sa-1"));
+        let bare = r#"{"kind":"Status","message":"nope","code":403}"#;
+        assert_eq!(
+            understand(&Asked::List, 403, "", bare.as_bytes()),
+            (Meaning::Refused, None, "nope".into())
+        );
+    }
+}

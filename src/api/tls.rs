@@ -1,0 +1,171 @@
+//! TLS: a CA bundle becomes trust, and a TLS fault becomes a sentence.
+
+use std::io;
+use std::sync::Arc;
+
+use rustls::client::Resumption;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, InvalidMessage, RootCertStore, SignatureScheme,
+};
+
+use crate::failure::{Failure, Fault};
+use crate::token::span;
+
+/// How to judge the server's certificate.
+pub enum Judge<'a> {
+    /// By a CA bundle: its PEM text, and its name for messages.
+    Bundle(&'a [u8], &'a str),
+    /// Not at all.
+    Nobody,
+}
+
+/// A TLS set-up, and how many certificates of the bundle could not be used.
+pub struct Trust {
+    /// For every connection.
+    pub config: Arc<ClientConfig>,
+    /// Certificates that were skipped beside good ones.
+    pub skipped: usize,
+}
+
+impl Trust {
+    /// Builds the TLS set-up. A bundle without one good certificate is a setup fault.
+    pub fn new(judge: &Judge<'_>) -> Result<Trust, Fault> {
+        let provider = Arc::new(ring::default_provider());
+        let broken = |error: rustls::Error| Fault::Setup(format!("TLS cannot be set up: {error}"));
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .map_err(broken)?;
+        let (mut config, skipped) = match judge {
+            Judge::Nobody => {
+                let verifier = Arc::new(AnyCertificate { provider });
+                (builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth(), 0)
+            }
+            Judge::Bundle(pem, name) => {
+                let (roots, skipped) = roots(pem, name)?;
+                (builder.with_root_certificates(roots).with_no_client_auth(), skipped)
+            }
+        };
+        // One connection a round: a session ticket would never be used.
+        config.resumption = Resumption::disabled();
+        Ok(Trust { config: Arc::new(config), skipped })
+    }
+}
+
+fn roots(pem: &[u8], name: &str) -> Result<(RootCertStore, usize), Fault> {
+    let mut roots = RootCertStore::empty();
+    let mut skipped = 0;
+    let mut rest = pem;
+    for certificate in rustls_pemfile::certs(&mut rest) {
+        if !certificate.is_ok_and(|certificate| roots.add(certificate).is_ok()) {
+            skipped += 1;
+        }
+    }
+    if roots.is_empty() {
+        let found = match skipped {
+            0 => "no certificate in it (-----BEGIN CERTIFICATE-----)".to_owned(),
+            count => format!("none of its {count} certificates can be read"),
+        };
+        return Err(Fault::Setup(format!("CA bundle {name}: {found}")));
+    }
+    Ok((roots, skipped))
+}
+
+/// What an I/O error on the connection to `server` means, TLS faults included.
+pub fn failure(error: &io::Error, server: &str) -> Failure {
+    if let Some(fault) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        return Failure::Untrusted(format!("TLS with {server}: {}", explain(fault)));
+    }
+    match error.kind() {
+        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => {
+            Failure::Timeout(format!("{server} did not answer in time"))
+        }
+        io::ErrorKind::UnexpectedEof => {
+            Failure::Closed(format!("{server} closed the connection without an answer"))
+        }
+        _ => Failure::Closed(format!("the connection to {server} broke: {error}")),
+    }
+}
+
+fn explain(fault: &rustls::Error) -> String {
+    let ago = |time: UnixTime, limit: UnixTime| {
+        let seconds = time.as_secs().abs_diff(limit.as_secs());
+        span(i64::try_from(seconds).unwrap_or(i64::MAX))
+    };
+    match fault {
+        rustls::Error::InvalidCertificate(certificate) => match certificate {
+            CertificateError::UnknownIssuer => {
+                "its certificate is not signed by a CA of the bundle: another cluster's ca.crt, or the CA was rotated".into()
+            }
+            CertificateError::ExpiredContext { time, not_after } => {
+                format!("its certificate expired {} ago (or this clock is wrong)", ago(*time, *not_after))
+            }
+            CertificateError::NotValidYetContext { time, not_before } => {
+                format!("its certificate begins to be valid in {} (or this clock is wrong)", ago(*time, *not_before))
+            }
+            CertificateError::NotValidForNameContext { expected, presented } => {
+                let names = if presented.is_empty() { "no name at all".to_owned() } else { presented.join(", ") };
+                format!("its certificate is not for {:?} but for {names}; see --tls-server-name", expected.to_str())
+            }
+            other => format!("its certificate is not good: {other}"),
+        },
+        rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
+            "the port does not speak TLS (plain HTTP, or another protocol)".into()
+        }
+        rustls::Error::PeerIncompatible(why) => format!("no common version or cipher suite: {why:?}"),
+        other => other.to_string(),
+    }
+}
+
+/// `--insecure-skip-tls-verify`: takes any certificate, yet holds the peer to owning its key.
+#[derive(Debug)]
+struct AnyCertificate {
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(
+            message,
+            certificate,
+            signature,
+            &self.provider.signature_verification_algorithms,
+        )
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(
+            message,
+            certificate,
+            signature,
+            &self.provider.signature_verification_algorithms,
+        )
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}

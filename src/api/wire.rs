@@ -1,0 +1,231 @@
+//! One TCP connection, with TLS on it where the server has TLS, as ureq's transport.
+//!
+//! ureq's own connector hides which address was tried and has no server-name override; here both
+//! are known. There are no socket timeouts: the kernel rounds long ones up by seconds. Whoever waits
+//! for the answer keeps the deadline and ends a blocked read by shutting the socket down.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection};
+use ureq::config::Config;
+use ureq::http::Uri;
+use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{
+    Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, ShutdownHandle, Transport,
+};
+
+use super::tls;
+use crate::cluster::Server;
+use crate::failure::Failure;
+
+/// Opens connections to the one API server.
+pub struct Wire {
+    /// Where it is.
+    pub server: Server,
+    /// TLS, and the name to verify; `None` over plain HTTP.
+    pub tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+    /// How long connecting may take, all addresses together.
+    pub patience: Duration,
+    /// The longest request head, in bytes: it must fit the output buffer.
+    pub head: usize,
+}
+
+/// Names are looked up when a connection is made, not for every request: see [`Wire::addresses`].
+#[derive(Debug)]
+pub struct NoLookup;
+
+impl Resolver for NoLookup {
+    fn resolve(&self, _: &Uri, _: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        Ok(self.empty())
+    }
+}
+
+impl Wire {
+    fn addresses(&self) -> Result<Vec<SocketAddr>, Failure> {
+        if let Ok(address) = self.server.host.parse::<IpAddr>() {
+            return Ok(vec![SocketAddr::new(address, self.server.port)]);
+        }
+        let host = &self.server.host;
+        match (host.as_str(), self.server.port).to_socket_addrs() {
+            Ok(addresses) => Ok(addresses.collect()),
+            Err(error) => {
+                let why = error.to_string();
+                let why = why.strip_prefix("failed to lookup address information: ").unwrap_or(&why);
+                Err(Failure::Unresolved(format!("the name {host} does not resolve: {why}")))
+            }
+        }
+    }
+
+    fn tcp(&self) -> Result<TcpStream, Failure> {
+        let addresses = self.addresses()?;
+        let patience = self.patience / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
+        let mut failure = Failure::Unresolved(format!("the name {} has no address", self.server.host));
+        for address in addresses {
+            match TcpStream::connect_timeout(&address, patience) {
+                Ok(stream) => return Ok(stream),
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                    failure = Failure::Timeout(format!("{address} did not take the connection"));
+                }
+                Err(error) => failure = Failure::Unreachable(format!("{address}: {}", reason(&error))),
+            }
+        }
+        Err(failure)
+    }
+
+    fn open(
+        &self,
+        register: impl FnOnce(Weak<dyn ShutdownHandle>) -> Result<(), ureq::Error>,
+    ) -> Result<Line, ureq::Error> {
+        let socket = Arc::new(self.tcp().map_err(carry)?);
+        // Without it a second small write would wait for the first one's acknowledgement.
+        socket.set_nodelay(true)?;
+        let handle: Weak<TcpStream> = Arc::downgrade(&socket);
+        register(handle)?;
+        let server = self.server.authority();
+        let tls = match &self.tls {
+            None => None,
+            Some((config, name)) => {
+                let mut session = ClientConnection::new(Arc::clone(config), name.clone())
+                    .map_err(|error| carry(tls::failure(&io::Error::other(error), &server)))?;
+                session
+                    .complete_io(&mut &*socket)
+                    .map_err(|error| carry(handshake_failure(&error, &server)))?;
+                Some(session)
+            }
+        };
+        Ok(Line { socket, tls, server, buffers: LazyBuffers::new(super::LARGEST_HEAD, self.head) })
+    }
+}
+
+/// A TCP connection that ends during the handshake never was one to an API server.
+fn handshake_failure(error: &io::Error, server: &str) -> Failure {
+    match tls::failure(error, server) {
+        Failure::Closed(_) => Failure::Unreachable(format!(
+            "{server} takes connections and ends them in the TLS handshake: {error}"
+        )),
+        other => other,
+    }
+}
+
+/// The operating system's words without its error number.
+fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_lowercase()
+}
+
+/// Takes a failure through ureq; `super::failure` takes it out again.
+fn carry(failure: Failure) -> ureq::Error {
+    ureq::Error::Other(Box::new(failure))
+}
+
+impl Connector for Wire {
+    type Out = Line;
+
+    fn connect(
+        &self,
+        details: &ConnectionDetails<'_>,
+        _chained: Option<()>,
+    ) -> Result<Option<Line>, ureq::Error> {
+        self.open(|handle| (details.register_shutdown)(handle)).map(Some)
+    }
+}
+
+impl fmt::Debug for Wire {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Wire({})", self.server)
+    }
+}
+
+/// An open connection.
+pub struct Line {
+    socket: Arc<TcpStream>,
+    tls: Option<ClientConnection>,
+    server: String,
+    buffers: LazyBuffers,
+}
+
+impl Line {
+    fn carry(&self, error: &io::Error) -> ureq::Error {
+        carry(tls::failure(error, &self.server))
+    }
+
+    /// Whether the peer has neither closed nor said something unasked. Session tickets are fine.
+    fn is_quiet(&mut self) -> io::Result<bool> {
+        let Some(tls) = &mut self.tls else {
+            return match self.socket.peek(&mut [0]) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(true),
+                Err(error) => Err(error),
+                Ok(_) => Ok(false),
+            };
+        };
+        loop {
+            match tls.read_tls(&mut &*self.socket) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
+                Err(error) => return Err(error),
+                Ok(0) => return Ok(false),
+                Ok(_) => {
+                    let state = tls.process_new_packets().map_err(io::Error::other)?;
+                    if state.peer_has_closed() || state.plaintext_bytes_to_read() > 0 {
+                        return Ok(false);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Transport for Line {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        &mut self.buffers
+    }
+
+    fn transmit_output(&mut self, amount: usize, _: NextTimeout) -> Result<(), ureq::Error> {
+        let output = self.buffers.output();
+        let output = output.get(..amount).unwrap_or(output);
+        let mut socket = &*self.socket;
+        let written = match &mut self.tls {
+            Some(tls) => rustls::Stream::new(tls, &mut socket).write_all(output),
+            None => socket.write_all(output),
+        };
+        written.map_err(|error| self.carry(&error))
+    }
+
+    fn await_input(&mut self, _: NextTimeout) -> Result<bool, ureq::Error> {
+        let input = self.buffers.input_append_buf();
+        let mut socket = &*self.socket;
+        let read = loop {
+            let read = match &mut self.tls {
+                Some(tls) => rustls::Stream::new(tls, &mut socket).read(input),
+                None => socket.read(input),
+            };
+            match read {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => break read,
+            }
+        };
+        let amount = read.map_err(|error| self.carry(&error))?;
+        self.buffers.input_appended(amount);
+        Ok(amount > 0)
+    }
+
+    fn is_open(&mut self) -> bool {
+        self.socket.set_nonblocking(true).is_ok()
+            && self.is_quiet().unwrap_or(false)
+            && self.socket.set_nonblocking(false).is_ok()
+    }
+
+    fn is_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+}
+
+impl fmt::Debug for Line {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Line({})", self.server)
+    }
+}

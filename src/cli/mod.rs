@@ -1,0 +1,338 @@
+//! The command line: argh's typed text becomes an [`Invocation`], what is meant.
+
+mod arguments;
+mod help;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use argh::{ArgsInfo, FromArgs};
+
+use crate::cluster::{Cluster, ServiceVariables, Where};
+use crate::command::{check, get};
+use crate::failure::Fault;
+use crate::knock::needs_review;
+use crate::pace::parse_duration;
+use crate::permission::{self, Defaults, Namespace};
+use crate::report::termination;
+use crate::round::Order;
+
+/// What is to be done.
+#[derive(Debug)]
+pub enum Invocation {
+    /// Print this and be done.
+    Print(String),
+    /// `check`.
+    Check(check::Check),
+    /// `get`.
+    Get(get::Get),
+}
+
+/// How results are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// Knock on the Kubernetes API server without and with the pod's token; the exit code says what the
+/// pod may do.
+#[derive(FromArgs, ArgsInfo, Debug)]
+struct Program {
+    /// API server (https://$KUBERNETES_SERVICE_HOST:$KUBERNETES_SERVICE_PORT)
+    #[argh(option, arg_name = "URL")]
+    server: Option<String>,
+    /// CA bundle in PEM (ca.crt of the service account mount)
+    #[argh(option, arg_name = "FILE")]
+    certificate_authority: Option<PathBuf>,
+    /// bearer token, read anew for every attempt (token of the mount)
+    #[argh(option, arg_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// the mount (/var/run/secrets/kubernetes.io/serviceaccount)
+    #[argh(option, arg_name = "DIR")]
+    service_account_dir: Option<PathBuf>,
+    /// name to verify instead of the URL's host
+    #[argh(option, arg_name = "NAME")]
+    tls_server_name: Option<String>,
+    /// take any certificate, like curl's -k
+    #[argh(switch)]
+    insecure_skip_tls_verify: bool,
+    /// each knock on stderr, never the token
+    #[argh(switch, short = 'v')]
+    verbose: bool,
+    /// print the version
+    #[argh(switch)]
+    #[expect(dead_code, reason = "seen before argh; it stands here for the help")]
+    version: bool,
+    #[argh(subcommand)]
+    command: Command,
+}
+
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand)]
+enum Command {
+    Check(CheckArguments),
+    Get(GetArguments),
+}
+
+/// Declares the arguments of a command that takes phrases: what all of them share, and its own.
+macro_rules! phrase_command {
+    ($(#[$about:meta])* $name:ident { $($own:tt)* }) => {
+        $(#[$about])*
+        struct $name {
+            /// namespace of phrases without "in" (the pod's own)
+            #[argh(option, short = 'n', arg_name = "NS")]
+            namespace: Option<String>,
+            /// the same as "in *"
+            #[argh(switch, short = 'A')]
+            all_namespaces: bool,
+            /// subresource of phrases without one
+            #[argh(option, arg_name = "NAME")]
+            subresource: Option<String>,
+            /// no anonymous knock: for probes
+            #[argh(switch)]
+            token_only: bool,
+            /// getting in without a token is a fault (14)
+            #[argh(switch)]
+            forbid_anonymous: bool,
+            /// ask every permission by access review
+            #[argh(switch)]
+            review: bool,
+            /// text or json (text)
+            #[argh(option, short = 'o', arg_name = "FORMAT", from_str_fn(output))]
+            output: Option<Output>,
+            /// nothing on stdout
+            #[argh(switch, short = 'q')]
+            quiet: bool,
+            /// file for the verdict, or none (/dev/termination-log as PID 1)
+            #[argh(option, arg_name = "FILE", from_str_fn(termination_log))]
+            termination_log: Option<termination::Target>,
+            $($own)*
+            /// permission phrases
+            #[argh(positional, arg_name = "PHRASE")]
+            phrases: Vec<String>,
+        }
+    };
+}
+
+phrase_command! {
+    /// Knock once for each permission, print, exit.
+    #[derive(FromArgs, ArgsInfo, Debug)]
+    #[argh(subcommand, name = "check")]
+    CheckArguments {
+        /// the whole run (10s)
+        #[argh(option, arg_name = "DURATION", from_str_fn(positive_duration))]
+        timeout: Option<Duration>,
+        /// no answer (2x) is no failure: for liveness probes
+        #[argh(switch)]
+        fail_open: bool,
+    }
+}
+
+/// The raw request, like curl -i without curl: body to stdout.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "get")]
+struct GetArguments {
+    /// status line and headers too
+    #[argh(switch, short = 'i')]
+    include: bool,
+    /// without the token
+    #[argh(switch)]
+    anonymous: bool,
+    /// text or json (text)
+    #[argh(option, short = 'o', arg_name = "FORMAT", from_str_fn(output))]
+    output: Option<Output>,
+    /// the whole run (10s)
+    #[argh(option, arg_name = "DURATION", from_str_fn(positive_duration))]
+    timeout: Option<Duration>,
+    /// path on the API server, such as /version
+    #[argh(positional, arg_name = "PATH")]
+    path: Vec<String>,
+}
+
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+fn output(text: &str) -> Result<Output, String> {
+    match text {
+        "text" => Ok(Output::Text),
+        "json" => Ok(Output::Json),
+        _ => Err("it is text or json".into()),
+    }
+}
+
+fn positive_duration(text: &str) -> Result<Duration, String> {
+    match parse_duration(text)? {
+        Duration::ZERO => Err("it must be more than 0".into()),
+        duration => Ok(duration),
+    }
+}
+
+fn termination_log(text: &str) -> Result<termination::Target, String> {
+    match text {
+        "" => Err("it is a file, or none".into()),
+        "none" => Ok(termination::Target::None),
+        path => Ok(termination::Target::File(path.into())),
+    }
+}
+
+/// Reads the arguments (without the program's name). Every fault is a usage fault, but for a server
+/// that the variables name badly.
+pub fn parse(arguments: Vec<OsString>, variables: &ServiceVariables) -> Result<Invocation, Fault> {
+    let sorted = arguments::sort(arguments).map_err(Fault::Usage)?;
+    if sorted.help {
+        return help::render(sorted.command.as_deref()).map(Invocation::Print).map_err(Fault::Usage);
+    }
+    if sorted.version {
+        return Ok(Invocation::Print(concat!("kubeknock ", env!("CARGO_PKG_VERSION"), "\n").into()));
+    }
+    if sorted.command.is_none() {
+        return Err(Fault::Usage(
+            "a command is missing, such as check \"list pods\"; see kubeknock --help".into(),
+        ));
+    }
+    let words: Vec<&str> = sorted.words.iter().map(String::as_str).collect();
+    let program =
+        Program::from_args(&["kubeknock"], &words).map_err(|exit| Fault::Usage(one_line(&exit.output)))?;
+    let cluster = Cluster::resolve(
+        Where {
+            server: program.server,
+            certificate_authority: program.certificate_authority,
+            token_file: program.token_file,
+            service_account_dir: program.service_account_dir,
+            tls_server_name: program.tls_server_name,
+            insecure: program.insecure_skip_tls_verify,
+        },
+        variables,
+    )?;
+    if sorted.behind.is_some() {
+        return Err(Fault::Usage("only wait takes a command behind --".into()));
+    }
+    let verbose = program.verbose;
+    match program.command {
+        Command::Check(arguments) => arguments.resolve(cluster, verbose).map(Invocation::Check),
+        Command::Get(arguments) => arguments.resolve(cluster, verbose).map(Invocation::Get),
+    }
+}
+
+/// What argh says is wrong, without its hints.
+fn one_line(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    crate::report::escape(&lines.join(" "))
+}
+
+/// Phrases and the options that complete them, checked against each other.
+struct Phrases {
+    namespace: Option<String>,
+    all_namespaces: bool,
+    subresource: Option<String>,
+    token_only: bool,
+    forbid_anonymous: bool,
+    review: bool,
+    typed: Vec<String>,
+}
+
+impl Phrases {
+    fn order(self, cluster: Cluster) -> Result<Order, Fault> {
+        let usage = |why: &str| Err(Fault::Usage(why.to_owned()));
+        let namespace = match (self.namespace, self.all_namespaces) {
+            (Some(_), true) => return usage("--namespace contradicts --all-namespaces: use one of them"),
+            (None, true) => Namespace::All,
+            (None, false) => Namespace::Own,
+            (Some(name), false) => match permission::namespace_fault(&name) {
+                Some((_, why)) => return usage(&format!("--namespace {name:?}: {why}")),
+                None => Namespace::Named(name),
+            },
+        };
+        if let Some((name, (_, why))) =
+            self.subresource.as_deref().and_then(|name| Some((name, permission::subresource_fault(name)?)))
+        {
+            return usage(&format!("--subresource {name:?}: {why}"));
+        }
+        if self.token_only && self.forbid_anonymous {
+            return usage(
+                "--token-only contradicts --forbid-anonymous: the anonymous knock is what the latter is about",
+            );
+        }
+        if self.token_only && !cluster.server.tls {
+            return usage("--token-only needs https: over plain HTTP the token stays home");
+        }
+        if self.typed.is_empty() {
+            return usage("a permission phrase is missing, such as \"list pods\" or \"get /metrics\"");
+        }
+        let defaults = Defaults { namespace, subresource: self.subresource };
+        let permissions = permission::parse(&self.typed, &defaults).map_err(Fault::Usage)?;
+        if self.forbid_anonymous {
+            let asked_by_review =
+                permissions.iter().find(|permission| self.review || needs_review(permission));
+            if let Some(permission) = asked_by_review {
+                return usage(&format!(
+                    "--forbid-anonymous cannot be shown for \"{permission}\": it is asked by access review, which \
+                     nobody may ask without a token"
+                ));
+            }
+        }
+        Ok(Order {
+            cluster,
+            permissions,
+            review: self.review,
+            token_only: self.token_only,
+            forbid_anonymous: self.forbid_anonymous,
+        })
+    }
+}
+
+impl CheckArguments {
+    fn resolve(self, cluster: Cluster, verbose: bool) -> Result<check::Check, Fault> {
+        let phrases = Phrases {
+            namespace: self.namespace,
+            all_namespaces: self.all_namespaces,
+            subresource: self.subresource,
+            token_only: self.token_only,
+            forbid_anonymous: self.forbid_anonymous,
+            review: self.review,
+            typed: self.phrases,
+        };
+        Ok(check::Check {
+            order: phrases.order(cluster)?,
+            timeout: self.timeout.unwrap_or(TIMEOUT),
+            fail_open: self.fail_open,
+            output: self.output.unwrap_or(Output::Text),
+            quiet: self.quiet,
+            verbose,
+            termination: self.termination_log.unwrap_or(termination::Target::Automatic),
+        })
+    }
+}
+
+impl GetArguments {
+    fn resolve(self, cluster: Cluster, verbose: bool) -> Result<get::Get, Fault> {
+        let path = match <[String; 1]>::try_from(self.path) {
+            Ok([path]) => path,
+            Err(paths) if paths.is_empty() => {
+                return Err(Fault::Usage("a path is missing, such as /version".into()));
+            }
+            Err(_) => return Err(Fault::Usage("get takes one path".into())),
+        };
+        let bad = |c: char| {
+            !c.is_ascii_graphic() || matches!(c, '#' | '"' | '<' | '>' | '\\' | '^' | '`' | '{' | '|' | '}')
+        };
+        if !path.starts_with('/') || path.contains(bad) {
+            let shown = crate::report::escape(&path);
+            return Err(Fault::Usage(format!(
+                "{shown:?} is no path on the API server: it begins with / and is percent-encoded, such as /version"
+            )));
+        }
+        Ok(get::Get {
+            cluster,
+            path,
+            anonymous: self.anonymous,
+            include: self.include,
+            output: self.output.unwrap_or(Output::Text),
+            timeout: self.timeout.unwrap_or(TIMEOUT),
+            verbose,
+        })
+    }
+}

@@ -1,0 +1,200 @@
+//! One permission made concrete: the request that asks it, and what one identity's knock got.
+
+use std::time::{Duration, Instant};
+
+use crate::api::discovery::Resource;
+use crate::api::review::Attributes;
+use crate::api::status::{self, Answer, Asked};
+use crate::api::{Reply, Request};
+use crate::failure::Failure;
+use crate::permission::{Namespace, Objects, Permission, ResourceName, Target};
+
+/// Metadata only, with plain JSON behind it against 406.
+const LIST: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
+const OBJECT: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json";
+
+/// Who knocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Identity {
+    /// Without a token, as anybody would.
+    Anonymous,
+    /// With it, as the pod's service account.
+    Token,
+}
+
+impl Identity {
+    /// As reports name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Identity::Anonymous => "anonymous",
+            Identity::Token => "token",
+        }
+    }
+}
+
+/// What one knock got, and how long it took.
+#[derive(Clone, Debug)]
+pub struct Knock {
+    /// The answer, or why there is none.
+    pub result: Result<Answer, Failure>,
+    /// From sending to the end of the answer.
+    pub elapsed: Duration,
+}
+
+impl Knock {
+    /// Waits for the answer to a request that was sent at `start`.
+    pub fn finish(sent: Result<Reply, Failure>, asked: &Asked, start: Instant) -> Knock {
+        Knock { result: sent.and_then(|reply| status::answer(reply, asked)), elapsed: start.elapsed() }
+    }
+}
+
+/// A permission with everything resolved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// The phrase in full: plural, group, namespace.
+    pub phrase: String,
+    /// For a review, and for the remedy.
+    pub attributes: Attributes,
+    /// What a good answer looks like.
+    pub asked: Asked,
+    /// The same for both knocks.
+    pub request: Request,
+    /// What the reader has to know about how it was taken.
+    pub notes: Vec<String>,
+}
+
+/// True where no single harmless read asks it, so that an access review has to.
+pub fn needs_review(permission: &Permission) -> bool {
+    let verb = permission.verb.as_str();
+    match &permission.target {
+        Target::Path(path) => verb != "get" || path.contains('*'),
+        Target::Objects(objects) => {
+            let read = match verb {
+                "list" | "watch" => true,
+                "get" => objects.name.is_some() && objects.namespace != Namespace::All,
+                _ => false,
+            };
+            !read || objects.subresource.is_some() || objects.resource.name == "*"
+        }
+    }
+}
+
+impl Question {
+    /// Asks about a non-resource URL.
+    pub fn path(permission: &Permission, path: &str, review: bool) -> Question {
+        let attributes = Attributes::Path { verb: permission.verb.clone(), path: path.to_owned() };
+        let (asked, request) = if review || needs_review(permission) {
+            (Asked::Review, attributes.access_review())
+        } else {
+            (Asked::Path, Request { accept: "application/json, */*", ..Request::get(escape(path)) })
+        };
+        Question { phrase: permission.to_string(), attributes, asked, request, notes: Vec::new() }
+    }
+
+    /// Asks about objects, which the server serves as `resource`. `own_namespace` is used only where
+    /// one is needed and none was said.
+    pub fn objects<E>(
+        permission: &Permission,
+        objects: &Objects,
+        resource: &Resource,
+        own_namespace: impl FnOnce() -> Result<String, E>,
+        review: bool,
+    ) -> Result<Question, E> {
+        let namespace = match &objects.namespace {
+            _ if !resource.namespaced => None,
+            Namespace::All => None,
+            Namespace::Named(named) => Some(named.clone()),
+            Namespace::Own => Some(own_namespace()?),
+        };
+        // In the path of a request, a namespace lies in the namespace of its own name.
+        let is_namespace = resource.group.is_empty()
+            && resource.plural == "namespaces"
+            && matches!(permission.verb.as_str(), "get" | "update" | "patch" | "delete");
+        let attributes = Attributes::Resource {
+            verb: permission.verb.clone(),
+            group: resource.group.clone(),
+            version: resource.version.clone(),
+            resource: resource.plural.clone(),
+            subresource: objects.subresource.clone(),
+            name: objects.name.clone(),
+            namespace: if is_namespace { objects.name.clone() } else { namespace.clone() },
+        };
+        let (asked, request) = if review || needs_review(permission) {
+            (Asked::Review, attributes.access_review())
+        } else {
+            read(&permission.verb, resource, objects.name.as_deref(), namespace.as_deref())
+        };
+        let notes = notes(&permission.verb, objects, resource);
+        let shown = Objects {
+            resource: ResourceName {
+                name: resource.plural.clone(),
+                qualifier: (!resource.group.is_empty() && resource.group != "*")
+                    .then(|| resource.group.clone()),
+            },
+            namespace: match namespace {
+                Some(namespace) => Namespace::Named(namespace),
+                None if resource.namespaced => Namespace::All,
+                None => Namespace::Own,
+            },
+            ..objects.clone()
+        };
+        let phrase = Permission { target: Target::Objects(shown), ..permission.clone() }.to_string();
+        Ok(Question { phrase, attributes, asked, request, notes })
+    }
+}
+
+fn notes(verb: &str, objects: &Objects, resource: &Resource) -> Vec<String> {
+    // Other verbs (`impersonate`, `bind`, `use`, `*`) stand in rules only: no server lists them.
+    const SERVED: [&str; 8] =
+        ["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"];
+    let mut notes = Vec::new();
+    if let (Namespace::Named(named), false) = (&objects.namespace, resource.namespaced) {
+        notes.push(format!("{} are cluster-scoped: the namespace {named} is ignored", resource.plural));
+    }
+    if !resource.verbs.is_empty()
+        && SERVED.contains(&verb)
+        && !resource.verbs.iter().any(|served| served == verb)
+    {
+        let of = objects.subresource.as_ref().map(|name| format!("/{name}")).unwrap_or_default();
+        notes.push(format!("the API server serves no {verb} on {}{of}", resource.plural));
+    }
+    notes
+}
+
+/// The one harmless read that asks a `list`, a `watch`, or a `get` with a name.
+fn read(verb: &str, resource: &Resource, name: Option<&str>, namespace: Option<&str>) -> (Asked, Request) {
+    let root =
+        if resource.group.is_empty() { "/api".to_owned() } else { format!("/apis/{}", resource.group) };
+    let place = namespace.map(|namespace| format!("/namespaces/{namespace}")).unwrap_or_default();
+    let collection = format!("{root}/{}{place}/{}", resource.version, resource.plural);
+    // With it, rules with resourceNames apply (kubernetes.io, RBAC, "Referring to resources").
+    let field = name.map(|name| format!("fieldSelector=metadata.name%3D{}", escape(name)));
+    let join = |first: &str| {
+        [Some(first.to_owned()), field.clone()].into_iter().flatten().collect::<Vec<_>>().join("&")
+    };
+    match (verb, name) {
+        ("get", Some(name)) => (
+            Asked::Object(name.to_owned()),
+            Request { accept: OBJECT, ..Request::get(format!("{collection}/{}", escape(name))) },
+        ),
+        ("watch", _) => (Asked::Watch, Request::get(format!("{collection}?{}", join("watch=true")))),
+        _ => (
+            Asked::List,
+            Request { accept: LIST, ..Request::get(format!("{collection}?{}", join("limit=1"))) },
+        ),
+    }
+}
+
+/// Percent-encodes what cannot stand in a path (RFC 3986, `pchar` and `/`).
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        let c = char::from(byte);
+        if c.is_ascii_alphanumeric() || "-._~:@!$'()*,;/%".contains(c) {
+            escaped.push(c);
+        } else {
+            escaped.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    escaped
+}

@@ -1,0 +1,85 @@
+//! The report as JSON: one object on one line, `kubeknock/v1`. Fields are only ever added.
+
+use serde_json::{Map, Value, json};
+
+use super::Report;
+use crate::exit::Code;
+use crate::explain::Explanation;
+use crate::failure::Fault;
+use crate::knock::Knock;
+use crate::permission::Expected;
+use crate::round::Finding;
+
+/// The name of the format.
+const SCHEMA: &str = "kubeknock/v1";
+
+/// An object that begins as all of them do.
+pub fn object(code: Code) -> Map<String, Value> {
+    let mut object = Map::new();
+    object.insert("schema".into(), SCHEMA.into());
+    object.insert("outcome".into(), code.name().into());
+    object.insert("exitCode".into(), code.number().into());
+    object
+}
+
+/// One line.
+pub fn line(object: Map<String, Value>) -> String {
+    Value::Object(object).to_string() + "\n"
+}
+
+/// Renders the report.
+pub fn render(report: &Report<'_>) -> String {
+    let mut object = object(report.code);
+    object.insert("message".into(), report.summary().into());
+    object.insert("server".into(), report.cluster.server.to_string().into());
+    let source = if report.round.user().is_some() { "server" } else { "token" };
+    let identity = report.round.subject().map(|user| json!({ "user": user, "source": source }));
+    object.insert("identity".into(), identity.unwrap_or(Value::Null));
+    let permissions =
+        report.explained().map(|(finding, explanation)| permission(finding, &explanation)).collect();
+    object.insert("permissions".into(), Value::Array(permissions));
+    line(object)
+}
+
+/// A run that could not ask.
+pub fn render_fault(fault: &Fault) -> String {
+    let mut object = object(fault.code());
+    object.insert("message".into(), fault.text().into());
+    line(object)
+}
+
+fn permission(finding: &Finding, explanation: &Explanation) -> Value {
+    json!({
+        "phrase": finding.phrase,
+        "expected": match finding.expected {
+            Expected::Can => "can",
+            Expected::Cannot => "cannot",
+        },
+        "outcome": finding.code.name(),
+        "asked": finding.asked,
+        "anonymous": knock(finding.anonymous.as_ref()),
+        "token": knock(finding.token.as_ref()),
+        "why": explanation.why,
+        "remedy": explanation.remedy,
+    })
+}
+
+/// `null`: it was not made.
+fn knock(knock: Option<&Knock>) -> Value {
+    let Some(knock) = knock else { return Value::Null };
+    let milliseconds = u64::try_from(knock.elapsed.as_millis()).unwrap_or(u64::MAX);
+    match &knock.result {
+        Ok(answer) => json!({
+            "status": answer.status,
+            "user": answer.user,
+            "reason": answer.reason,
+            "milliseconds": milliseconds,
+        }),
+        Err(failure) => json!({
+            "status": null,
+            "user": null,
+            "reason": failure.text(),
+            "milliseconds": milliseconds,
+        }),
+    }
+}

@@ -1,0 +1,102 @@
+//! What a run tells: text, JSON, and the termination message. Nothing here changes an exit code.
+
+pub mod json;
+pub mod termination;
+pub mod text;
+
+use std::io::{self, Write};
+
+use crate::cluster::Cluster;
+use crate::exit::Code;
+use crate::explain::{Context, Explanation, explain};
+use crate::round::{Finding, Round, Trace};
+
+/// Everything there is to tell about a round.
+#[derive(Debug)]
+pub struct Report<'a> {
+    /// What was found.
+    pub round: &'a Round,
+    /// Where.
+    pub cluster: &'a Cluster,
+    /// What it comes to.
+    pub code: Code,
+    /// `--fail-open`: findings without an answer were passed over.
+    pub fail_open: bool,
+    /// Seconds since 1970.
+    pub now: i64,
+}
+
+impl Report<'_> {
+    /// Each finding with its explanation.
+    pub fn explained(&self) -> impl Iterator<Item = (&Finding, Explanation)> {
+        let context = Context { round: self.round, cluster: self.cluster, now: self.now };
+        self.round.findings.iter().map(move |finding| (finding, explain(finding, context)))
+    }
+
+    /// The last line: the outcome and the code.
+    pub fn summary(&self) -> String {
+        let passed = self.round.findings.iter().filter(|finding| finding.code != Code::Allowed).count();
+        if self.code == Code::Allowed && self.fail_open && passed > 0 {
+            return format!("allowed (0): --fail-open passed over {passed} without an answer");
+        }
+        summary(self.code)
+    }
+}
+
+/// `forbidden (10): …`.
+pub fn summary(code: Code) -> String {
+    format!("{} ({}): {}", code.name(), code.number(), code.sentence())
+}
+
+/// Escapes control characters and those that reorder text, so that a server's words cannot paint the
+/// reader's terminal or forge lines.
+pub fn escape(text: &str) -> String {
+    let reorders =
+        |c| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() || reorders(c) {
+            escaped.extend(c.escape_default());
+        } else {
+            escaped.push(c);
+        }
+    }
+    escaped
+}
+
+/// Writes the answer. A closed pipe or a full disk changes nothing.
+pub fn print(text: &str) {
+    let mut stdout = io::stdout().lock();
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+}
+
+/// Writes a diagnostic, under the program's name.
+pub fn complain(text: &str) {
+    let _ = writeln!(io::stderr(), "kubeknock: {text}");
+}
+
+/// `-v`: a line for each request. Warnings are told without `-v` too.
+pub fn trace(verbose: bool) -> impl FnMut(Trace) {
+    move |seen| match seen {
+        Trace::Warning(text) => complain(&format!("warning: {}", escape(&text))),
+        Trace::Request { .. } if !verbose => {}
+        Trace::Request { identity, line, result, elapsed } => {
+            let got = match result {
+                Ok(status) => status.to_string(),
+                Err(failure) => format!("{}: {}", failure.code().name(), escape(failure.text())),
+            };
+            complain(&format!("{} {}: {got} ({} ms)", identity.name(), escape(&line), elapsed.as_millis()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_servers_words_cannot_paint_the_terminal() {
+        assert_eq!(escape("a\u{1b}[31mb\nc\u{202e}\u{9b}\0"), "a\\u{1b}[31mb\\nc\\u{202e}\\u{9b}\\u{0}");
+        assert_eq!(escape("grüße ✓ \"x\""), "grüße ✓ \"x\"");
+    }
+}

@@ -1,0 +1,63 @@
+//! The report as text: one line a permission, under it why and what to type, last the outcome.
+
+use super::{Report, escape};
+use crate::api::status::Meaning;
+use crate::exit::{Class, Code};
+use crate::knock::Knock;
+use crate::round::{Finding, by_review};
+
+/// Renders the report. `colour`: for a terminal.
+pub fn render(report: &Report<'_>, colour: bool) -> String {
+    let mut lines = Vec::new();
+    let rows: Vec<[String; 3]> = report.round.findings.iter().map(row).collect();
+    let width = |column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let (first, second, third) = (width(0), width(1), width(2));
+    for ((finding, explanation), [phrase, anonymous, token]) in report.explained().zip(&rows) {
+        let outcome =
+            if finding.asked || finding.code == Code::Anonymous { finding.code.name() } else { "not asked" };
+        let outcome = paint(outcome, finding.code, colour);
+        lines.push(format!("{phrase:first$}  {anonymous:second$}  {token:third$}  {outcome}"));
+        lines.extend(explanation.why.iter().map(|why| format!("    {}", escape(why))));
+        lines.extend(explanation.remedy.iter().map(|line| format!("    {}", escape(line))));
+    }
+    lines.push(paint(&report.summary(), report.code, colour));
+    lines.join("\n") + "\n"
+}
+
+fn row(finding: &Finding) -> [String; 3] {
+    let review = by_review(finding);
+    [
+        escape(&finding.phrase),
+        format!("anonymous {}", cell(finding.anonymous.as_ref(), review)),
+        format!("token {}", cell(finding.token.as_ref(), review)),
+    ]
+}
+
+/// What one knock got, in a word.
+fn cell(knock: Option<&Knock>, review: bool) -> String {
+    let Some(knock) = knock else { return "-".into() };
+    match &knock.result {
+        Err(failure) => failure.code().name().into(),
+        Ok(answer) => match answer.meaning {
+            Meaning::ReviewRefused => "unknown".into(),
+            Meaning::Granted if review => "yes".into(),
+            Meaning::Refused if review => "no".into(),
+            _ => answer.status.to_string(),
+        },
+    }
+}
+
+/// Green, red or yellow by the class of the code.
+fn paint(text: &str, code: Code, colour: bool) -> String {
+    if !colour {
+        return text.to_owned();
+    }
+    let number = match code.class() {
+        Class::Fine => 32,
+        Class::No => 31,
+        Class::NoAnswer | Class::NotAsked => 33,
+    };
+    format!("\u{1b}[{number}m{text}\u{1b}[0m")
+}

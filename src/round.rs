@@ -1,0 +1,396 @@
+//! One round: every permission asked, both knocks, over one connection, within a deadline.
+//!
+//! A worker thread asks; the calling thread keeps the deadline, because a blocked read cannot. What
+//! the worker has learnt by then is the round's result.
+
+use std::sync::Arc;
+use std::sync::mpsc::{self, Sender};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::api::discovery::{self, Resource, Unresolved, Wanted};
+use crate::api::status::{Answer, Asked};
+use crate::api::{Client, Reply, Request};
+use crate::cluster::Cluster;
+use crate::exit::Code;
+use crate::failure::{Failure, Fault};
+use crate::knock::{Identity, Knock, Question, needs_review};
+use crate::pace::{Deadline, Next};
+use crate::permission::{Expected, Namespace, Permission, Target};
+use crate::token::{Claims, Token};
+use crate::verdict::{self, Bearer};
+
+/// What to ask, and by which rules.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// Whom.
+    pub cluster: Cluster,
+    /// In the order given.
+    pub permissions: Vec<Permission>,
+    /// `--review`.
+    pub review: bool,
+    /// `--token-only`.
+    pub token_only: bool,
+    /// `--forbid-anonymous`.
+    pub forbid_anonymous: bool,
+}
+
+/// What one permission came to.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// As asked; as typed where it was not resolved.
+    pub phrase: String,
+    /// Wanted or unwanted.
+    pub expected: Expected,
+    /// The outcome.
+    pub code: Code,
+    /// False: another one's failure stands for it.
+    pub asked: bool,
+    /// The question, once its names were resolved.
+    pub question: Option<Question>,
+    /// The knock without the token.
+    pub anonymous: Option<Knock>,
+    /// The knock with it.
+    pub token: Option<Knock>,
+    /// Why its name has no resource.
+    pub unresolved: Option<Unresolved>,
+}
+
+/// What a round came to.
+#[derive(Clone, Debug)]
+pub struct Round {
+    /// One a permission, in the order given.
+    pub findings: Vec<Finding>,
+    /// Whether a token went with it.
+    pub bearer: Bearer,
+    /// What the token says of itself.
+    pub claims: Option<Claims>,
+}
+
+impl Round {
+    /// Who the API server takes the deciding knocks for, in its own words.
+    pub fn user(&self) -> Option<&str> {
+        self.findings.iter().find_map(|finding| {
+            let deciding = if self.bearer == Bearer::Token { &finding.token } else { &finding.anonymous };
+            deciding.as_ref()?.result.as_ref().ok()?.user.as_deref()
+        })
+    }
+
+    /// Who to grant to: the server's word, else the token's.
+    pub fn subject(&self) -> Option<&str> {
+        self.user().or_else(|| self.claims.as_ref()?.subject.as_deref())
+    }
+}
+
+/// What `-v` shows while a round runs.
+#[derive(Debug)]
+pub enum Trace {
+    /// A request and what it got.
+    Request {
+        /// As whom.
+        identity: Identity,
+        /// `GET` or `POST`, and the path.
+        line: String,
+        /// The status, or why there is none.
+        result: Result<u16, Failure>,
+        /// How long the head of the answer took.
+        elapsed: Duration,
+    },
+    /// A warning about the setup.
+    Warning(String),
+}
+
+/// What the worker tells.
+enum Event {
+    Trace(Trace),
+    Fault(Fault),
+    /// Of the permission at this place.
+    News(usize, News),
+}
+
+enum News {
+    Question(Box<Question>),
+    Unresolved(Unresolved),
+    Knock(Identity, Knock),
+    Done,
+}
+
+/// Runs a round. `anonymous_too`: make the anonymous knock even where it does not decide. Faults are
+/// found before anything is asked, but for a namespace that only discovery shows to be needed.
+pub fn run(
+    order: &Arc<Order>,
+    patience: Duration,
+    anonymous_too: bool,
+    trace: &mut dyn FnMut(Trace),
+) -> Result<Round, Fault> {
+    let deadline = Deadline::after(patience);
+    let cluster = &order.cluster;
+    let bundle = cluster.bundle()?;
+    let token = cluster.token()?;
+    let bearer = match &token {
+        _ if !cluster.server.tls => Bearer::Plain,
+        Some(_) => Bearer::Token,
+        None => Bearer::None,
+    };
+    let own_namespace = own_namespace(order)?;
+    let claims = token.as_ref().and_then(Token::claims);
+    let mut findings: Vec<Finding> = order.permissions.iter().map(unasked).collect();
+    if order.token_only && token.is_none() {
+        for finding in &mut findings {
+            finding.code = Code::Anonymous;
+        }
+        return Ok(Round { findings, bearer, claims });
+    }
+    let longest_token = token.as_ref().map_or(0, Token::len);
+    let (client, warning) = Client::new(cluster, bundle.as_deref(), longest_token, patience)?;
+    if let Some(warning) = warning {
+        trace(Trace::Warning(warning));
+    }
+    let (events, received) = mpsc::channel();
+    let anonymous = !order.token_only && (anonymous_too || order.forbid_anonymous || token.is_none());
+    let worker =
+        Worker { order: Arc::clone(order), client: client.clone(), token, own_namespace, anonymous, events };
+    thread::spawn(move || worker.run());
+
+    let timed_out = loop {
+        match deadline.next(&received) {
+            Next::Finished => break false,
+            Next::TimedOut => break true,
+            Next::Event(Event::Trace(seen)) => trace(seen),
+            Next::Event(Event::Fault(fault)) => return Err(fault),
+            Next::Event(Event::News(index, news)) => {
+                if let Some(finding) = findings.get_mut(index) {
+                    note(finding, news);
+                }
+            }
+        }
+    };
+    if timed_out {
+        client.interrupt();
+    }
+    conclude(order, &mut findings, bearer, timed_out);
+    Ok(Round { findings, bearer, claims })
+}
+
+fn unasked(permission: &Permission) -> Finding {
+    Finding {
+        phrase: permission.to_string(),
+        expected: permission.expected,
+        code: Code::Timeout,
+        asked: false,
+        question: None,
+        anonymous: None,
+        token: None,
+        unresolved: None,
+    }
+}
+
+fn note(finding: &mut Finding, news: News) {
+    match news {
+        News::Question(question) => {
+            finding.phrase.clone_from(&question.phrase);
+            finding.question = Some(*question);
+        }
+        News::Unresolved(why) => finding.unresolved = Some(why),
+        News::Knock(Identity::Anonymous, knock) => finding.anonymous = Some(knock),
+        News::Knock(Identity::Token, knock) => finding.token = Some(knock),
+        News::Done => finding.asked = true,
+    }
+}
+
+/// Gives each finding its code: those that were asked by the truth table, the others by what ended
+/// the round.
+fn conclude(order: &Order, findings: &mut [Finding], bearer: Bearer, timed_out: bool) {
+    let mut ended_by = None;
+    for index in asking_order(&order.permissions) {
+        let Some(finding) = findings.get_mut(index) else { continue };
+        if finding.asked {
+            finding.code = code(finding, bearer, order.forbid_anonymous);
+            ended_by = Some(finding.code);
+        } else if timed_out {
+            // The first that is not done was being asked when the deadline came.
+            finding.asked = ended_by != Some(Code::Timeout);
+            finding.code = Code::Timeout;
+            ended_by = Some(Code::Timeout);
+        } else {
+            finding.code = ended_by.unwrap_or(Code::Unreachable);
+        }
+    }
+}
+
+fn code(finding: &Finding, bearer: Bearer, forbid_anonymous: bool) -> Code {
+    let anonymous = finding.anonymous.as_ref().map(|knock| &knock.result);
+    let token = finding.token.as_ref().map(|knock| &knock.result);
+    match &finding.unresolved {
+        None => verdict::decide(finding.expected, anonymous, token, bearer, forbid_anonymous),
+        Some(Unresolved::Failed(failure)) => failure.code(),
+        Some(Unresolved::Answered(answer)) => {
+            let outcome = Ok(answer.clone());
+            match bearer {
+                Bearer::Token => verdict::token_code(&outcome),
+                _ => verdict::tokenless_code(&outcome, bearer),
+            }
+        }
+        Some(Unresolved::Unknown { silent, .. }) if !silent.is_empty() => Code::Unavailable,
+        Some(Unresolved::Unknown { .. }) => Code::Unserved,
+    }
+}
+
+/// Watches last: an allowed one costs the connection.
+fn asking_order(permissions: &[Permission]) -> Vec<usize> {
+    let watches = |permission: &Permission| permission.verb == "watch" && !needs_review(permission);
+    let mut order: Vec<usize> = (0..permissions.len()).collect();
+    order.sort_by_key(|&index| permissions.get(index).is_some_and(watches));
+    order
+}
+
+fn wanted(permission: &Permission) -> Option<Wanted> {
+    match &permission.target {
+        Target::Path(_) => None,
+        Target::Objects(objects) => Some(Wanted {
+            verb: permission.verb.clone(),
+            resource: objects.resource.clone(),
+            subresource: objects.subresource.clone(),
+        }),
+    }
+}
+
+/// The pod's own namespace, if a phrase may need it. Missing, it is a fault at once where a known resource
+/// needs it, and later where discovery decides.
+fn own_namespace(order: &Order) -> Result<Result<String, String>, Fault> {
+    let uses_own = |permission: &&Permission| matches!(&permission.target, Target::Objects(objects) if objects.namespace == Namespace::Own);
+    let mut users = order.permissions.iter().filter(uses_own).filter_map(wanted).peekable();
+    if users.peek().is_none() {
+        return Ok(Err(String::new()));
+    }
+    match order.cluster.namespace() {
+        Ok(namespace) => Ok(Ok(namespace)),
+        Err(fault)
+            if users.any(|wanted| discovery::known(&wanted).is_some_and(|resource| resource.namespaced)) =>
+        {
+            Err(fault)
+        }
+        Err(fault) => Ok(Err(fault.text().to_owned())),
+    }
+}
+
+struct Worker {
+    order: Arc<Order>,
+    client: Client,
+    token: Option<Token>,
+    own_namespace: Result<String, String>,
+    anonymous: bool,
+    events: Sender<Event>,
+}
+
+/// Nothing more can be asked: the connection itself failed, or nobody listens any more.
+struct End;
+
+impl Worker {
+    fn run(self) {
+        let resources = self.resources();
+        for index in asking_order(&self.order.permissions) {
+            let resource = resources.get(index).and_then(Option::as_ref);
+            if self.ask(index, resource).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// What each permission's name means; `None` for a path.
+    fn resources(&self) -> Vec<Option<Result<Resource, Unresolved>>> {
+        let wanted: Vec<Option<Wanted>> = self.order.permissions.iter().map(wanted).collect();
+        let known: Vec<Option<Resource>> =
+            wanted.iter().map(|wanted| wanted.as_ref().and_then(discovery::known)).collect();
+        let to_ask: Vec<Wanted> = wanted
+            .iter()
+            .zip(&known)
+            .filter(|(_, known)| known.is_none())
+            .filter_map(|(wanted, _)| wanted.clone())
+            .collect();
+        let mut asked = if to_ask.is_empty() {
+            Vec::new().into_iter()
+        } else {
+            let identity = if self.token.is_some() { Identity::Token } else { Identity::Anonymous };
+            discovery::resolve(&to_ask, &mut |request| self.send(request, identity)).into_iter()
+        };
+        let resolved = |(wanted, known): (Option<Wanted>, Option<Resource>)| match (wanted, known) {
+            (None, _) => None,
+            (Some(_), Some(known)) => Some(Ok(known)),
+            (Some(_), None) => asked.next(),
+        };
+        wanted.into_iter().zip(known).map(resolved).collect()
+    }
+
+    fn ask(&self, index: usize, resource: Option<&Result<Resource, Unresolved>>) -> Result<(), End> {
+        let Some(permission) = self.order.permissions.get(index) else { return Ok(()) };
+        let question = match (&permission.target, resource) {
+            (Target::Path(path), _) => Question::path(permission, path, self.order.review),
+            (Target::Objects(_), None) => return Err(End),
+            (Target::Objects(_), Some(Err(why))) => {
+                self.tell(Event::News(index, News::Unresolved(why.clone())))?;
+                self.tell(Event::News(index, News::Done))?;
+                let broken = matches!(why, Unresolved::Failed(failure) if failure.is_connection());
+                return if broken { Err(End) } else { Ok(()) };
+            }
+            (Target::Objects(objects), Some(Ok(resource))) => {
+                let own = || self.own_namespace.clone();
+                match Question::objects(permission, objects, resource, own, self.order.review) {
+                    Ok(question) => question,
+                    Err(why) => {
+                        self.tell(Event::Fault(Fault::Setup(why)))?;
+                        return Err(End);
+                    }
+                }
+            }
+        };
+        self.tell(Event::News(index, News::Question(Box::new(question.clone()))))?;
+        let identities =
+            [self.anonymous.then_some(Identity::Anonymous), self.token.is_some().then_some(Identity::Token)];
+        let mut broken = false;
+        for identity in identities.into_iter().flatten() {
+            let start = Instant::now();
+            let knock = Knock::finish(self.send(&question.request, identity), &question.asked, start);
+            broken = matches!(&knock.result, Err(failure) if failure.is_connection());
+            self.tell(Event::News(index, News::Knock(identity, knock)))?;
+            if broken {
+                break;
+            }
+        }
+        self.tell(Event::News(index, News::Done))?;
+        if broken { Err(End) } else { Ok(()) }
+    }
+
+    fn send(&self, request: &Request, identity: Identity) -> Result<Reply, Failure> {
+        let token = match identity {
+            Identity::Anonymous => None,
+            Identity::Token => self.token.as_ref(),
+        };
+        let start = Instant::now();
+        let sent = self.client.send(request, token);
+        let trace = Trace::Request {
+            identity,
+            line: format!("{} {}", request.method(), request.path),
+            result: sent.as_ref().map(Reply::status).map_err(Clone::clone),
+            elapsed: start.elapsed(),
+        };
+        // If nobody listens any more, the next `tell` ends the worker.
+        let _ = self.events.send(Event::Trace(trace));
+        sent
+    }
+
+    fn tell(&self, event: Event) -> Result<(), End> {
+        self.events.send(event).map_err(|_| End)
+    }
+}
+
+/// True if the review is what was answered, so that a plain "no" has no HTTP status of its own.
+pub fn by_review(finding: &Finding) -> bool {
+    finding.question.as_ref().is_some_and(|question| question.asked == Asked::Review)
+}
+
+/// The deciding answer, if there is one.
+pub fn deciding_answer(finding: &Finding, bearer: Bearer) -> Option<&Answer> {
+    let knock = if bearer == Bearer::Token { &finding.token } else { &finding.anonymous };
+    knock.as_ref()?.result.as_ref().ok()
+}

@@ -1,0 +1,244 @@
+//! The bearer token: loaded, checked, sent, never shown; and what it claims about itself.
+//!
+//! Claims are read without verifying the signature: they explain an answer, they decide nothing.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::Value;
+
+use crate::failure::Fault;
+
+/// A token longer than this is no token; bound service account tokens have about 1 KiB.
+const LONGEST: usize = 64 * 1024;
+
+/// A bearer token. Its text leaves this type only towards a request header.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(String);
+
+impl Token {
+    /// Reads the file anew and trims it. `None` where it is missing or empty: there is no token to
+    /// send. A file that is there and cannot be used is a setup fault.
+    pub fn read(path: &Path) -> Result<Option<Token>, Fault> {
+        let fault = |why: &str| Fault::Setup(format!("token file {}: {why}", path.display()));
+        let file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => {
+                return Err(fault(&format!("{error}; it must be readable by this user (see fsGroup)")));
+            }
+        };
+        let mut bytes = Vec::with_capacity(2048);
+        let limit = u64::try_from(LONGEST + 1).unwrap_or(u64::MAX);
+        file.take(limit).read_to_end(&mut bytes).map_err(|error| fault(&error.to_string()))?;
+        if bytes.len() > LONGEST {
+            return Err(fault("larger than 64 KiB: this is not a bearer token"));
+        }
+        let text = bytes.trim_ascii();
+        if text.is_empty() {
+            return Ok(None);
+        }
+        if !text.iter().all(u8::is_ascii_graphic) {
+            return Err(fault(
+                "holds bytes that cannot stand in a header (a line break, a space or binary data)",
+            ));
+        }
+        Ok(String::from_utf8(text.to_vec()).ok().map(Token))
+    }
+
+    /// The value of the `Authorization` header. The only way out for the secret.
+    pub fn authorization(&self) -> String {
+        format!("Bearer {}", self.0)
+    }
+
+    /// The length in bytes, for buffers.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// What the token says of itself, if it is a JWT.
+    pub fn claims(&self) -> Option<Claims> {
+        Claims::parse(&self.0)
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Token(redacted)")
+    }
+}
+
+/// The claims of a service account token (RFC 7519, and `kubernetes.io` of bound tokens). Times are
+/// seconds since 1970. Unverified.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Claims {
+    /// `iss`.
+    pub issuer: Option<String>,
+    /// `aud`, a list or a single one.
+    pub audiences: Vec<String>,
+    /// `sub`: `system:serviceaccount:NAMESPACE:NAME`.
+    pub subject: Option<String>,
+    /// `iat`.
+    pub issued: Option<i64>,
+    /// `exp`.
+    pub expires: Option<i64>,
+    /// `kubernetes.io.warnafter`: when the kubelet should have renewed it.
+    pub warn_after: Option<i64>,
+    /// `kubernetes.io.pod.name`.
+    pub pod: Option<String>,
+    /// `kubernetes.io.node.name`.
+    pub node: Option<String>,
+}
+
+impl Claims {
+    /// Reads the middle part of `header.claims.signature`. `None` if it is no JWT.
+    pub fn parse(token: &str) -> Option<Claims> {
+        let mut parts = token.split('.');
+        let (_header, claims, _signature) = (parts.next()?, parts.next()?, parts.next()?);
+        if parts.next().is_some() {
+            return None;
+        }
+        let json = URL_SAFE_NO_PAD.decode(claims.trim_end_matches('=')).ok()?;
+        let json: Value = serde_json::from_slice(&json).ok()?;
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let kubernetes = json.get("kubernetes.io").unwrap_or(&Value::Null);
+        let bound = |kind: &str| kubernetes.pointer(&format!("/{kind}/name")).and_then(text);
+        Some(Claims {
+            issuer: json.get("iss").and_then(text),
+            audiences: match json.get("aud") {
+                Some(Value::Array(list)) => list.iter().filter_map(text).collect(),
+                Some(Value::String(one)) => vec![one.clone()],
+                _ => Vec::new(),
+            },
+            subject: json.get("sub").and_then(text),
+            issued: json.get("iat").and_then(Value::as_i64),
+            expires: json.get("exp").and_then(Value::as_i64),
+            warn_after: kubernetes.get("warnafter").and_then(Value::as_i64),
+            pod: bound("pod"),
+            node: bound("node"),
+        })
+    }
+
+    /// Why a server would answer 401 to this token, most likely cause first; `now` in seconds
+    /// since 1970.
+    pub fn explain_rejection(&self, now: i64) -> String {
+        if let Some(expired) = self.expires.filter(|&expires| expires <= now) {
+            return format!(
+                "the token expired {} ago; the kubelet renews only mounted tokens",
+                span(now - expired)
+            );
+        }
+        if let Some(issued) = self.issued.filter(|&issued| issued > now + 60) {
+            return format!("the token is issued {} in the future: check the clocks", span(issued - now));
+        }
+        let mut facts = Vec::new();
+        if !self.audiences.is_empty() {
+            facts.push(format!("audience {}", self.audiences.join(", ")));
+        }
+        if let Some(issuer) = &self.issuer {
+            facts.push(format!("issuer {issuer}"));
+        }
+        if let Some(subject) = &self.subject {
+            facts.push(format!("subject {subject}"));
+        }
+        if let Some(expires) = self.expires {
+            facts.push(format!("valid for another {}", span(expires - now)));
+        }
+        format!(
+            "the token is not expired ({}): wrong audience, another cluster's issuer, or its account or pod is gone",
+            facts.join(", ")
+        )
+    }
+}
+
+/// A span of seconds as Kubernetes writes ages: `45s`, `12m`, `3h5m`, `9d`.
+pub fn span(seconds: i64) -> String {
+    let seconds = seconds.max(0);
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    match seconds {
+        0..120 => format!("{seconds}s"),
+        120..7200 => format!("{minutes}m"),
+        7200..172_800 => format!("{hours}h{}m", minutes % 60),
+        _ => format!("{days}d"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn jwt(claims: &str) -> String {
+        format!("eyJhbGciOiJSUzI1NiJ9.{}.c2ln", URL_SAFE_NO_PAD.encode(claims))
+    }
+
+    #[test]
+    fn the_secret_is_not_in_debug() {
+        let token = Token("hunter2.hunter2.hunter2".into());
+        assert!(!format!("{token:?} {:?}", Some(&token)).contains("hunter2"));
+    }
+
+    #[test]
+    fn files_are_read_trimmed_and_checked() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        let read = |content: &[u8]| {
+            std::fs::write(&path, content).unwrap();
+            Token::read(&path)
+        };
+        assert_eq!(Token::read(&folder.path().join("missing")), Ok(None));
+        assert_eq!(read(b""), Ok(None));
+        assert_eq!(read(b" \n\t\n"), Ok(None));
+        assert_eq!(read(b" abc.def \n"), Ok(Some(Token("abc.def".into()))));
+        assert_eq!(read(&vec![b'a'; 64 * 1024]).unwrap().unwrap().len(), 64 * 1024);
+        for bad in [&b"two\nlines"[..], b"two words", b"\x00\x01\x02", b"caf\xc3\xa9", &vec![b'a'; 1 << 20]] {
+            let Err(Fault::Setup(text)) = read(bad) else { panic!("{bad:?} was accepted") };
+            assert!(text.contains("token file") && text.lines().count() == 1, "{text}");
+        }
+    }
+
+    #[test]
+    fn claims_of_a_bound_token() {
+        let token = jwt(
+            r#"{"iss":"https://kubernetes.default.svc","aud":["a","b"],"sub":"system:serviceaccount:ns-1:k-sa-1","iat":100,"exp":3707,
+            "kubernetes.io":{"namespace":"ns-1","pod":{"name":"web-0","uid":"1"},"node":{"name":"node-1"},"warnafter":3600}}"#,
+        );
+        let claims = Claims::parse(&token).unwrap();
+        assert_eq!(claims.audiences, ["a", "b"]);
+        assert_eq!(claims.subject.as_deref(), Some("system:serviceaccount:ns-1:k-sa-1"));
+        assert_eq!((claims.issued, claims.expires, claims.warn_after), (Some(100), Some(3707), Some(3600)));
+        assert_eq!((claims.pod.as_deref(), claims.node.as_deref()), (Some("web-0"), Some("node-1")));
+    }
+
+    #[test]
+    fn what_is_no_jwt_has_no_claims() {
+        for text in ["", "abc", "a.b", "a.b.c.d", "a.!!.c", &jwt("not json")] {
+            assert_eq!(Claims::parse(text), None, "{text}");
+        }
+        assert_eq!(Claims::parse(&jwt("[]")), Some(Claims::default()));
+    }
+
+    #[test]
+    fn a_rejection_is_explained_from_the_claims() {
+        let claims = |json: &str| Claims::parse(&jwt(json)).unwrap();
+        let expired = claims(r#"{"exp":1000}"#).explain_rejection(1000 + 7500);
+        assert!(expired.contains("expired 2h5m ago"), "{expired}");
+        let early = claims(r#"{"exp":99999,"iat":9000}"#).explain_rejection(1000);
+        assert!(early.contains("in the future"), "{early}");
+        let audience = claims(r#"{"exp":4600,"aud":"vault","iss":"https://other"}"#).explain_rejection(1000);
+        assert!(
+            audience.contains("audience vault") && audience.contains("issuer https://other"),
+            "{audience}"
+        );
+    }
+
+    #[test]
+    fn spans_read_like_ages() {
+        for (seconds, text) in [(-5, "0s"), (119, "119s"), (120, "2m"), (7260, "2h1m"), (172_800, "2d")] {
+            assert_eq!(span(seconds), text);
+        }
+    }
+}

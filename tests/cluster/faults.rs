@@ -1,0 +1,380 @@
+//! Listeners that misbehave: below TLS, in TLS, or in HTTP in ways no HTTP library would. Each is one
+//! function and stops when its [`Listener`] is dropped. A new one over TLS is one call of [`tls_listener`].
+
+use super::certificates::{Authority, SERVER_NAMES};
+use std::collections::HashMap;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio_rustls::rustls::{ServerConnection, StreamOwned};
+
+/// TLS on the server's side, after the handshake.
+pub type TlsStream = StreamOwned<ServerConnection, TcpStream>;
+
+/// Which certificate a listener shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Certificate {
+    /// As a kube-apiserver's.
+    Good,
+    /// Signed by a CA of another name than that of [`Listener::ca_pem`].
+    UnknownAuthority,
+    /// Signed by another CA of the same name: another cluster's, or this one's before it was renewed.
+    OtherCluster,
+    /// Its time was over in 2020.
+    Expired,
+    /// For a host of another name.
+    WrongName,
+}
+
+/// A listener at work; it stops when it is dropped.
+pub struct Listener {
+    address: SocketAddr,
+    ca_pem: String,
+    connections: Arc<AtomicUsize>,
+    hold: Arc<Hold>,
+    accepting: Option<JoinHandle<()>>,
+    /// Sockets that only have to stay open.
+    _kept: Box<dyn Send + Sync>,
+}
+
+impl Listener {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// `https://127.0.0.1:PORT`.
+    pub fn server(&self) -> String {
+        format!("https://{}", self.address)
+    }
+
+    /// The CA bundle that a client is given, good for its certificate or not.
+    pub fn ca_pem(&self) -> String {
+        self.ca_pem.clone()
+    }
+
+    /// How many connections it accepted.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.hold.release();
+        if let Some(accepting) = self.accepting.take() {
+            // One more connection wakes it; then it sees that it is over.
+            drop(TcpStream::connect(self.address));
+            drop(accepting.join());
+        }
+    }
+}
+
+/// What keeps the threads of a listener waiting, and ends them all when it is dropped.
+#[derive(Default)]
+pub struct Hold {
+    over: Mutex<bool>,
+    changed: Condvar,
+    streams: Mutex<HashMap<usize, TcpStream>>,
+}
+
+impl Hold {
+    /// Waits until the listener is dropped.
+    pub fn until_dropped(&self) {
+        let over = self.over.lock().unwrap();
+        drop(self.changed.wait_while(over, |over| !*over).unwrap());
+    }
+
+    /// Waits; true if the listener was dropped meanwhile.
+    pub fn pause(&self, pause: Duration) -> bool {
+        let over = self.over.lock().unwrap();
+        *self.changed.wait_timeout_while(over, pause, |over| !*over).unwrap().0
+    }
+
+    fn is_over(&self) -> bool {
+        *self.over.lock().unwrap()
+    }
+
+    fn release(&self) {
+        *self.over.lock().unwrap() = true;
+        self.changed.notify_all();
+        for stream in self.streams.lock().unwrap().values() {
+            // It may have ended by itself.
+            drop(stream.shutdown(Shutdown::Both));
+        }
+    }
+}
+
+/// Hands every connection, each in its own thread, to the closure.
+pub fn tcp_listener(behave: impl Fn(TcpStream, &Hold) + Send + Sync + 'static) -> Listener {
+    listener(String::new(), move |stream, hold| {
+        behave(stream, hold);
+        Ok(())
+    })
+}
+
+/// The same after the TLS handshake; a failure in the closure ends the connection.
+pub fn tls_listener(
+    certificate: Certificate,
+    behave: impl Fn(&mut TlsStream, &Hold) -> io::Result<()> + Send + Sync + 'static,
+) -> Listener {
+    let authority = Authority::new();
+    let config = match certificate {
+        Certificate::Good => authority.server(&SERVER_NAMES, false),
+        Certificate::UnknownAuthority => Authority::named("somebody else").server(&SERVER_NAMES, false),
+        Certificate::OtherCluster => Authority::new().server(&SERVER_NAMES, false),
+        Certificate::Expired => authority.server(&SERVER_NAMES, true),
+        Certificate::WrongName => authority.server(&["somewhere-else.example.com"], false),
+    };
+    listener(authority.pem().to_owned(), move |mut stream, hold| {
+        let mut tls = ServerConnection::new(Arc::clone(&config)).map_err(io::Error::other)?;
+        while tls.is_handshaking() {
+            tls.complete_io(&mut stream)?;
+        }
+        behave(&mut StreamOwned::new(tls, stream), hold)
+    })
+}
+
+/// Never accepts: its queue is full, and connecting hangs.
+pub fn never_accepts() -> Listener {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let listener = runtime.block_on(async {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        socket.listen(1).unwrap().into_std().unwrap()
+    });
+    let address = listener.local_addr().unwrap();
+    let mut kept = Vec::new();
+    while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(100)) {
+        kept.push(stream);
+        assert!(kept.len() < 5000, "the queue of a listener that never accepts does not fill up");
+    }
+    idle(address, Box::new((listener, kept)))
+}
+
+/// Accepts and says nothing, ever.
+pub fn silent() -> Listener {
+    tcp_listener(|_stream, hold| hold.until_dropped())
+}
+
+/// Resets the connection as soon as the client has said something.
+pub fn resets() -> Listener {
+    // Closing a socket with unread bytes sends a reset instead of an end.
+    tcp_listener(|stream, _| drop(stream.peek(&mut [0])))
+}
+
+/// Accepts and closes in good order, after reading what the client said.
+pub fn closes() -> Listener {
+    tcp_listener(|mut stream, _| drop(stream.read(&mut [0; 4096])))
+}
+
+/// Nobody listens: connecting is refused.
+pub fn refuses() -> Listener {
+    // The port stays bound, so that nobody else gets it, but nothing listens on it.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    idle(socket.local_addr().unwrap(), Box::new(socket))
+}
+
+/// Plain HTTP where TLS is expected.
+pub fn plaintext() -> Listener {
+    tcp_listener(|mut stream, _| {
+        drop(stream.read(&mut [0; 4096]));
+        let body = "Client sent an HTTP request to an HTTPS server.\n";
+        let head = format!("HTTP/1.0 400 Bad Request\r\nContent-Length: {}\r\n\r\n", body.len());
+        drop(stream.write_all(format!("{head}{body}").as_bytes()));
+    })
+}
+
+/// TLS, then nothing.
+pub fn silent_after_tls() -> Listener {
+    tls_listener(Certificate::Good, |_, hold| {
+        hold.until_dropped();
+        Ok(())
+    })
+}
+
+/// TLS, then the connection closes with the request unanswered.
+pub fn closes_after_request() -> Listener {
+    tls_listener(Certificate::Good, |stream, _| read_request(stream).map(drop))
+}
+
+/// TLS, then a status line and no more.
+pub fn stops_after_status_line() -> Listener {
+    tls_listener(Certificate::Good, |stream, hold| {
+        read_request(stream)?;
+        stream.write_all(b"HTTP/1.1 200 OK\r\n")?;
+        stream.flush()?;
+        hold.until_dropped();
+        Ok(())
+    })
+}
+
+/// TLS, then an answer whose body never comes to its end: one byte now and one after each pause.
+pub fn drips(pause: Duration) -> Listener {
+    tls_listener(Certificate::Good, move |stream, hold| {
+        read_request(stream)?;
+        let answer = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n{";
+        stream.write_all(answer)?;
+        loop {
+            stream.write_all(b" ")?;
+            stream.flush()?;
+            if hold.pause(pause) {
+                return Ok(());
+            }
+        }
+    })
+}
+
+/// TLS, then the head of an answer byte by byte, one after each pause.
+pub fn drips_head(pause: Duration) -> Listener {
+    tls_listener(Certificate::Good, move |stream, hold| {
+        read_request(stream)?;
+        for byte in b"HTTP/1.1 200 OK\r\nX-Long: ".iter().chain(std::iter::repeat(&b'x')) {
+            stream.write_all(&[*byte])?;
+            stream.flush()?;
+            if hold.pause(pause) {
+                break;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// TLS, then a chunked body without an end, as fast as it is read.
+pub fn endless_body() -> Listener {
+    tls_listener(Certificate::Good, |stream, _| {
+        read_request(stream)?;
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
+        stream.write_all(head.as_bytes())?;
+        let chunk = format!("{:x}\r\n{}\r\n", 16384, " ".repeat(16384));
+        loop {
+            stream.write_all(chunk.as_bytes())?;
+        }
+    })
+}
+
+/// TLS, then headers without an end, as fast as they are read.
+pub fn endless_head() -> Listener {
+    tls_listener(Certificate::Good, |stream, _| {
+        read_request(stream)?;
+        stream.write_all(b"HTTP/1.1 200 OK\r\n")?;
+        loop {
+            stream.write_all(b"X-More: and more\r\n")?;
+        }
+    })
+}
+
+/// TLS, then something that is not HTTP.
+pub fn not_http() -> Listener {
+    tls_listener(Certificate::Good, |stream, _| {
+        read_request(stream)?;
+        stream.write_all(b"220 mail.example.com ESMTP ready\r\n")
+    })
+}
+
+/// A good answer under a certificate that may not be.
+pub fn certificate(certificate: Certificate) -> Listener {
+    let body = "{\n  \"major\": \"1\",\n  \"minor\": \"36\",\n  \"gitVersion\": \"v1.36.2\"\n}";
+    tls_listener(certificate, move |stream, _| respond(stream, "200 OK", "application/json", &[], body))
+}
+
+/// Sends everybody elsewhere.
+pub fn redirects(location: &str) -> Listener {
+    let header = format!("Location: {location}");
+    answers("302 Found", "text/html", &[&header], "<a href=\"/login\">Found</a>.\n")
+}
+
+/// A web page, as a captive portal or a mesh has it: a 200.
+pub fn web_page() -> Listener {
+    answers("200 OK", "text/html; charset=utf-8", &[], "<!DOCTYPE html><title>Welcome</title>\n")
+}
+
+/// A web page that forbids: a 403 that is no Status.
+pub fn forbidding_web_page() -> Listener {
+    answers("403 Forbidden", "text/html", &[], "<html><h1>403 Forbidden</h1><hr>nginx</html>\n")
+}
+
+/// The same answer to every request, over TLS with a good certificate.
+pub fn answers(status: &str, content_type: &str, headers: &[&str], body: &str) -> Listener {
+    let (status, content_type, body) = (status.to_owned(), content_type.to_owned(), body.to_owned());
+    let headers: Vec<String> = headers.iter().map(|&header| header.to_owned()).collect();
+    tls_listener(Certificate::Good, move |stream, _| respond(stream, &status, &content_type, &headers, &body))
+}
+
+/// Answers all requests of a connection alike.
+fn respond(
+    stream: &mut TlsStream,
+    status: &str,
+    content_type: &str,
+    headers: &[String],
+    body: &str,
+) -> io::Result<()> {
+    let more = headers.iter().fold(String::new(), |more, header| more + header + "\r\n");
+    let length = body.len();
+    let head = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n{more}\r\n"
+    );
+    loop {
+        read_request(stream)?;
+        stream.write_all(format!("{head}{body}").as_bytes())?;
+        stream.flush()?;
+    }
+}
+
+/// Reads one request with its body, and gives its head.
+pub fn read_request(stream: &mut impl Read) -> io::Result<String> {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        stream.read_exact(&mut byte)?;
+        head.push(byte[0]);
+    }
+    let head = String::from_utf8(head).map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
+    let length = head.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<u64>().ok())?
+    });
+    io::copy(&mut stream.take(length.unwrap_or(0)), &mut io::sink())?;
+    Ok(head)
+}
+
+fn listener(
+    ca_pem: String,
+    behave: impl Fn(TcpStream, &Hold) -> io::Result<()> + Send + Sync + 'static,
+) -> Listener {
+    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap();
+    let (hold, connections) = (Arc::new(Hold::default()), Arc::new(AtomicUsize::new(0)));
+    let ca_pem = if ca_pem.is_empty() { Authority::new().pem().to_owned() } else { ca_pem };
+    let (behave, waiting, count) = (Arc::new(behave), Arc::clone(&hold), Arc::clone(&connections));
+    let accepting = std::thread::spawn(move || {
+        for stream in socket.incoming() {
+            let Ok(stream) = stream else { continue };
+            if waiting.is_over() {
+                break;
+            }
+            let number = count.fetch_add(1, Ordering::SeqCst);
+            drop(stream.set_nodelay(true));
+            let (behave, waiting) = (Arc::clone(&behave), Arc::clone(&waiting));
+            if let Ok(twin) = stream.try_clone() {
+                waiting.streams.lock().unwrap().insert(number, twin);
+            }
+            std::thread::spawn(move || {
+                // How the conversation ended is for the client to tell.
+                drop(behave(stream, &waiting));
+                waiting.streams.lock().unwrap().remove(&number);
+            });
+        }
+    });
+    Listener { address, ca_pem, connections, hold, accepting: Some(accepting), _kept: Box::new(()) }
+}
+
+/// A listener that has no work to do but to keep its sockets.
+fn idle(address: SocketAddr, kept: Box<dyn Send + Sync>) -> Listener {
+    let (connections, hold, ca_pem) = (Arc::default(), Arc::default(), Authority::new().pem().to_owned());
+    Listener { address, ca_pem, connections, hold, accepting: None, _kept: kept }
+}

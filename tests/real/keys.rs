@@ -1,0 +1,102 @@
+//! What a cluster's installer makes once: a certificate authority, the API server's certificate, and the
+//! key that signs service account tokens. No openssl.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, SigningKey,
+};
+use serde_json::Value;
+
+/// The names that an API server's certificate carries, as a pod knows it; and where tests reach it.
+const SERVER_NAMES: [&str; 7] = [
+    "127.0.0.1",
+    "::1",
+    "localhost",
+    "kubernetes",
+    "kubernetes.default",
+    "kubernetes.default.svc",
+    "kubernetes.default.svc.cluster.local",
+];
+
+/// A certificate authority and one server certificate from it, all PEM.
+pub struct ServerKeys {
+    pub ca: String,
+    pub certificate: String,
+    pub key: String,
+}
+
+impl ServerKeys {
+    /// Made anew, valid for [`SERVER_NAMES`].
+    pub fn generate() -> Self {
+        let (ca, issuer) = authority("kubernetes");
+        let key = KeyPair::generate().expect("a server key");
+        let mut server = CertificateParams::new(SERVER_NAMES.map(String::from)).expect("server names");
+        server.distinguished_name.push(DnType::CommonName, "kube-apiserver");
+        server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        let certificate = server.signed_by(&key, &issuer).expect("a server certificate").pem();
+        ServerKeys { ca, certificate, key: key.serialize_pem() }
+    }
+}
+
+/// The certificate (PEM) of an authority that no server here has ever used.
+pub fn stranger_ca() -> String {
+    authority("a stranger").0
+}
+
+fn authority(name: &str) -> (String, Issuer<'static, KeyPair>) {
+    let key = KeyPair::generate().expect("a CA key");
+    let mut params = CertificateParams::new([]).expect("no names");
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
+    let certificate = params.self_signed(&key).expect("a CA certificate").pem();
+    (certificate, Issuer::new(params, key))
+}
+
+/// The key that signs service account tokens: ECDSA P-256, in tokens `ES256`.
+pub struct TokenKey(KeyPair);
+
+impl TokenKey {
+    /// Made anew.
+    pub fn generate() -> Self {
+        TokenKey(KeyPair::generate().expect("a token key"))
+    }
+
+    /// For `--service-account-signing-key-file`.
+    pub fn private_pem(&self) -> String {
+        self.0.serialize_pem()
+    }
+
+    /// For `--service-account-key-file`.
+    pub fn public_pem(&self) -> String {
+        self.0.public_key_pem()
+    }
+
+    /// `token` with its claims changed, signed so that the API server believes it.
+    pub fn resign(&self, token: &str, change: impl FnOnce(&mut Value)) -> String {
+        let mut parts = token.split('.');
+        let header = parts.next().expect("a header");
+        let claims = URL_SAFE_NO_PAD.decode(parts.next().expect("claims")).expect("base64url claims");
+        let mut claims = serde_json::from_slice(&claims).expect("JSON claims");
+        change(&mut claims);
+        let signed = format!("{header}.{}", URL_SAFE_NO_PAD.encode(claims.to_string()));
+        let der = self.0.sign(signed.as_bytes()).expect("a signature");
+        format!("{signed}.{}", URL_SAFE_NO_PAD.encode(raw_signature(&der)))
+    }
+}
+
+/// The two numbers of a P-256 signature, 32 bytes each (RFC 7518, 3.4), out of their DER sequence
+/// `30 len 02 len R 02 len S`, where each is as short as it can be, or has a zero in front.
+fn raw_signature(der: &[u8]) -> Vec<u8> {
+    let (r, rest) = der_integer(&der[2..]);
+    let (s, _) = der_integer(rest);
+    let padded = |number: &[u8]| [vec![0; 32 - number.len()], number.to_vec()].concat();
+    [padded(r), padded(s)].concat()
+}
+
+fn der_integer(der: &[u8]) -> (&[u8], &[u8]) {
+    let (number, rest) = der[2..].split_at(usize::from(der[1]));
+    (number.strip_prefix(&[0]).unwrap_or(number), rest)
+}

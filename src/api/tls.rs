@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::crypto::{CryptoProvider, KeyProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::sign::SigningKey;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, InvalidMessage, RootCertStore, SignatureScheme,
 };
@@ -33,7 +34,7 @@ pub struct Trust {
 impl Trust {
     /// Builds the TLS set-up. A bundle without one good certificate is a setup fault.
     pub fn new(judge: &Judge<'_>) -> Result<Trust, Fault> {
-        let provider = Arc::new(ring::default_provider());
+        let provider = Arc::new(CryptoProvider { key_provider: &NoKeys, ..ring::default_provider() });
         let broken = |error: rustls::Error| Fault::Setup(format!("TLS cannot be set up: {error}"));
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
@@ -116,6 +117,16 @@ fn explain(fault: &rustls::Error) -> String {
         }
         rustls::Error::PeerIncompatible(why) => format!("no common version or cipher suite: {why:?}"),
         other => other.to_string(),
+    }
+}
+
+/// There are no client certificates, so the code that signs with their keys stays out (39 kB).
+#[derive(Debug)]
+struct NoKeys;
+
+impl KeyProvider for NoKeys {
+    fn load_private_key(&self, _: PrivateKeyDer<'static>) -> Result<Arc<dyn SigningKey>, rustls::Error> {
+        Err(rustls::Error::General("client certificates are not used".into()))
     }
 }
 

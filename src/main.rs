@@ -18,15 +18,21 @@ mod verdict;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::{env, io, panic, process};
 
 use cli::Invocation;
 use cluster::ServiceVariables;
 use exit::Code;
 use report::termination;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
 
 fn main() -> ExitCode {
     panic::set_hook(Box::new(end_as_defect));
+    let ends_well = Arc::new(AtomicBool::new(false));
+    end_on_signals(&ends_well);
     let variable = |name| env::var(name).ok();
     let variables = ServiceVariables {
         host: variable("KUBERNETES_SERVICE_HOST"),
@@ -34,16 +40,33 @@ fn main() -> ExitCode {
     };
     let colour =
         || io::stdout().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let code = match cli::parse(env::args_os().skip(1).collect(), &variables) {
+    let number = match cli::parse(env::args_os().skip(1).collect(), &variables) {
         Ok(Invocation::Print(text)) => {
             report::print(&text);
-            Code::Allowed
+            Code::Allowed.number()
         }
-        Ok(Invocation::Check(check)) => command::check::run(check, colour()),
-        Ok(Invocation::Get(get)) => command::get::run(&get),
-        Err(fault) => command::check::could_not_ask(&fault, &termination::Target::Automatic),
+        Ok(Invocation::Check(check)) => command::check::run(check, colour()).number(),
+        Ok(Invocation::Wait(wait)) => command::wait::run(&wait, colour()).number(),
+        Ok(Invocation::Monitor(monitor)) => {
+            ends_well.store(true, Ordering::Relaxed);
+            command::monitor::run(monitor, colour()).number()
+        }
+        Ok(Invocation::Get(get)) => command::get::run(&get).number(),
+        Ok(Invocation::Install(dest)) => command::install::run(&dest).number(),
+        Err(fault) => command::could_not_ask(&fault, &termination::Target::Automatic).number(),
     };
-    ExitCode::from(code.number())
+    ExitCode::from(number)
+}
+
+/// SIGTERM and SIGINT end the process from the handler itself, whatever it is doing: with 143 and 130,
+/// and with 0 where that is the good end (`monitor`). As PID 1 they would be ignored without a handler.
+fn end_on_signals(ends_well: &Arc<AtomicBool>) {
+    let always = Arc::new(AtomicBool::new(true));
+    for (signal, code) in [(SIGTERM, 143), (SIGINT, 130)] {
+        // The first whose condition holds ends it. Registering fails for forbidden signals only.
+        let _ = flag::register_conditional_shutdown(signal, 0, Arc::clone(ends_well));
+        let _ = flag::register_conditional_shutdown(signal, code, Arc::clone(&always));
+    }
 }
 
 /// A panic, on whatever thread, is a defect of this program: it ends with 32 and says so, and never

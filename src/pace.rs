@@ -1,7 +1,11 @@
-//! Time: the deadline of a run, and durations as Kubernetes writes them.
+//! Time: deadlines, pauses between rounds, and durations as Kubernetes writes them. The only place that
+//! sleeps.
 
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::{Duration, Instant};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
 
 /// When a run has to be over. `None`: never.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +43,85 @@ impl Deadline {
     }
 }
 
+impl Deadline {
+    /// How long there is until then; `None`: for ever.
+    pub fn left(self) -> Option<Duration> {
+        self.0.map(|deadline| deadline.saturating_duration_since(Instant::now()))
+    }
+
+    /// Never.
+    pub const NEVER: Deadline = Deadline(None);
+
+    /// Sleeps, but not beyond the deadline. False: the deadline came first.
+    pub fn sleep(self, pause: Duration) -> bool {
+        match self.left() {
+            Some(left) if left <= pause => {
+                thread::sleep(left);
+                false
+            }
+            _ => {
+                thread::sleep(pause);
+                true
+            }
+        }
+    }
+}
+
+/// The first step of a back-off.
+const FIRST_STEP: Duration = Duration::from_secs(1);
+
+/// A server that asks for more than this is obeyed up to it: no typing mistake there may freeze a pod.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(300);
+
+/// Pauses that double from one second to a longest one, each drawn between half the step and the whole
+/// step, so that pods that started together do not ask together.
+#[derive(Clone, Debug)]
+pub struct Backoff {
+    step: Duration,
+    longest: Duration,
+}
+
+impl Backoff {
+    /// Begins at one second; `longest` is `--max-interval`.
+    pub fn new(longest: Duration) -> Backoff {
+        Backoff { step: FIRST_STEP.min(longest), longest }
+    }
+
+    /// Begins anew.
+    pub fn reset(&mut self) {
+        self.step = FIRST_STEP.min(self.longest);
+    }
+
+    /// The next pause. `draw` is even between 0 and 1; `at_least` is what the server asked for.
+    pub fn next(&mut self, draw: f64, at_least: Option<Duration>) -> Duration {
+        let pause = self.step.mul_f64(0.5 + draw.clamp(0.0, 1.0) / 2.0);
+        self.step = (self.step * 2).min(self.longest);
+        pause.max(at_least.unwrap_or_default().min(LONGEST_RETRY_AFTER))
+    }
+}
+
+/// The interval, longer or shorter by up to a tenth. `draw` is even between 0 and 1.
+pub fn jittered(interval: Duration, draw: f64) -> Duration {
+    interval.mul_f64(0.9 + draw.clamp(0.0, 1.0) / 5.0)
+}
+
+/// A number between 0 and 1, from the seed the standard library takes for its hash tables.
+pub fn draw() -> f64 {
+    let bits = RandomState::new().build_hasher().finish();
+    f64::from(u32::try_from(bits >> 32).unwrap_or(u32::MAX)) / f64::from(u32::MAX)
+}
+
+/// Understands `Retry-After`: seconds, or a date. `None` where it is neither, or past.
+pub fn retry_after(header: &str, now: SystemTime) -> Option<Duration> {
+    let header = header.trim();
+    if header.bytes().all(|byte| byte.is_ascii_digit()) {
+        // More digits than fit are still "very long".
+        return (!header.is_empty())
+            .then(|| Duration::from_secs(header.parse().unwrap_or(u64::from(u32::MAX))));
+    }
+    httpdate::parse_http_date(header).ok()?.duration_since(now).ok()
+}
+
 /// Parses a duration as Kubernetes (Go) writes it: `800ms`, `2s`, `1m30s`, `1.5h`, `0`. The error says
 /// what is wrong with it. No crate reads just this: those that read more take `1 year`.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
@@ -47,34 +130,42 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
         return Ok(Duration::ZERO);
     }
     let mut rest = text;
-    let mut seconds = 0.0_f64;
+    let mut sum = Duration::ZERO;
     while !rest.is_empty() {
         let number_end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
         let (number, behind) = rest.split_at(number_end);
         let unit_end = behind.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(behind.len());
         let (unit, next) = behind.split_at(unit_end);
-        let scale = match unit {
-            "ms" => 0.001,
-            "s" => 1.0,
-            "m" => 60.0,
-            "h" => 3600.0,
+        let milliseconds = match unit {
+            "ms" => 1,
+            "s" => 1000,
+            "m" => 60_000,
+            "h" => 3_600_000,
             "" if !number.is_empty() => return Err(format!("{FORM}; {text} has no unit")),
             _ => return Err(FORM.into()),
         };
-        if !number.starts_with(|c: char| c.is_ascii_digit()) {
-            return Err(FORM.into());
-        }
-        let number: f64 = number.parse().map_err(|_| FORM.to_owned())?;
-        seconds += number * scale;
+        let span = scaled(number, milliseconds).ok_or(FORM)?;
+        sum = sum
+            .checked_add(span)
+            .filter(|&sum| sum <= LONGEST)
+            .ok_or_else(|| format!("{text} is more than ten years"))?;
         rest = next;
     }
-    if text.is_empty() {
-        return Err(FORM.into());
+    if text.is_empty() { Err(FORM.into()) } else { Ok(sum) }
+}
+
+/// `NUMBER[.FRACTION]` times a unit, exact to the microsecond. `None`: no such number.
+fn scaled(number: &str, milliseconds: u64) -> Option<Duration> {
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.is_empty() || !digits(whole) || !digits(fraction) {
+        return None;
     }
-    Duration::try_from_secs_f64(seconds)
-        .ok()
-        .filter(|&span| span <= LONGEST)
-        .ok_or_else(|| format!("{text} is more than ten years"))
+    // Nine digits are more than any clock has; further ones are below it.
+    let fraction = format!("{fraction:0<9}").get(..9)?.parse::<u64>().ok()?;
+    let whole = whole.parse::<u64>().unwrap_or(u64::MAX).saturating_mul(milliseconds);
+    let part = u128::from(fraction) * u128::from(milliseconds) / 1_000_000;
+    Duration::from_millis(whole).checked_add(Duration::from_micros(u64::try_from(part).ok()?))
 }
 
 /// Longer spans are mistakes, and would not fit the clock.
@@ -103,5 +194,59 @@ mod tests {
             assert!(parse_duration(text).is_err(), "{text}");
         }
         assert!(parse_duration("10").unwrap_err().contains("no unit"));
+        assert!(parse_duration("999999999h").unwrap_err().contains("ten years"));
+    }
+
+    #[test]
+    fn pauses_double_up_to_the_longest() {
+        let steps = |draw: f64| -> Vec<u128> {
+            let mut backoff = Backoff::new(Duration::from_secs(30));
+            (0..8).map(|_| backoff.next(draw, None).as_millis()).collect()
+        };
+        assert_eq!(steps(1.0), [1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000]);
+        assert_eq!(steps(0.0), [500, 1000, 2000, 4000, 8000, 15_000, 15_000, 15_000]);
+        let mut short = Backoff::new(Duration::from_millis(200));
+        assert_eq!(short.next(1.0, None), Duration::from_millis(200));
+        short.reset();
+        assert_eq!(short.next(1.0, None), Duration::from_millis(200));
+    }
+
+    #[test]
+    fn what_the_server_asks_for_is_the_least() {
+        let mut backoff = Backoff::new(Duration::from_secs(30));
+        assert_eq!(backoff.next(1.0, Some(Duration::from_secs(5))), Duration::from_secs(5));
+        assert_eq!(backoff.next(1.0, Some(Duration::from_secs(1))), Duration::from_secs(2));
+        assert_eq!(backoff.next(1.0, Some(Duration::from_secs(86_400))), LONGEST_RETRY_AFTER);
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let now = httpdate::parse_http_date("Mon, 23 Nov 2026 22:00:00 GMT").unwrap();
+        for (header, seconds) in [
+            ("5", Some(5)),
+            (" 32 ", Some(32)),
+            ("0", Some(0)),
+            ("99999999999999999999", Some(u64::from(u32::MAX))),
+            ("Mon, 23 Nov 2026 22:00:07 GMT", Some(7)),
+            ("Mon, 23 Nov 2026 21:59:59 GMT", None),
+            ("-1", None),
+            ("", None),
+            ("soon", None),
+            ("1.5", None),
+        ] {
+            assert_eq!(retry_after(header, now), seconds.map(Duration::from_secs), "{header:?}");
+        }
+    }
+
+    #[test]
+    fn draws_differ_and_stay_between_0_and_1() {
+        let draws: Vec<f64> = (0..100).map(|_| draw()).collect();
+        assert!(draws.iter().all(|draw| (0.0..=1.0).contains(draw)));
+        assert!(draws.iter().any(|draw| *draw < 0.3) && draws.iter().any(|draw| *draw > 0.7));
+        let interval = Duration::from_secs(30);
+        assert_eq!(
+            (jittered(interval, 0.0), jittered(interval, 1.0)),
+            (interval.mul_f64(0.9), interval.mul_f64(1.1))
+        );
     }
 }

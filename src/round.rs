@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::api::discovery::{self, Resource, Unresolved, Wanted};
 use crate::api::status::{Answer, Asked};
@@ -15,7 +15,7 @@ use crate::cluster::Cluster;
 use crate::exit::Code;
 use crate::failure::{Failure, Fault};
 use crate::knock::{Identity, Knock, Question, needs_review};
-use crate::pace::{Deadline, Next};
+use crate::pace::{Deadline, Next, retry_after};
 use crate::permission::{Expected, Namespace, Permission, Target};
 use crate::token::{Claims, Token};
 use crate::verdict::{self, Bearer};
@@ -48,6 +48,8 @@ pub struct Finding {
     pub asked: bool,
     /// The question, once its names were resolved.
     pub question: Option<Question>,
+    /// What its name means, once that is known.
+    pub resource: Option<Resource>,
     /// The knock without the token.
     pub anonymous: Option<Knock>,
     /// The knock with it.
@@ -65,9 +67,20 @@ pub struct Round {
     pub bearer: Bearer,
     /// What the token says of itself.
     pub claims: Option<Claims>,
+    /// The round was not completed.
+    pub timed_out: bool,
 }
 
 impl Round {
+    /// The longest `Retry-After` of the deciding answers.
+    pub fn retry_after(&self, now: SystemTime) -> Option<Duration> {
+        let answers = self.findings.iter().filter_map(|finding| match &finding.unresolved {
+            Some(Unresolved::Answered(answer)) => Some(answer),
+            _ => deciding_answer(finding, self.bearer),
+        });
+        answers.filter_map(|answer| retry_after(answer.retry_after.as_deref()?, now)).max()
+    }
+
     /// Who the API server takes the deciding knocks for, in its own words.
     pub fn user(&self) -> Option<&str> {
         self.findings.iter().find_map(|finding| {
@@ -109,16 +122,55 @@ enum Event {
 }
 
 enum News {
-    Question(Box<Question>),
+    Question(Box<Question>, Option<Resource>),
     Unresolved(Unresolved),
     Knock(Identity, Knock),
     Done,
 }
 
-/// Runs a round. `anonymous_too`: make the anonymous knock even where it does not decide. Faults are
-/// found before anything is asked, but for a namespace that only discovery shows to be needed.
-pub fn run(
+/// Rounds of the same order. The first makes both knocks; later ones only those that decide, and look
+/// up only the names that have no resource yet.
+#[derive(Debug)]
+pub struct Rounds {
+    /// What is asked.
+    pub order: Arc<Order>,
+    /// How many rounds there were.
+    pub made: u32,
+    resources: Vec<Option<Resource>>,
+    anonymous: Vec<Option<Knock>>,
+}
+
+impl Rounds {
+    /// None was made yet.
+    pub fn new(order: Order) -> Rounds {
+        let nothing = order.permissions.iter().map(|_| None);
+        Rounds { made: 0, resources: nothing.collect(), anonymous: Vec::new(), order: Arc::new(order) }
+    }
+
+    /// Makes a round, in at most `patience`. Faults are found before anything is asked, but for a
+    /// namespace that only discovery shows to be needed.
+    pub fn next(&mut self, patience: Duration, trace: &mut dyn FnMut(Trace)) -> Result<Round, Fault> {
+        let mut round = run(&self.order, &self.resources, patience, self.made == 0, trace)?;
+        self.made = self.made.saturating_add(1);
+        // Unserved: a resource may have gone, and come back elsewhere.
+        let keep =
+            |finding: &Finding| if finding.code == Code::Unserved { None } else { finding.resource.clone() };
+        self.resources = round.findings.iter().map(keep).collect();
+        if self.anonymous.is_empty() {
+            self.anonymous = round.findings.iter().map(|finding| finding.anonymous.clone()).collect();
+        }
+        for (finding, first) in round.findings.iter_mut().zip(&self.anonymous) {
+            if finding.anonymous.is_none() {
+                finding.anonymous.clone_from(first);
+            }
+        }
+        Ok(round)
+    }
+}
+
+fn run(
     order: &Arc<Order>,
+    resources: &[Option<Resource>],
     patience: Duration,
     anonymous_too: bool,
     trace: &mut dyn FnMut(Trace),
@@ -139,7 +191,7 @@ pub fn run(
         for finding in &mut findings {
             finding.code = Code::Anonymous;
         }
-        return Ok(Round { findings, bearer, claims });
+        return Ok(Round { findings, bearer, claims, timed_out: false });
     }
     let longest_token = token.as_ref().map_or(0, Token::len);
     let (client, warning) = Client::new(cluster, bundle.as_deref(), longest_token, patience)?;
@@ -148,8 +200,15 @@ pub fn run(
     }
     let (events, received) = mpsc::channel();
     let anonymous = !order.token_only && (anonymous_too || order.forbid_anonymous || token.is_none());
-    let worker =
-        Worker { order: Arc::clone(order), client: client.clone(), token, own_namespace, anonymous, events };
+    let worker = Worker {
+        order: Arc::clone(order),
+        known: resources.to_vec(),
+        client: client.clone(),
+        token,
+        own_namespace,
+        anonymous,
+        events,
+    };
     thread::spawn(move || worker.run());
 
     let timed_out = loop {
@@ -169,7 +228,7 @@ pub fn run(
         client.interrupt();
     }
     conclude(order, &mut findings, bearer, timed_out);
-    Ok(Round { findings, bearer, claims })
+    Ok(Round { findings, bearer, claims, timed_out })
 }
 
 fn unasked(permission: &Permission) -> Finding {
@@ -179,6 +238,7 @@ fn unasked(permission: &Permission) -> Finding {
         code: Code::Timeout,
         asked: false,
         question: None,
+        resource: None,
         anonymous: None,
         token: None,
         unresolved: None,
@@ -187,9 +247,10 @@ fn unasked(permission: &Permission) -> Finding {
 
 fn note(finding: &mut Finding, news: News) {
     match news {
-        News::Question(question) => {
+        News::Question(question, resource) => {
             finding.phrase.clone_from(&question.phrase);
             finding.question = Some(*question);
+            finding.resource = resource;
         }
         News::Unresolved(why) => finding.unresolved = Some(why),
         News::Knock(Identity::Anonymous, knock) => finding.anonymous = Some(knock),
@@ -276,6 +337,8 @@ fn own_namespace(order: &Order) -> Result<Result<String, String>, Fault> {
 
 struct Worker {
     order: Arc<Order>,
+    /// Names that an earlier round resolved.
+    known: Vec<Option<Resource>>,
     client: Client,
     token: Option<Token>,
     own_namespace: Result<String, String>,
@@ -300,8 +363,10 @@ impl Worker {
     /// What each permission's name means; `None` for a path.
     fn resources(&self) -> Vec<Option<Result<Resource, Unresolved>>> {
         let wanted: Vec<Option<Wanted>> = self.order.permissions.iter().map(wanted).collect();
-        let known: Vec<Option<Resource>> =
-            wanted.iter().map(|wanted| wanted.as_ref().and_then(discovery::known)).collect();
+        let known = |(wanted, known): (&Option<Wanted>, &Option<Resource>)| {
+            known.clone().or_else(|| wanted.as_ref().and_then(discovery::known))
+        };
+        let known: Vec<Option<Resource>> = wanted.iter().zip(&self.known).map(known).collect();
         let to_ask: Vec<Wanted> = wanted
             .iter()
             .zip(&known)
@@ -344,7 +409,8 @@ impl Worker {
                 }
             }
         };
-        self.tell(Event::News(index, News::Question(Box::new(question.clone()))))?;
+        let served = resource.and_then(|resource| resource.as_ref().ok()).cloned();
+        self.tell(Event::News(index, News::Question(Box::new(question.clone()), served)))?;
         let identities =
             [self.anonymous.then_some(Identity::Anonymous), self.token.is_some().then_some(Identity::Token)];
         let mut broken = false;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use argh::{ArgsInfo, FromArgs};
 
 use crate::cluster::{Cluster, ServiceVariables, Where};
-use crate::command::{check, get};
+use crate::command::{Asking, Telling, check, get, monitor, wait};
 use crate::failure::Fault;
 use crate::knock::needs_review;
 use crate::pace::parse_duration;
@@ -25,8 +25,14 @@ pub enum Invocation {
     Print(String),
     /// `check`.
     Check(check::Check),
+    /// `wait`.
+    Wait(wait::Wait),
+    /// `monitor`.
+    Monitor(monitor::Monitor),
     /// `get`.
     Get(get::Get),
+    /// `install`, to this file or folder.
+    Install(PathBuf),
 }
 
 /// How results are shown.
@@ -75,7 +81,10 @@ struct Program {
 #[argh(subcommand)]
 enum Command {
     Check(CheckArguments),
+    Wait(WaitArguments),
+    Monitor(MonitorArguments),
     Get(GetArguments),
+    Install(InstallArguments),
 }
 
 /// Declares the arguments of a command that takes phrases: what all of them share, and its own.
@@ -115,6 +124,28 @@ macro_rules! phrase_command {
             #[argh(positional, arg_name = "PHRASE")]
             phrases: Vec<String>,
         }
+
+        impl $name {
+            /// Resolves what all commands with phrases share.
+            fn asking(&mut self, cluster: Cluster, verbose: bool) -> Result<Asking, Fault> {
+                let phrases = Phrases {
+                    namespace: self.namespace.take(),
+                    all_namespaces: self.all_namespaces,
+                    subresource: self.subresource.take(),
+                    token_only: self.token_only,
+                    forbid_anonymous: self.forbid_anonymous,
+                    review: self.review,
+                    typed: std::mem::take(&mut self.phrases),
+                };
+                let telling = Telling {
+                    output: self.output.unwrap_or(Output::Text),
+                    quiet: self.quiet,
+                    verbose,
+                    termination: self.termination_log.take().unwrap_or(termination::Target::Automatic),
+                };
+                Ok(Asking { order: phrases.order(cluster)?, telling })
+            }
+        }
     };
 }
 
@@ -130,6 +161,58 @@ phrase_command! {
         #[argh(switch)]
         fail_open: bool,
     }
+}
+
+phrase_command! {
+    /// Knock until every permission is as wanted, then exit 0, or become CMD (wait PHRASE… -- CMD ARG…).
+    #[derive(FromArgs, ArgsInfo, Debug)]
+    #[argh(subcommand, name = "wait")]
+    WaitArguments {
+        /// the whole wait; 0 is for ever (5m)
+        #[argh(option, arg_name = "DURATION", from_str_fn(parse_duration))]
+        timeout: Option<Duration>,
+        /// each round (10s)
+        #[argh(option, arg_name = "DURATION", from_str_fn(positive_duration))]
+        request_timeout: Option<Duration>,
+        /// longest pause while waiting for an answer or a grant (30s)
+        #[argh(option, arg_name = "DURATION", from_str_fn(positive_duration))]
+        max_interval: Option<Duration>,
+        /// leave at once on a definite no (1x)
+        #[argh(switch)]
+        fail_fast: bool,
+        /// good rounds in a row, each on a new connection (1)
+        #[argh(option, arg_name = "N")]
+        stable: Option<u32>,
+    }
+}
+
+phrase_command! {
+    /// Keep knocking, print what changes, end well on SIGTERM: for a sidecar.
+    #[derive(FromArgs, ArgsInfo, Debug)]
+    #[argh(subcommand, name = "monitor")]
+    MonitorArguments {
+        /// each round (10s)
+        #[argh(option, arg_name = "DURATION", from_str_fn(positive_duration))]
+        request_timeout: Option<Duration>,
+        /// pause between rounds (30s)
+        #[argh(option, arg_name = "DURATION", from_str_fn(positive_duration))]
+        interval: Option<Duration>,
+        /// longest pause while waiting for an answer (30s)
+        #[argh(option, arg_name = "DURATION", from_str_fn(positive_duration))]
+        max_interval: Option<Duration>,
+        /// exit with the code on a definite no (1x)
+        #[argh(switch)]
+        until_lost: bool,
+    }
+}
+
+/// Copy this binary to DEST (file or folder), so that images without it can use it.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "install")]
+struct InstallArguments {
+    /// a file, or an existing folder
+    #[argh(positional, arg_name = "DEST")]
+    dest: Vec<PathBuf>,
 }
 
 /// The raw request, like curl -i without curl: body to stdout.
@@ -154,6 +237,8 @@ struct GetArguments {
 }
 
 const TIMEOUT: Duration = Duration::from_secs(10);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(300);
+const INTERVAL: Duration = Duration::from_secs(30);
 
 fn output(text: &str) -> Result<Output, String> {
     match text {
@@ -207,12 +292,12 @@ pub fn parse(arguments: Vec<OsString>, variables: &ServiceVariables) -> Result<I
         },
         variables,
     )?;
-    if sorted.behind.is_some() {
-        return Err(Fault::Usage("only wait takes a command behind --".into()));
-    }
     let verbose = program.verbose;
     match program.command {
         Command::Check(arguments) => arguments.resolve(cluster, verbose).map(Invocation::Check),
+        Command::Wait(arguments) => arguments.resolve(cluster, verbose, sorted.behind).map(Invocation::Wait),
+        Command::Monitor(arguments) => arguments.resolve(cluster, verbose).map(Invocation::Monitor),
+        Command::Install(arguments) => arguments.resolve().map(Invocation::Install),
         Command::Get(arguments) => arguments.resolve(cluster, verbose).map(Invocation::Get),
     }
 }
@@ -285,25 +370,59 @@ impl Phrases {
 }
 
 impl CheckArguments {
-    fn resolve(self, cluster: Cluster, verbose: bool) -> Result<check::Check, Fault> {
-        let phrases = Phrases {
-            namespace: self.namespace,
-            all_namespaces: self.all_namespaces,
-            subresource: self.subresource,
-            token_only: self.token_only,
-            forbid_anonymous: self.forbid_anonymous,
-            review: self.review,
-            typed: self.phrases,
-        };
+    fn resolve(mut self, cluster: Cluster, verbose: bool) -> Result<check::Check, Fault> {
         Ok(check::Check {
-            order: phrases.order(cluster)?,
+            asking: self.asking(cluster, verbose)?,
             timeout: self.timeout.unwrap_or(TIMEOUT),
             fail_open: self.fail_open,
-            output: self.output.unwrap_or(Output::Text),
-            quiet: self.quiet,
-            verbose,
-            termination: self.termination_log.unwrap_or(termination::Target::Automatic),
         })
+    }
+}
+
+impl WaitArguments {
+    fn resolve(
+        mut self,
+        cluster: Cluster,
+        verbose: bool,
+        command: Option<Vec<OsString>>,
+    ) -> Result<wait::Wait, Fault> {
+        if command.as_ref().is_some_and(Vec::is_empty) {
+            return Err(Fault::Usage("a command is missing behind --".into()));
+        }
+        if self.stable == Some(0) {
+            return Err(Fault::Usage("--stable: it must be 1 or more".into()));
+        }
+        let timeout = self.timeout.unwrap_or(WAIT_TIMEOUT);
+        Ok(wait::Wait {
+            asking: self.asking(cluster, verbose)?,
+            timeout: (!timeout.is_zero()).then_some(timeout),
+            request_timeout: self.request_timeout.unwrap_or(TIMEOUT),
+            max_interval: self.max_interval.unwrap_or(INTERVAL),
+            fail_fast: self.fail_fast,
+            stable: self.stable.unwrap_or(1),
+            command,
+        })
+    }
+}
+
+impl MonitorArguments {
+    fn resolve(mut self, cluster: Cluster, verbose: bool) -> Result<monitor::Monitor, Fault> {
+        Ok(monitor::Monitor {
+            asking: self.asking(cluster, verbose)?,
+            request_timeout: self.request_timeout.unwrap_or(TIMEOUT),
+            interval: self.interval.unwrap_or(INTERVAL),
+            max_interval: self.max_interval.unwrap_or(INTERVAL),
+            until_lost: self.until_lost,
+        })
+    }
+}
+
+impl InstallArguments {
+    fn resolve(self) -> Result<PathBuf, Fault> {
+        match <[PathBuf; 1]>::try_from(self.dest) {
+            Ok([dest]) if !dest.as_os_str().is_empty() => Ok(dest),
+            _ => Err(Fault::Usage("install takes one destination, a file or an existing folder".into())),
+        }
     }
 }
 

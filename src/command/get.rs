@@ -7,12 +7,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value};
 
-use super::check::could_not_ask;
-use super::now;
+use super::{could_not_ask, now, warn};
 use crate::api::status::{self, Answer, Asked, Meaning};
 use crate::api::{Client, LARGEST_BODY, Reply, Request};
 use crate::cli::Output;
-use crate::cluster::{Cluster, Trust};
+use crate::cluster::Cluster;
 use crate::exit::Code;
 use crate::failure::{Failure, Fault};
 use crate::knock::Identity;
@@ -71,9 +70,7 @@ pub fn run(get: &Get) -> Code {
 
 fn start(get: &Get) -> Result<Code, Fault> {
     let deadline = Deadline::after(get.timeout);
-    if get.cluster.trust == Trust::Anything {
-        complain("warning: --insecure-skip-tls-verify: whoever answers gets the token");
-    }
+    warn(&get.cluster);
     let bundle = get.cluster.bundle()?;
     let token = if get.anonymous { None } else { get.cluster.token()? };
     let bearer = match &token {

@@ -1,9 +1,87 @@
-//! The commands: one file each.
+//! The commands: one file each; here what they share.
 
 pub mod check;
 pub mod get;
+pub mod install;
+pub mod monitor;
+pub mod wait;
 
 use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::cli::Output;
+use crate::cluster::{Cluster, Trust};
+use crate::exit::Code;
+use crate::failure::Fault;
+use crate::report::{self, Report, complain, json, print, termination, text};
+use crate::round::{Order, Trace};
+
+/// What a command with phrases asks, and how it tells.
+#[derive(Debug)]
+pub struct Asking {
+    /// The permissions, and whom to ask.
+    pub order: Order,
+    /// Where results go.
+    pub telling: Telling,
+}
+
+/// Where results go. Nothing of it changes an exit code.
+#[derive(Clone, Debug)]
+pub struct Telling {
+    /// Text or JSON.
+    pub output: Output,
+    /// Nothing on stdout.
+    pub quiet: bool,
+    /// Each knock on stderr.
+    pub verbose: bool,
+    /// The file for the verdict.
+    pub termination: termination::Target,
+}
+
+impl Telling {
+    /// For `-v`.
+    pub fn trace(&self) -> impl FnMut(Trace) + use<> {
+        report::trace(self.verbose)
+    }
+
+    /// The report as it is to be printed.
+    pub fn render(&self, report: &Report<'_>, colour: bool) -> String {
+        match self.output {
+            Output::Text => text::render(report, colour),
+            Output::Json => json::render(report),
+        }
+    }
+
+    /// Tells how it ended: on stdout, and in the termination message.
+    pub fn report(&self, report: &Report<'_>, colour: bool) {
+        if !self.quiet {
+            print(&self.render(report, colour));
+        }
+        self.termination.write(report.code, &termination::message(report));
+    }
+
+    /// Says why it could not be asked.
+    pub fn fault(&self, fault: &Fault) -> Code {
+        if self.output == Output::Json && !self.quiet {
+            print(&json::render_fault(fault));
+        }
+        could_not_ask(fault, &self.termination)
+    }
+}
+
+/// Says what is dangerous about the way the cluster is asked.
+fn warn(cluster: &Cluster) {
+    if cluster.trust == Trust::Anything {
+        complain("warning: --insecure-skip-tls-verify: whoever answers gets the token");
+    }
+}
+
+/// Says on stderr, and in the termination message, why it could not be asked.
+pub fn could_not_ask(fault: &Fault, termination: &termination::Target) -> Code {
+    let code = fault.code();
+    complain(fault.text());
+    termination.write(code, &format!("{} ({}): {}\n", code.name(), code.number(), fault.text()));
+    code
+}
 
 /// Now, in seconds since 1970.
 fn now() -> i64 {

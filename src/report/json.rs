@@ -38,6 +38,13 @@ pub fn render(report: &Report<'_>) -> String {
     let permissions =
         report.explained().map(|(finding, explanation)| permission(finding, &explanation)).collect();
     object.insert("permissions".into(), Value::Array(permissions));
+    if let Some((elapsed, rounds)) = report.waited {
+        object.insert("rounds".into(), rounds.into());
+        object.insert(
+            "waitedMilliseconds".into(),
+            u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX).into(),
+        );
+    }
     line(object)
 }
 

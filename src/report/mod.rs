@@ -5,11 +5,13 @@ pub mod termination;
 pub mod text;
 
 use std::io::{self, Write};
+use std::time::Duration;
 
 use crate::cluster::Cluster;
 use crate::exit::Code;
 use crate::explain::{Context, Explanation, explain};
 use crate::round::{Finding, Round, Trace};
+use crate::token::span;
 
 /// Everything there is to tell about a round.
 #[derive(Debug)]
@@ -24,6 +26,8 @@ pub struct Report<'a> {
     pub fail_open: bool,
     /// Seconds since 1970.
     pub now: i64,
+    /// `wait`: how long, and in how many rounds.
+    pub waited: Option<(Duration, u32)>,
 }
 
 impl Report<'_> {
@@ -39,7 +43,13 @@ impl Report<'_> {
         if self.code == Code::Allowed && self.fail_open && passed > 0 {
             return format!("allowed (0): --fail-open passed over {passed} without an answer");
         }
-        summary(self.code)
+        match self.waited {
+            Some((elapsed, rounds)) if rounds > 1 => {
+                let waited = span(i64::try_from(elapsed.as_secs()).unwrap_or(i64::MAX));
+                format!("{}; waited {waited}, asked {rounds} times", summary(self.code))
+            }
+            _ => summary(self.code),
+        }
     }
 }
 

@@ -1,0 +1,89 @@
+//! `install`: copy this binary to where images without it can use it.
+//!
+//! Written beside, synced, renamed: under the final name there is never half a binary.
+
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Read};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process;
+
+use super::could_not_ask;
+use crate::exit::Code;
+use crate::failure::Fault;
+use crate::report::{print, termination};
+
+/// This process's own binary. The one thing that needs `/proc`.
+const OWN_BINARY: &str = "/proc/self/exe";
+
+/// The mode of the copy: anybody may run it.
+const MODE: u32 = 0o755;
+
+/// Copies to `dest`, a file or an existing folder.
+pub fn run(dest: &Path) -> Code {
+    let dest = if dest.is_dir() { dest.join("kubeknock") } else { dest.to_owned() };
+    match install(&dest) {
+        Ok(done) => {
+            print(&format!("{done} {}\n", dest.display()));
+            Code::Allowed
+        }
+        Err((at, error)) => could_not_ask(
+            &Fault::Setup(format!("install to {}: {}: {error}", dest.display(), at.display())),
+            &termination::Target::Automatic,
+        ),
+    }
+}
+
+/// What was done, in a word; or where it failed, and why.
+fn install(dest: &Path) -> Result<&'static str, (PathBuf, io::Error)> {
+    let own = Path::new(OWN_BINARY);
+    let mut source = File::open(own).map_err(|error| (own.to_owned(), error))?;
+    if is_same(&mut source, dest).map_err(|error| (own.to_owned(), error))? {
+        return Ok("already there:");
+    }
+    let folder = match dest.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let beside = folder.join(format!(".kubeknock.{}", process::id()));
+    let copied = copy(&beside).and_then(|()| fs::rename(&beside, dest));
+    if let Err(error) = copied {
+        // What is left of a failed copy is of no use to anybody.
+        let _ = fs::remove_file(&beside);
+        return Err((dest.to_owned(), error));
+    }
+    // The name itself has to outlive a power cut, too.
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| (folder.to_owned(), error))?;
+    Ok("installed")
+}
+
+fn copy(beside: &Path) -> io::Result<()> {
+    let mut source = File::open(OWN_BINARY)?;
+    let mut target = OpenOptions::new().write(true).create(true).truncate(true).mode(MODE).open(beside)?;
+    io::copy(&mut source, &mut target)?;
+    // The umask may have taken bits away.
+    target.set_permissions(Permissions::from_mode(MODE))?;
+    target.sync_all()
+}
+
+/// True if `dest` is already what it would become.
+fn is_same(source: &mut File, dest: &Path) -> io::Result<bool> {
+    let Ok(mut there) = File::open(dest) else { return Ok(false) };
+    let metadata = there.metadata()?;
+    let size = source.metadata()?.len();
+    if !metadata.is_file() || metadata.len() != size || metadata.permissions().mode() & 0o777 != MODE {
+        return Ok(false);
+    }
+    let (mut ours, mut theirs) = ([0; 16 * 1024], [0; 16 * 1024]);
+    loop {
+        let count = source.read(&mut ours)?;
+        let (ours, theirs) =
+            (ours.get(..count).unwrap_or_default(), theirs.get_mut(..count).unwrap_or_default());
+        if count == 0 {
+            return Ok(true);
+        }
+        if there.read_exact(theirs).is_err() || ours != theirs {
+            return Ok(false);
+        }
+    }
+}

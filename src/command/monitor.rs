@@ -1,0 +1,72 @@
+//! `monitor`: the sidecar. Keeps knocking, prints what changes; SIGTERM ends it well.
+
+use std::time::{Duration, SystemTime};
+
+use super::{Asking, now, warn};
+use crate::exit::{Class, Code, fold};
+use crate::pace::{Backoff, Deadline, draw, jittered};
+use crate::report::{Report, complain, print, termination};
+use crate::round::Rounds;
+
+/// What `monitor` was asked to do.
+#[derive(Debug)]
+pub struct Monitor {
+    /// What to ask, and how to tell.
+    pub asking: Asking,
+    /// Each round.
+    pub request_timeout: Duration,
+    /// Between rounds that were answered.
+    pub interval: Duration,
+    /// The longest pause while there is no answer.
+    pub max_interval: Duration,
+    /// Exit on a definite no.
+    pub until_lost: bool,
+}
+
+/// Runs it: for ever, but for `--until-lost` and for a pod that cannot ask from the start.
+pub fn run(monitor: Monitor, colour: bool) -> Code {
+    let Monitor { asking: Asking { order, telling }, request_timeout, interval, max_interval, until_lost } =
+        monitor;
+    warn(&order.cluster);
+    let mut rounds = Rounds::new(order);
+    let mut trace = telling.trace();
+    let mut backoff = Backoff::new(max_interval);
+    let mut state = Vec::new();
+    let mut fault_told = String::new();
+    loop {
+        let pause = match rounds.next(request_timeout, &mut trace) {
+            // A token or CA that cannot be read while the kubelet renews it comes back.
+            Err(fault) if rounds.made > 0 => {
+                if fault_told != fault.text() {
+                    complain(fault.text());
+                    fault.text().clone_into(&mut fault_told);
+                }
+                backoff.next(draw(), None)
+            }
+            Err(fault) => return telling.fault(&fault),
+            Ok(round) => {
+                fault_told.clear();
+                let codes: Vec<Code> = round.findings.iter().map(|finding| finding.code).collect();
+                let code = fold(codes.iter().copied(), false);
+                let cluster = &rounds.order.cluster;
+                let report =
+                    Report { round: &round, cluster, code, fail_open: false, now: now(), waited: None };
+                if state != codes && !telling.quiet {
+                    print(&telling.render(&report, colour));
+                }
+                state = codes;
+                if until_lost && code.class() == Class::No {
+                    telling.termination.write(code, &termination::message(&report));
+                    return code;
+                }
+                if code.class() == Class::NoAnswer {
+                    backoff.next(draw(), round.retry_after(SystemTime::now()))
+                } else {
+                    backoff.reset();
+                    jittered(interval, draw())
+                }
+            }
+        };
+        Deadline::NEVER.sleep(pause);
+    }
+}

@@ -1,0 +1,155 @@
+//! `wait`: knock until every permission is as wanted, then exit 0, or become another program.
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::{Asking, Telling, now, warn};
+use crate::exit::{Class, Code, fold};
+use crate::failure::Fault;
+use crate::pace::{Backoff, Deadline, draw};
+use crate::report::{Report, complain, escape, summary};
+use crate::round::{Round, Rounds};
+
+/// Between the good rounds that `--stable` wants.
+const STABLE_PAUSE: Duration = Duration::from_secs(1);
+
+/// What `wait` was asked to do.
+#[derive(Debug)]
+pub struct Wait {
+    /// What to ask, and how to tell.
+    pub asking: Asking,
+    /// The whole wait; `None` is for ever.
+    pub timeout: Option<Duration>,
+    /// Each round.
+    pub request_timeout: Duration,
+    /// The longest pause.
+    pub max_interval: Duration,
+    /// Leave at once on a definite no.
+    pub fail_fast: bool,
+    /// Good rounds in a row.
+    pub stable: u32,
+    /// What to become.
+    pub command: Option<Vec<OsString>>,
+}
+
+/// How a wait ends: a code of the contract's table, or the command that could not be started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// By a verdict.
+    Code(Code),
+    /// `CMD` is there and cannot be executed: 126, as shells have it.
+    NotExecutable,
+    /// `CMD` is not there: 127.
+    NotFound,
+}
+
+impl End {
+    /// The process's exit code.
+    pub fn number(self) -> u8 {
+        match self {
+            End::Code(code) => code.number(),
+            End::NotExecutable => 126,
+            End::NotFound => 127,
+        }
+    }
+}
+
+/// Runs it. `colour`: stdout is a terminal that wants it.
+pub fn run(wait: &Wait, colour: bool) -> End {
+    let Wait { asking: Asking { order, telling }, command, .. } = wait;
+    warn(&order.cluster);
+    let start = Instant::now();
+    let mut rounds = Rounds::new(order.clone());
+    let ended = knock(wait, &mut rounds);
+    let waited = Some((start.elapsed(), rounds.made));
+    let code = match ended {
+        Err(fault) => return End::Code(telling.fault(&fault)),
+        Ok((round, code)) => {
+            let cluster = &rounds.order.cluster;
+            let report = Report { round: &round, cluster, code, fail_open: false, now: now(), waited };
+            match command {
+                None => telling.report(&report, colour),
+                Some(_) => tell_beside(telling, &report),
+            }
+            code
+        }
+    };
+    match command.as_deref() {
+        Some([program, arguments @ ..]) if code == Code::Allowed => become_program(program, arguments),
+        _ => End::Code(code),
+    }
+}
+
+/// Until it is as wanted, or the time is over: the last round and the code.
+fn knock(wait: &Wait, rounds: &mut Rounds) -> Result<(Round, Code), Fault> {
+    let deadline = wait.timeout.map_or(Deadline::NEVER, Deadline::after);
+    let mut backoff = Backoff::new(wait.max_interval);
+    let mut trace = wait.asking.telling.trace();
+    let mut good_rounds = 0;
+    let mut completed: Option<(Round, Code)> = None;
+    let mut told = None;
+    loop {
+        let patience = deadline.left().map_or(wait.request_timeout, |left| left.min(wait.request_timeout));
+        let round = rounds.next(patience, &mut trace)?;
+        let code = fold(round.findings.iter().map(|finding| finding.code), false);
+        let over = deadline.left().is_some_and(|left| left.is_zero());
+        if over && round.timed_out {
+            // Cut short by the end of the wait, it says nothing that the last whole round did not.
+            return Ok(completed.unwrap_or((round, Code::Timeout)));
+        }
+        let pause = match code.class() {
+            Class::Fine => {
+                good_rounds += 1;
+                if good_rounds >= wait.stable {
+                    return Ok((round, code));
+                }
+                STABLE_PAUSE
+            }
+            Class::No if wait.fail_fast => return Ok((round, code)),
+            Class::NotAsked => return Ok((round, code)),
+            Class::No | Class::NoAnswer => {
+                if std::mem::take(&mut good_rounds) > 0 {
+                    backoff.reset();
+                }
+                if told != Some(code) {
+                    complain(&format!("waiting: {}", because(&round, code)));
+                }
+                backoff.next(draw(), round.retry_after(SystemTime::now()))
+            }
+        };
+        told = Some(code);
+        completed = Some((round, code));
+        if !deadline.sleep(pause)
+            && let Some(completed) = completed
+        {
+            return Ok(completed);
+        }
+    }
+}
+
+/// The first permission that is not as wanted, and the outcome.
+fn because(round: &Round, code: Code) -> String {
+    let first = round.findings.iter().find(|finding| finding.code == code);
+    let phrase = first.map(|finding| escape(&finding.phrase)).unwrap_or_default();
+    format!("{phrase}: {}", summary(code))
+}
+
+/// stdout is the command's: the report goes to stderr.
+fn tell_beside(telling: &Telling, report: &Report<'_>) {
+    if !telling.quiet {
+        let _ = io::stderr().write_all(telling.render(report, false).as_bytes());
+    }
+    let silent = Telling { quiet: true, ..telling.clone() };
+    silent.report(report, false);
+}
+
+/// The same process, with the same environment and descriptors; handlers fall back to their defaults with
+/// `exec`, and the standard library gives SIGPIPE its default back.
+fn become_program(program: &OsString, arguments: &[OsString]) -> End {
+    let error = Command::new(program).args(arguments).exec();
+    complain(&format!("{}: {error}", escape(&program.to_string_lossy())));
+    if error.kind() == io::ErrorKind::NotFound { End::NotFound } else { End::NotExecutable }
+}

@@ -1,14 +1,16 @@
 //! Runs the built binary as a pod would, with a cleared environment, and holds what it gave: exit code,
 //! stdout and stderr together, and that no token is in either.
 
-use std::ffi::OsString;
+#![allow(dead_code, reason = "each test crate that includes this module uses a part of it")]
+
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::cluster::World;
+use crate::cluster::{World, write_mount};
 
 /// A service account mount: a folder with `token`, `ca.crt` and `namespace`.
 pub struct Pod {
@@ -22,6 +24,13 @@ impl Pod {
         let mount = tempfile::tempdir().expect("a folder for the mount");
         world.mount(mount.path(), namespace, service_account);
         Pod { server: world.server(), mount }
+    }
+
+    /// As a pod with these three files stands in front of whatever listens there.
+    pub fn at(server: &str, token: &str, ca_pem: &str, namespace: &str) -> Self {
+        let mount = tempfile::tempdir().expect("a folder for the mount");
+        write_mount(mount.path(), token, ca_pem, namespace);
+        Pod { server: server.to_owned(), mount }
     }
 
     /// The same with another file `name` in the mount.
@@ -52,24 +61,36 @@ impl Pod {
         Some(content.trim().to_owned()).filter(|token| !token.is_empty())
     }
 
+    /// `kubeknock ARGUMENTS` with the server and the mount given by options, and no environment.
+    pub fn command(&self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
+        let mut command = bare_command(arguments);
+        command.args(["--server", &self.server]).arg("--service-account-dir").arg(self.mount());
+        command
+    }
+
     /// Runs `kubeknock ARGUMENTS` with the server and the mount given by options.
     pub fn runs(&self, arguments: &[&str]) -> Knock {
-        let mut all: Vec<OsString> = arguments.iter().map(OsString::from).collect();
-        all.extend(["--server".into(), self.server.clone().into()]);
-        all.extend(["--service-account-dir".into(), self.mount().into()]);
+        self.run(&mut self.command(arguments))
+    }
+
+    /// Runs a command to its end. The token must not be in what it says.
+    pub fn run(&self, command: &mut Command) -> Knock {
         let start = Instant::now();
-        let output = Command::new(env!("CARGO_BIN_EXE_kubeknock"))
-            .args(&all)
-            .env_clear()
-            .output()
-            .expect("run kubeknock");
-        let took = start.elapsed();
+        let output = command.output().expect("run kubeknock");
+        self.ended(command, output, start.elapsed())
+    }
+
+    /// What a command came to. The token must not be in what it said.
+    pub fn ended(&self, command: &Command, output: Output, took: Duration) -> Knock {
+        let words: Vec<_> = command.get_args().map(OsStr::to_string_lossy).collect();
+        let authority = self.server.rsplit('/').next().unwrap_or_default();
         let knock = Knock {
-            line: format!("kubeknock {}", arguments.join(" ")),
+            line: format!("kubeknock {}", words.join(" ")),
             code: output.status.code(),
             stdout: String::from_utf8(output.stdout).expect("stdout in UTF-8"),
             stderr: String::from_utf8(output.stderr).expect("stderr in UTF-8"),
             took,
+            places: vec![(authority.to_owned(), "SERVER"), (self.mount().display().to_string(), "MOUNT")],
         };
         if let Some(token) = self.token() {
             let shown = [&knock.stdout, &knock.stderr].iter().any(|text| text.contains(&token));
@@ -77,6 +98,14 @@ impl Pod {
         }
         knock
     }
+}
+
+/// `kubeknock ARGUMENTS` and nothing else: no environment, no server, no mount.
+pub fn bare_command(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
+    let arguments: Vec<OsString> = arguments.into_iter().map(|word| word.as_ref().to_owned()).collect();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kubeknock"));
+    command.args(arguments).env_clear();
+    command
 }
 
 /// One run of the binary, over.
@@ -87,6 +116,8 @@ pub struct Knock {
     pub stdout: String,
     pub stderr: String,
     pub took: Duration,
+    /// What is different in each run, and what stands for it in [`Knock::is`].
+    places: Vec<(String, &'static str)>,
 }
 
 /// What stderr has to be.
@@ -123,9 +154,47 @@ impl Knock {
         self
     }
 
+    /// Panics, with everything there is, unless it ended with `code` and said exactly this, where `SERVER` is
+    /// the server's host and port, `MOUNT` the service account folder, and `N ms` any number of milliseconds.
+    #[track_caller]
+    pub fn is(self, code: i32, stdout: &str, stderr: &str) -> Self {
+        let (said, complained) = (self.plain(&self.stdout), self.plain(&self.stderr));
+        let as_wanted = self.code == Some(code) && said == stdout && complained == stderr;
+        assert!(
+            as_wanted,
+            "wanted\n--- stdout\n{stdout}--- stderr\n{stderr}--- exit code {code}\n\nbut\n{}",
+            Knock { stdout: said, stderr: complained, ..self }.story()
+        );
+        self
+    }
+
+    /// Panics unless nothing is on stdout.
+    #[track_caller]
+    pub fn has_no_stdout(self) -> Self {
+        assert!(self.stdout.is_empty(), "{}", self.story());
+        self
+    }
+
+    /// A text without what is different in each run.
+    pub fn plain(&self, text: &str) -> String {
+        let places = self.places.iter().filter(|(place, _)| !place.is_empty());
+        let text = places.fold(text.to_owned(), |text, (place, name)| text.replace(place, name));
+        let mut plain = String::new();
+        for part in text.split_inclusive(" ms)") {
+            match part.strip_suffix(" ms)").and_then(|rest| rest.rsplit_once('(')) {
+                Some((before, digits)) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+                    plain.push_str(before);
+                    plain.push_str("(N ms)");
+                }
+                _ => plain.push_str(part),
+            }
+        }
+        plain
+    }
+
     /// The whole run, to read.
     pub fn story(&self) -> String {
-        let Knock { line, code, stdout, stderr, took } = self;
+        let Knock { line, code, stdout, stderr, took, .. } = self;
         format!("$ {line}\n--- stdout\n{stdout}--- stderr\n{stderr}--- exit code {code:?} after {took:?}")
     }
 }

@@ -9,5 +9,7 @@
 
 #[path = "../cluster/mod.rs"]
 mod cluster;
+mod outcomes;
 #[path = "../pod.rs"]
 mod pod;
+mod support;

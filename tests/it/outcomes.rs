@@ -1,0 +1,729 @@
+//! Every exit code that `check` and `get` can end with, as a person sees it and as a program reads it.
+//!
+//! 32 (internal) is not among them: it takes a panic, and whatever ends in one from outside is a defect to
+//! be mended, not an input to be kept. 126, 127, 130 and 143 are of `wait`.
+
+use serde_json::json;
+
+use crate::cluster::faults::{self, Certificate};
+use crate::cluster::{Fault, Times, World};
+use crate::pod::{Pod, Stderr};
+use crate::support::{Scene, USER, pod_at, report};
+
+#[test]
+fn allowed() {
+    let scene = Scene::with_reader();
+    scene.runs(&["check", "list pods"]).is(
+        0,
+        "\
+list pods in ns-1  anonymous 403  token 200  allowed
+allowed (0): every permission is as wanted
+",
+        "",
+    );
+    let version = scene.runs(&["get", "/version"]).gives(0, &["\"gitVersion\": \"v1.36.2\""], Stderr::Empty);
+    assert!(version.stdout.starts_with("{\n") && version.stdout.ends_with("\n}"), "{}", version.story());
+}
+
+#[test]
+fn forbidden() {
+    let scene = Scene::new();
+    scene.runs(&["check", "list pods"]).is(
+        10,
+        "\
+list pods in ns-1  anonymous 403  token 403  forbidden
+    pods is forbidden: User \"system:serviceaccount:ns-1:k-sa-1\" cannot list resource \"pods\" in API group \"\" in the namespace \"ns-1\"
+    kubectl create role k-sa-1-list-pods --verb=list --resource=pods --namespace=ns-1
+    kubectl create rolebinding k-sa-1-list-pods --role=k-sa-1-list-pods --serviceaccount=ns-1:k-sa-1 --namespace=ns-1
+forbidden (10): the API server refuses it to the token's identity
+",
+        "",
+    );
+    scene.runs(&["get", "/metrics"]).is(
+        10,
+        "{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"metadata\":{},\"status\":\"Failure\",\
+         \"message\":\"forbidden: User \\\"system:serviceaccount:ns-1:k-sa-1\\\" cannot get path \\\"/metrics\\\"\",\
+         \"reason\":\"Forbidden\",\"details\":{},\"code\":403}\n",
+        "kubeknock: forbidden (10): the API server refuses it to the token's identity: \
+         forbidden: User \"system:serviceaccount:ns-1:k-sa-1\" cannot get path \"/metrics\"\n",
+    );
+}
+
+/// The server says only "Unauthorized"; the reason is in the token's own claims.
+#[test]
+fn unauthenticated() {
+    let ten_days = 10 * 86_400 + 3600;
+    let scene = Scene::new().with_token(|token| {
+        token.audience = "vault".into();
+        token.expires_in = ten_days;
+    });
+    scene.runs(&["check", "list pods"]).is(
+        11,
+        "\
+list pods in ns-1  anonymous 403  token 401  unauthenticated
+    MOUNT/token: the token is not expired (audience vault, issuer https://kubernetes.default.svc.cluster.local, subject system:serviceaccount:ns-1:k-sa-1, valid for another 10d): wrong audience, another cluster's issuer, or its account or pod is gone
+unauthenticated (11): the API server does not accept the token
+",
+        "",
+    );
+    let scene = scene.with_token(|token| token.expires_in = -(3 * 3600 + 30));
+    scene.runs(&["check", "list pods"]).is(
+        11,
+        "\
+list pods in ns-1  anonymous 403  token 401  unauthenticated
+    MOUNT/token: the token expired 3h0m ago; the kubelet renews only mounted tokens
+unauthenticated (11): the API server does not accept the token
+",
+        "",
+    );
+    scene.runs(&["get", "/version"]).is(
+        11,
+        "{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"metadata\":{},\"status\":\"Failure\",\
+         \"message\":\"Unauthorized\",\"reason\":\"Unauthorized\",\"code\":401}\n",
+        "kubeknock: unauthenticated (11): the API server does not accept the token: \
+         the token expired 3h0m ago; the kubelet renews only mounted tokens\n",
+    );
+    let Scene { cluster, pod } = Scene::new();
+    let pod = pod.with_file("token", "not-a-token-of-any-kind");
+    pod.runs(&["check", "list pods"]).is(
+        11,
+        "\
+list pods in ns-1  anonymous 403  token 401  unauthenticated
+    MOUNT/token: what it holds is no service account token (no JWT)
+unauthenticated (11): the API server does not accept the token
+",
+        "",
+    );
+    drop(cluster);
+}
+
+/// A good token ends with its account.
+#[test]
+fn unauthenticated_when_the_account_is_gone() {
+    let scene = Scene::with_reader();
+    scene.runs(&["check", "list pods"]).gives(0, &["allowed"], Stderr::Empty);
+    scene.cluster.delete("/api/v1/namespaces/ns-1/serviceaccounts/k-sa-1");
+    scene.runs(&["check", "list pods"]).gives(
+        11,
+        &["token 401  unauthenticated", "its account or pod is gone"],
+        Stderr::Empty,
+    );
+}
+
+#[test]
+fn anonymous_without_a_token() {
+    let Scene { cluster, pod } = Scene::with_reader();
+    let pod = pod.without_file("token");
+    pod.runs(&["check", "list pods", "get /version"]).is(
+        12,
+        "\
+list pods in ns-1  anonymous 403  token -  anonymous
+    no token to send: MOUNT/token is missing or empty (automountServiceAccountToken: false, or no token projected there)
+get /version       anonymous 200  token -  allowed
+anonymous (12): no token was sent or seen, and anonymous is refused
+",
+        "",
+    );
+    pod.runs(&["check", "get /version"]).gives(0, &["anonymous 200  token -  allowed"], Stderr::Empty);
+    cluster.anonymous_auth(false);
+    pod.runs(&["check", "list pods"]).gives(12, &["anonymous 401  token -  anonymous"], Stderr::Empty);
+    pod.runs(&["get", "/version"]).gives(
+        12,
+        &["\"message\":\"Unauthorized\""],
+        Stderr::Has("kubeknock: anonymous (12): "),
+    );
+}
+
+/// A token was sent, and something on the way took it off.
+#[test]
+fn anonymous_although_a_token_was_sent() {
+    let scene = Scene::with_reader();
+    scene.cluster.strip_tokens(true);
+    scene.runs(&["check", "list pods"]).is(
+        12,
+        "\
+list pods in ns-1  anonymous 403  token 403  anonymous
+    a token was sent and the API server saw system:anonymous: something on the way takes the Authorization header off
+anonymous (12): no token was sent or seen, and anonymous is refused
+",
+        "",
+    );
+}
+
+#[test]
+fn excess() {
+    Scene::with_reader().runs(&["check", "cannot list pods"]).is(
+        13,
+        "\
+cannot list pods in ns-1  anonymous 403  token 200  excess
+    it is granted to system:serviceaccount:ns-1:k-sa-1; look for the binding: kubectl get rolebindings,clusterrolebindings -A -o wide
+excess (13): a permission that must not be there is granted
+",
+        "",
+    );
+}
+
+#[test]
+fn exposed() {
+    Scene::new().runs(&["check", "--forbid-anonymous", "get /version"]).is(
+        14,
+        "\
+get /version  anonymous 200  token 200  exposed
+    anybody may: look for a binding to system:anonymous or system:unauthenticated, or an authorization mode AlwaysAllow
+exposed (14): it is open without a token (--forbid-anonymous)
+",
+        "",
+    );
+}
+
+/// `invalid` is a top-level domain that nobody has (RFC 6761). What the resolver says of it is the system's.
+#[test]
+fn unresolved() {
+    let Scene { cluster, pod } = Scene::new();
+    let pod = pod.at_server("https://no-such-host.invalid:6443");
+    let knock = pod.runs(&["check", "list pods", "list secrets"]).gives(20, &[], Stderr::Empty);
+    let lines: Vec<&str> = knock.stdout.lines().collect();
+    assert_eq!(lines.len(), 5, "{}", knock.story());
+    assert_eq!(lines[0], "list pods in ns-1  anonymous unresolved  token -  unresolved");
+    assert!(
+        lines[1].starts_with("    the name no-such-host.invalid does not resolve: "),
+        "{}",
+        knock.story()
+    );
+    assert!(
+        lines[2].starts_with("    the address in KUBERNETES_SERVICE_HOST needs no name"),
+        "{}",
+        knock.story()
+    );
+    assert_eq!(lines[3], "list secrets       anonymous -           token -  not asked");
+    assert_eq!(lines[4], "unresolved (20): the server's name does not resolve");
+    let why = "kubeknock: unresolved (20): the server's name does not resolve: the name no-such-host.invalid";
+    pod.runs(&["get", "/version"]).gives(20, &[], Stderr::Has(why));
+    assert_eq!(cluster.connections(), 0);
+}
+
+#[test]
+fn unreachable() {
+    const ADVICE: &str =
+        "is it the right address, is the API server up, does a NetworkPolicy or a mesh stand between?";
+    let refused = faults::refuses();
+    pod_at(&refused).runs(&["check", "list pods", "list secrets"]).is(
+        21,
+        &format!(
+            "\
+list pods in ns-1  anonymous unreachable  token -  unreachable
+    SERVER: connection refused
+    {ADVICE}
+list secrets       anonymous -            token -  not asked
+unreachable (21): refused, no route, reset, or closed without an answer
+"
+        ),
+        "",
+    );
+    pod_at(&refused).runs(&["get", "/version"]).is(
+        21,
+        "",
+        "kubeknock: unreachable (21): refused, no route, reset, or closed without an answer: SERVER: connection refused\n",
+    );
+    for (listener, why) in [
+        (faults::resets(), "SERVER takes connections and ends them in the TLS handshake: "),
+        (faults::closes(), "SERVER takes connections and ends them in the TLS handshake: "),
+        (faults::closes_after_request(), "SERVER closed the connection without an answer\n"),
+    ] {
+        let knock = pod_at(&listener).runs(&["check", "list pods"]).gives(
+            21,
+            &["  unreachable\n", ADVICE, "\nunreachable (21): "],
+            Stderr::Empty,
+        );
+        assert!(knock.plain(&knock.stdout).contains(why), "{}", knock.story());
+    }
+}
+
+#[test]
+fn untrusted() {
+    const OTHER_CA: &str = "its certificate is not signed by a CA of the bundle: another cluster's ca.crt, or the CA was rotated";
+    for (listener, why) in [
+        (faults::certificate(Certificate::UnknownAuthority), OTHER_CA),
+        (faults::plaintext(), "the port does not speak TLS (plain HTTP, or another protocol)"),
+    ] {
+        pod_at(&listener).runs(&["check", "get /version", "list pods"]).is(
+            22,
+            &format!(
+                "\
+get /version  anonymous untrusted  token -  untrusted
+    TLS with SERVER: {why}
+list pods     anonymous -          token -  not asked
+untrusted (22): TLS: unknown CA, expired, wrong name, or no TLS at all
+"
+            ),
+            "",
+        );
+        pod_at(&listener).runs(&["get", "/version"]).is(
+            22,
+            "",
+            &format!(
+                "kubeknock: untrusted (22): TLS: unknown CA, expired, wrong name, or no TLS at all: TLS with SERVER: {why}\n"
+            ),
+        );
+    }
+    for (certificate, words) in [
+        (Certificate::Expired, &["its certificate expired ", "d ago (or this clock is wrong)"][..]),
+        (
+            Certificate::WrongName,
+            &["its certificate is not for \"127.0.0.1\"", "somewhere-else.example.com", "--tls-server-name"],
+        ),
+    ] {
+        let listener = faults::certificate(certificate);
+        pod_at(&listener).runs(&["check", "get /version"]).gives(22, words, Stderr::Empty);
+    }
+    let listener = faults::certificate(Certificate::WrongName);
+    pod_at(&listener).runs(&["check", "get /version", "--tls-server-name=somewhere-else.example.com"]).gives(
+        0,
+        &["token 200  allowed"],
+        Stderr::Empty,
+    );
+}
+
+/// `-k` takes any certificate, and says what that means.
+#[test]
+fn anything_is_trusted_when_told_to() {
+    const WARNING: &str = "kubeknock: warning: --insecure-skip-tls-verify: whoever answers gets the token\n";
+    for certificate in [
+        Certificate::UnknownAuthority,
+        Certificate::OtherCluster,
+        Certificate::Expired,
+        Certificate::WrongName,
+    ] {
+        let listener = faults::certificate(certificate);
+        pod_at(&listener).runs(&["check", "get /version", "--insecure-skip-tls-verify"]).is(
+            0,
+            "\
+get /version  anonymous 200  token 200  allowed
+    it is open to everybody, and says nothing of the token
+allowed (0): every permission is as wanted
+",
+            WARNING,
+        );
+    }
+    let listener = faults::plaintext();
+    pod_at(&listener).runs(&["check", "get /version", "--insecure-skip-tls-verify"]).gives(
+        22,
+        &["the port does not speak TLS"],
+        Stderr::Has(WARNING),
+    );
+}
+
+#[test]
+fn timeout() {
+    let scene = Scene::with_reader();
+    scene.cluster.fail_if(Times::All, Fault::Hang, |seen| seen.authorization.is_some());
+    scene.runs(&["check", "list pods", "list secrets", "--timeout", "300ms"]).is(
+        23,
+        "\
+list pods in ns-1  anonymous 403  token -  timeout
+    nothing answered in time: a NetworkPolicy that drops packets, an overloaded API server, or too short a --timeout
+list secrets       anonymous -    token -  not asked
+timeout (23): no verdict before the deadline
+",
+        "",
+    );
+    scene.runs(&["get", "/version", "--timeout", "300ms"]).is(
+        23,
+        "",
+        "kubeknock: timeout (23): no verdict before the deadline: no whole answer within 300ms\n",
+    );
+}
+
+#[test]
+fn unavailable() {
+    let scene = Scene::with_reader();
+    for (fault, status, words) in [
+        (Fault::TooManyRequests { retry_after: 3 }, 429, "Too many requests, please try again later."),
+        (
+            Fault::Unavailable,
+            503,
+            "the request has been made before all known HTTP paths have been installed, please try again",
+        ),
+        (Fault::InternalError, 500, "Internal Server Error: \"\": the authorizer is not there"),
+    ] {
+        scene.cluster.fail(Times::All, fault);
+        scene.runs(&["check", "list pods"]).is(
+            24,
+            &format!(
+                "\
+list pods in ns-1  anonymous {status}  token {status}  unavailable
+    status {status} {words}
+    the API server is there and cannot answer yet; asking again later is right
+unavailable (24): the API server answers 429 or 5xx
+"
+            ),
+            "",
+        );
+        let why = format!("kubeknock: unavailable (24): the API server answers 429 or 5xx: {words}\n");
+        let knock =
+            scene.runs(&["get", "/version"]).gives(24, &[words.split('"').next().unwrap()], Stderr::Any);
+        assert_eq!(knock.stderr, why);
+        scene.cluster.heal();
+    }
+}
+
+#[test]
+fn unserved() {
+    let scene = Scene::new();
+    scene.grant_everywhere("anything", json!([{ "verbs": ["*"], "nonResourceURLs": ["*"] }]));
+    scene.grant("all-gadgets", &["*"], "*", &["*"]);
+    scene.runs(&["check", "get /no-such-path", "list gadgets"]).is(
+        25,
+        "\
+get /no-such-path  anonymous 403  token 404  unserved
+    it is not refused, but it is not there: 404 page not found
+list gadgets       anonymous -    token -    unserved
+    the API server serves no resource of that name: see kubectl api-resources
+unserved (25): not refused, but there is no such resource or path
+",
+        "",
+    );
+    scene.runs(&["get", "/no-such-path"]).is(
+        25,
+        "404 page not found\n",
+        "kubeknock: unserved (25): not refused, but there is no such resource or path: 404 page not found\n",
+    );
+    // Granted, and the API server has no such verb on it: 405.
+    scene.runs(&["get", "/apis/authorization.k8s.io/v1/namespaces/ns-1/localsubjectaccessreviews"]).gives(
+        25,
+        &["the server does not allow this method on the requested resource"],
+        Stderr::Has("kubeknock: unserved (25): "),
+    );
+}
+
+#[test]
+fn unintelligible() {
+    const ADVICE: &str = "something else answers at this address: a proxy, a portal, a mesh; check --server";
+    for (listener, got, why) in [
+        (
+            faults::redirects("https://login.example.com/"),
+            "302",
+            "a redirect to \"https://login.example.com/\": this is no API server",
+        ),
+        (faults::web_page(), "200", "a web page with status 200: a proxy or a portal, no API server"),
+        (
+            faults::forbidding_web_page(),
+            "403",
+            "a web page with status 403: a proxy or a portal, no API server",
+        ),
+    ] {
+        pod_at(&listener).runs(&["check", "list pods"]).is(
+            26,
+            &format!(
+                "\
+list pods in ns-1  anonymous {got}  token {got}  unintelligible
+    status {got} {why}
+    {ADVICE}
+unintelligible (26): the answer is none of a Kubernetes API server's
+"
+            ),
+            "",
+        );
+        let knock = pod_at(&listener).runs(&["get", "/version"]).gives(26, &[], Stderr::Any);
+        assert_eq!(
+            knock.stderr,
+            format!(
+                "kubeknock: unintelligible (26): the answer is none of a Kubernetes API server's: {why}\n"
+            )
+        );
+    }
+    for listener in [faults::not_http(), faults::endless_head()] {
+        pod_at(&listener).runs(&["check", "list pods"]).gives(
+            26,
+            &[
+                "anonymous unintelligible  token unintelligible",
+                "does not speak HTTP as an API server does",
+                ADVICE,
+            ],
+            Stderr::Empty,
+        );
+    }
+}
+
+#[test]
+fn usage() {
+    let scene = Scene::new();
+    scene.runs(&["check", "list pods in"]).is(
+        30,
+        "",
+        "\
+kubeknock: \"in\" needs a namespace behind it, or * for all
+  list pods in
+            ^
+",
+    );
+    scene.runs(&["get", "version"]).is(
+        30,
+        "",
+        "kubeknock: \"version\" is no path on the API server: it begins with / and is percent-encoded, such as /version\n",
+    );
+    assert_eq!(scene.cluster.connections(), 0);
+}
+
+#[test]
+fn setup() {
+    let Scene { cluster, pod } = Scene::new();
+    let pod = pod.with_file("ca.crt", "");
+    for arguments in [&["check", "list pods"], &["get", "/version"]] {
+        pod.runs(arguments).is(
+            31,
+            "",
+            "kubeknock: CA bundle MOUNT/ca.crt: no certificate in it (-----BEGIN CERTIFICATE-----)\n",
+        );
+    }
+    assert_eq!(cluster.connections(), 0);
+}
+
+/// 0x: nothing to mend.
+#[test]
+fn json_of_what_is_allowed() {
+    let scene = Scene::with_reader();
+    let knock = scene.runs(&["check", "list pods", "-o", "json"]).gives(0, &[], Stderr::Empty);
+    assert_eq!(
+        report(&knock),
+        json!({
+            "schema": "kubeknock/v1",
+            "outcome": "allowed",
+            "exitCode": 0,
+            "message": "allowed (0): every permission is as wanted",
+            "server": "https://SERVER",
+            "identity": { "user": USER, "source": "token" },
+            "permissions": [{
+                "phrase": "list pods in ns-1",
+                "expected": "can",
+                "outcome": "allowed",
+                "asked": true,
+                "anonymous": {
+                    "status": 403,
+                    "user": "system:anonymous",
+                    "reason": "pods is forbidden: User \"system:anonymous\" cannot list resource \"pods\" in API group \"\" in the namespace \"ns-1\"",
+                    "milliseconds": 0,
+                },
+                "token": { "status": 200, "user": null, "reason": "", "milliseconds": 0 },
+                "why": [],
+                "remedy": [],
+            }],
+        })
+    );
+}
+
+/// 1x: who was refused, why, and what would grant it.
+#[test]
+fn json_of_a_no() {
+    let scene = Scene::new();
+    let knock = scene.runs(&["check", "list pods", "cannot list secrets", "-o=json", "--token-only"]);
+    let knock = knock.gives(10, &[], Stderr::Empty);
+    let refusal = |what: &str| {
+        format!(
+            "{what} is forbidden: User \"{USER}\" cannot list resource \"{what}\" in API group \"\" in the namespace \"ns-1\""
+        )
+    };
+    assert_eq!(
+        report(&knock),
+        json!({
+            "schema": "kubeknock/v1",
+            "outcome": "forbidden",
+            "exitCode": 10,
+            "message": "forbidden (10): the API server refuses it to the token's identity",
+            "server": "https://SERVER",
+            "identity": { "user": USER, "source": "server" },
+            "permissions": [
+                {
+                    "phrase": "list pods in ns-1",
+                    "expected": "can",
+                    "outcome": "forbidden",
+                    "asked": true,
+                    "anonymous": null,
+                    "token": { "status": 403, "user": USER, "reason": refusal("pods"), "milliseconds": 0 },
+                    "why": [refusal("pods")],
+                    "remedy": [
+                        "kubectl create role k-sa-1-list-pods --verb=list --resource=pods --namespace=ns-1",
+                        "kubectl create rolebinding k-sa-1-list-pods --role=k-sa-1-list-pods --serviceaccount=ns-1:k-sa-1 --namespace=ns-1",
+                    ],
+                },
+                {
+                    "phrase": "cannot list secrets in ns-1",
+                    "expected": "cannot",
+                    "outcome": "allowed",
+                    "asked": true,
+                    "anonymous": null,
+                    "token": { "status": 403, "user": USER, "reason": refusal("secrets"), "milliseconds": 0 },
+                    "why": [],
+                    "remedy": [],
+                },
+            ],
+        })
+    );
+}
+
+/// 2x: a knock without an answer has no status; what was not asked says so.
+#[test]
+fn json_of_no_answer() {
+    let knock = pod_at(&faults::refuses()).runs(&["check", "list pods", "list secrets in vault", "-ojson"]);
+    let knock = knock.gives(21, &[], Stderr::Empty);
+    assert_eq!(
+        report(&knock),
+        json!({
+            "schema": "kubeknock/v1",
+            "outcome": "unreachable",
+            "exitCode": 21,
+            "message": "unreachable (21): refused, no route, reset, or closed without an answer",
+            "server": "https://SERVER",
+            "identity": { "user": USER, "source": "token" },
+            "permissions": [
+                {
+                    "phrase": "list pods in ns-1",
+                    "expected": "can",
+                    "outcome": "unreachable",
+                    "asked": true,
+                    "anonymous": {
+                        "status": null, "user": null, "reason": "SERVER: connection refused", "milliseconds": 0,
+                    },
+                    "token": null,
+                    "why": [
+                        "SERVER: connection refused",
+                        "is it the right address, is the API server up, does a NetworkPolicy or a mesh stand between?",
+                    ],
+                    "remedy": [],
+                },
+                {
+                    "phrase": "list secrets in vault",
+                    "expected": "can",
+                    "outcome": "unreachable",
+                    "asked": false,
+                    "anonymous": null,
+                    "token": null,
+                    "why": [],
+                    "remedy": [],
+                },
+            ],
+        })
+    );
+}
+
+/// 3x: the same line on stderr, for people. A command line that cannot be read asks for no JSON yet.
+#[test]
+fn json_of_what_could_not_be_asked() {
+    let message = "CA bundle MOUNT/ca.crt: No such file or directory (os error 2)";
+    let Scene { cluster: _cluster, pod } = Scene::new();
+    let pod = pod.without_file("ca.crt");
+    for arguments in [&["check", "list pods", "-ojson"][..], &["get", "/version", "-ojson"]] {
+        let knock = pod.runs(arguments).gives(31, &[], Stderr::Any);
+        assert_eq!(
+            report(&knock),
+            json!({ "schema": "kubeknock/v1", "outcome": "setup", "exitCode": 31, "message": message })
+        );
+        assert_eq!(knock.plain(&knock.stderr), format!("kubeknock: {message}\n"));
+    }
+    pod.runs(&["check", "-ojson", "list pods in"]).gives(30, &[], Stderr::Any).has_no_stdout();
+}
+
+#[test]
+fn json_of_a_raw_request() {
+    let scene = Scene::with_reader();
+    let knock = scene.runs(&["get", "/readyz", "-ojson"]).gives(0, &[], Stderr::Empty);
+    let mut object = report(&knock);
+    let date = object["headers"]["date"].take();
+    assert!(date.as_str().is_some_and(|date| date.ends_with(" GMT")), "{date}");
+    assert_eq!(
+        object,
+        json!({
+            "schema": "kubeknock/v1",
+            "outcome": "allowed",
+            "exitCode": 0,
+            "status": 200,
+            "headers": {
+                "cache-control": "no-cache, private",
+                "content-length": "2",
+                "content-type": "text/plain; charset=utf-8",
+                "date": null,
+                "x-content-type-options": "nosniff",
+            },
+            "body": "ok",
+            "truncated": false,
+        })
+    );
+    let knock = scene.runs(&["get", "/metrics", "-o", "json"]).gives(
+        10,
+        &[],
+        Stderr::Has(
+            "kubeknock: forbidden (10): the API server refuses it to the token's identity: forbidden: User",
+        ),
+    );
+    let object = report(&knock);
+    assert_eq!(
+        (&object["outcome"], &object["exitCode"], &object["status"]),
+        (&json!("forbidden"), &json!(10), &json!(403))
+    );
+    assert_eq!(object["body"]["reason"], "Forbidden", "JSON is passed on as JSON");
+    let knock = pod_at(&faults::refuses()).runs(&["get", "/version", "-ojson"]).gives(21, &[], Stderr::Any);
+    assert_eq!(
+        report(&knock),
+        json!({ "schema": "kubeknock/v1", "outcome": "unreachable", "exitCode": 21, "body": "", "truncated": false })
+    );
+}
+
+/// Where the API server is comes from the injected variables, an IPv6 address without brackets included.
+#[test]
+fn injected_variables() {
+    let cluster = crate::cluster::Cluster::builder().listen("[::1]:0").start();
+    let Scene { cluster, pod } = Scene::on(cluster);
+    let port = cluster.address().port().to_string();
+    let run = |host: &str, port: &str| {
+        let mut command = crate::pod::bare_command(["check", "get /version", "-v", "--service-account-dir"]);
+        command.arg(pod.mount());
+        pod.run(command.env("KUBERNETES_SERVICE_HOST", host).env("KUBERNETES_SERVICE_PORT", port))
+    };
+    run("::1", &port).gives(0, &["token 200  allowed"], Stderr::Has("token GET /version: 200"));
+    run("[::1]", &port).gives(0, &["token 200  allowed"], Stderr::Any);
+    run("::1", "0").is(
+        31,
+        "",
+        "kubeknock: KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT name no server: the port \"0\" is not between 1 and 65535\n",
+    );
+    // Options beat variables.
+    let mut command = pod.command(["check", "get /version"]);
+    pod.run(
+        command.env("KUBERNETES_SERVICE_HOST", "no-such-host.invalid").env("KUBERNETES_SERVICE_PORT", "1"),
+    )
+    .gives(0, &["allowed"], Stderr::Empty);
+    // Without both, the name that every cluster has.
+    let mut command = crate::pod::bare_command([
+        "check",
+        "get /version",
+        "-ojson",
+        "--timeout=300ms",
+        "--service-account-dir",
+    ]);
+    let knock = pod.run(command.arg(pod.mount()).env("KUBERNETES_SERVICE_HOST", "::1"));
+    assert!(
+        knock.stdout.contains("\"server\":\"https://kubernetes.default.svc.cluster.local:443\""),
+        "{}",
+        knock.story()
+    );
+}
+
+/// The same with what a pod has at the very least: nothing but the options.
+#[test]
+fn everything_by_options() {
+    let scene = Scene::with_reader();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let file = |name: &str| elsewhere.path().join(name).display().to_string();
+    std::fs::write(file("my-token"), scene.pod.token().unwrap() + "\n").unwrap();
+    std::fs::write(file("my-ca"), scene.cluster.ca_pem()).unwrap();
+    let pod = Pod::at(&scene.cluster.server(), "", "", "");
+    pod.runs(&[
+        "--token-file",
+        &file("my-token"),
+        "check",
+        "--certificate-authority",
+        &file("my-ca"),
+        "list pods in ns-1",
+    ])
+    .gives(0, &["list pods in ns-1  anonymous 403  token 200  allowed"], Stderr::Empty);
+}

@@ -97,7 +97,8 @@ fn explain(fault: &rustls::Error) -> String {
     };
     match fault {
         rustls::Error::InvalidCertificate(certificate) => match certificate {
-            CertificateError::UnknownIssuer => {
+            // CAs of most clusters share the name "kubernetes": then it is the signature that does not fit.
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
                 "its certificate is not signed by a CA of the bundle: another cluster's ca.crt, or the CA was rotated".into()
             }
             CertificateError::ExpiredContext { time, not_after } => {

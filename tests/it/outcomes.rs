@@ -244,6 +244,8 @@ fn untrusted() {
     const OTHER_CA: &str = "its certificate is not signed by a CA of the bundle: another cluster's ca.crt, or the CA was rotated";
     for (listener, why) in [
         (faults::certificate(Certificate::UnknownAuthority), OTHER_CA),
+        // The CAs of most clusters share one name.
+        (faults::certificate(Certificate::OtherCluster), OTHER_CA),
         (faults::plaintext(), "the port does not speak TLS (plain HTTP, or another protocol)"),
     ] {
         pod_at(&listener).runs(&["check", "get /version", "list pods"]).is(

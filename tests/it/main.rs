@@ -10,6 +10,7 @@
 #[path = "../cluster/mod.rs"]
 mod cluster;
 mod outcomes;
+mod permissions;
 #[path = "../pod.rs"]
 mod pod;
 mod support;

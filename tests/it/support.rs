@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::cluster::faults::Listener;
-use crate::cluster::{Cluster, TokenSpec, World};
+use crate::cluster::{Cluster, Seen, TokenSpec, World};
 use crate::pod::{Knock, Pod};
 
 /// The service account of the tutorial, as the API server names it.
@@ -66,6 +66,19 @@ impl Scene {
     pub fn runs(&self, arguments: &[&str]) -> Knock {
         self.pod.runs(arguments)
     }
+
+    /// The requests since the last time: method and path, and whether the token was with it.
+    pub fn asked(&self) -> Vec<String> {
+        let asked = self.cluster.requests().iter().map(shown).collect();
+        self.cluster.forget();
+        asked
+    }
+}
+
+/// `anonymous GET /version`.
+fn shown(seen: &Seen) -> String {
+    let who = if seen.authorization.is_some() { "token" } else { "anonymous" };
+    format!("{who} {} {}", seen.method, seen.path_and_query)
 }
 
 /// A pod of `ns-1/k-sa-1` whose API server is this listener.

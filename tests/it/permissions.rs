@@ -1,0 +1,676 @@
+//! What is asked for a permission, by which requests, and how several come to one code.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::cluster::{Cluster, Fault, Times, World, rbac_path};
+use crate::pod::Stderr;
+use crate::support::{Scene, USER, report};
+
+/// All six steps, with the answers that the tutorial gives.
+#[test]
+fn tutorial() {
+    let scene = Scene::new();
+    // 1. and 2. Without a token only /version is there for everybody.
+    scene.runs(&["get", "--anonymous", "/version"]).gives(0, &["\"gitVersion\""], Stderr::Empty);
+    scene.runs(&["get", "--anonymous", "/api/v1/namespaces/ns-1/pods"]).gives(
+        12,
+        &["User \\\"system:anonymous\\\" cannot list resource \\\"pods\\\""],
+        Stderr::Has("kubeknock: anonymous (12): "),
+    );
+    // 3. With it: known, but without permission.
+    scene.runs(&["get", "/api/v1/namespaces/ns-1/pods"]).gives(10, &[USER], Stderr::Any);
+    let refused = scene.runs(&["check", "list", "pods"]).gives(10, &[USER], Stderr::Empty);
+    // 4. What it says to type is what grants it.
+    assert_eq!(
+        refused.stdout.lines().skip(2).take(2).collect::<Vec<_>>(),
+        [
+            "    kubectl create role k-sa-1-list-pods --verb=list --resource=pods --namespace=ns-1",
+            "    kubectl create rolebinding k-sa-1-list-pods --role=k-sa-1-list-pods --serviceaccount=ns-1:k-sa-1 --namespace=ns-1",
+        ]
+    );
+    scene.cluster.role("ns-1", "pod-lister", &["list"], "", &["pods"]);
+    scene.cluster.role_binding("ns-1", "pod-lister-binding", "pod-lister", "ns-1", "k-sa-1");
+    // 5. The same request again.
+    scene.runs(&["check", "list", "pods"]).is(
+        0,
+        "\
+list pods in ns-1  anonymous 403  token 200  allowed
+allowed (0): every permission is as wanted
+",
+        "",
+    );
+    scene.runs(&["get", "/api/v1/namespaces/ns-1/pods"]).gives(0, &["\"kind\":\"PodList\""], Stderr::Empty);
+    // 6. Nothing was granted elsewhere.
+    scene.runs(&["check", "list", "pods", "-n", "default"]).gives(
+        10,
+        &["list pods in default  anonymous 403  token 403  forbidden", "in the namespace \"default\""],
+        Stderr::Empty,
+    );
+    // And what was granted can be taken away.
+    scene.cluster.delete(&rbac_path("ns-1", "rolebindings/pod-lister-binding"));
+    scene.runs(&["check", "list", "pods"]).gives(10, &[], Stderr::Empty);
+}
+
+#[test]
+fn several_permissions_and_what_they_come_to() {
+    Scene::with_reader()
+        .runs(&[
+            "check",
+            "get,list,watch pods",
+            "get pods/web-1",
+            "get /version",
+            "list nodes in ns-1",
+            "cannot list secrets",
+            "can delete pods/web-1 in default",
+        ])
+        .is(
+            10,
+            "\
+get pods in ns-1              anonymous unknown  token yes  allowed
+list pods in ns-1             anonymous 403      token 200  allowed
+watch pods in ns-1            anonymous 403      token 200  allowed
+get pods/web-1 in ns-1        anonymous 403      token 404  allowed
+    it does not exist; authorization comes first, and that is given
+get /version                  anonymous 200      token 200  allowed
+    it is open to everybody, and says nothing of the token
+list nodes                    anonymous 403      token 403  forbidden
+    nodes are cluster-scoped: the namespace ns-1 is ignored
+    nodes is forbidden: User \"system:serviceaccount:ns-1:k-sa-1\" cannot list resource \"nodes\" in API group \"\" at the cluster scope
+    kubectl create clusterrole k-sa-1-list-nodes --verb=list --resource=nodes
+    kubectl create clusterrolebinding k-sa-1-list-nodes --clusterrole=k-sa-1-list-nodes --serviceaccount=ns-1:k-sa-1
+cannot list secrets in ns-1   anonymous 403      token 403  allowed
+delete pods/web-1 in default  anonymous unknown  token no   forbidden
+    kubectl create role k-sa-1-delete-pods-web-1 --verb=delete --resource=pods --resource-name=web-1 --namespace=default
+    kubectl create rolebinding k-sa-1-delete-pods-web-1 --role=k-sa-1-delete-pods-web-1 --serviceaccount=ns-1:k-sa-1 --namespace=default
+forbidden (10): the API server refuses it to the token's identity
+",
+            "",
+        );
+}
+
+/// The first in the order given, not the worst, and not the first that was asked.
+#[test]
+fn the_first_that_is_not_as_wanted_decides() {
+    let scene = Scene::with_reader();
+    for (phrases, code) in [
+        (&["list pods", "cannot list pods", "list secrets"][..], 13),
+        (&["list pods", "list secrets", "cannot list pods"], 10),
+        (&["list gadgets", "list secrets"], 25),
+        (&["list secrets", "list gadgets"], 10),
+        // Watches are asked last, and still decide in their place.
+        (&["cannot watch pods", "list secrets"], 13),
+        (&["list pods", "cannot list secrets", "get /version"], 0),
+    ] {
+        let arguments = [&["check"], phrases].concat();
+        scene.runs(&arguments).gives(code, &[], Stderr::Empty);
+    }
+}
+
+#[test]
+fn what_was_not_asked_says_so() {
+    let scene = Scene::with_reader();
+    scene.cluster.fail_if(Times::All, Fault::Hang, |seen| seen.path_and_query.contains("/secrets"));
+    let phrases = ["list pods", "watch pods", "list secrets", "list configmaps"];
+    scene.runs(&[&["check", "--timeout=300ms"], &phrases[..]].concat()).is(
+        23,
+        "\
+list pods in ns-1     anonymous 403  token 200  allowed
+watch pods            anonymous -    token -    not asked
+list secrets in ns-1  anonymous -    token -    timeout
+    nothing answered in time: a NetworkPolicy that drops packets, an overloaded API server, or too short a --timeout
+list configmaps       anonymous -    token -    not asked
+timeout (23): no verdict before the deadline
+",
+        "",
+    );
+}
+
+/// A connection that ends in the middle is opened again for what is left.
+#[test]
+fn a_broken_connection_is_opened_again() {
+    let scene = Scene::with_reader();
+    scene.cluster.fail(Times::Next(1), Fault::HangUp);
+    scene.runs(&["check", "list pods", "cannot list secrets"]).is(
+        0,
+        "\
+list pods in ns-1            anonymous unreachable  token 200  allowed
+cannot list secrets in ns-1  anonymous 403          token 403  allowed
+allowed (0): every permission is as wanted
+",
+        "",
+    );
+    assert_eq!(scene.cluster.connections(), 2);
+    scene.cluster.forget();
+    scene.cluster.close_connections(true);
+    scene.runs(&["check", "list pods", "cannot list secrets"]).gives(0, &[], Stderr::Empty);
+    assert_eq!(scene.cluster.connections(), 4, "one a request, where the server wants it so");
+}
+
+/// `cannot` is a wanted refusal, and no other answer is one.
+#[test]
+fn cannot_is_satisfied_only_by_a_refusal() {
+    let scene = Scene::with_reader();
+    let phrase = "cannot list secrets";
+    scene.runs(&["check", phrase]).gives(
+        0,
+        &["cannot list secrets in ns-1  anonymous 403  token 403  allowed"],
+        Stderr::Empty,
+    );
+    scene.runs(&["check", "cannot", "delete", "pods"]).gives(0, &["token no  allowed"], Stderr::Empty);
+    scene.runs(&["check", "cannot list gadgets"]).gives(25, &["unserved"], Stderr::Empty);
+    scene.cluster.fail(Times::Next(2), Fault::Unavailable);
+    scene.runs(&["check", phrase]).gives(24, &["unavailable"], Stderr::Empty);
+    scene.cluster.strip_tokens(true);
+    scene.runs(&["check", phrase]).gives(12, &["anonymous"], Stderr::Empty);
+    scene.cluster.heal();
+    let scene = scene.with_token(|token| token.expires_in = -60);
+    scene.runs(&["check", phrase]).gives(11, &["unauthenticated"], Stderr::Empty);
+}
+
+#[test]
+fn a_refused_review_says_nothing_of_the_permission() {
+    let scene = Scene::with_reader();
+    scene.cluster.delete(&rbac_path("", "clusterrolebindings/system:basic-user"));
+    for phrase in ["create pods", "cannot create pods"] {
+        scene.runs(&["check", phrase]).is(
+            10,
+            &format!(
+                "\
+{phrase} in ns-1  anonymous unknown  token unknown  forbidden
+    selfsubjectaccessreviews.authorization.k8s.io is forbidden: User \"system:serviceaccount:ns-1:k-sa-1\" cannot create resource \"selfsubjectaccessreviews\" in API group \"authorization.k8s.io\" at the cluster scope
+    kubectl create clusterrolebinding system:basic-user --clusterrole=system:basic-user --group=system:authenticated
+forbidden (10): the API server refuses it to the token's identity
+"
+            ),
+            "",
+        );
+    }
+}
+
+#[test]
+fn fail_open_passes_over_what_has_no_answer() {
+    let scene = Scene::with_reader();
+    scene.cluster.fail_if(Times::All, Fault::Unavailable, |seen| seen.path_and_query.contains("/configmaps"));
+    scene.runs(&["check", "--fail-open", "list configmaps", "list pods"]).is(
+        0,
+        "\
+list configmaps in ns-1  anonymous 503  token 503  unavailable
+    status 503 the request has been made before all known HTTP paths have been installed, please try again
+    the API server is there and cannot answer yet; asking again later is right
+list pods in ns-1        anonymous 403  token 200  allowed
+allowed (0): --fail-open passed over 1 without an answer
+",
+        "",
+    );
+    // A no still decides, wherever it stands; so does what could not be asked.
+    scene.runs(&["check", "--fail-open", "list configmaps", "list secrets"]).gives(
+        10,
+        &["\nforbidden (10): "],
+        Stderr::Empty,
+    );
+    scene.runs(&["check", "--fail-open", "list pods in"]).gives(30, &[], Stderr::Any);
+    let knock = scene.runs(&["check", "--fail-open", "list gadgets", "-ojson"]).gives(0, &[], Stderr::Empty);
+    let object = report(&knock);
+    assert_eq!(
+        (&object["outcome"], &object["permissions"][0]["outcome"]),
+        (&json!("allowed"), &json!("unserved"))
+    );
+    assert_eq!(object["message"], "allowed (0): --fail-open passed over 1 without an answer");
+    let Scene { mut cluster, pod } = scene;
+    cluster.stop();
+    pod.runs(&["check", "--fail-open", "list pods", "list secrets"]).gives(
+        0,
+        &["unreachable\n", "\nallowed (0): --fail-open passed over 2 without an answer\n"],
+        Stderr::Empty,
+    );
+}
+
+#[test]
+fn forbid_anonymous() {
+    let scene = Scene::with_reader();
+    scene.runs(&["check", "--forbid-anonymous", "list pods"]).gives(
+        0,
+        &["anonymous 403  token 200  allowed"],
+        Stderr::Empty,
+    );
+    // Open to everybody is a fault even where the permission is wanted, and also where it is not.
+    for phrase in ["get /version", "cannot get /version"] {
+        scene.runs(&["check", "--forbid-anonymous", phrase]).gives(14, &["exposed"], Stderr::Empty);
+    }
+    // That nobody gets in has to be shown: no answer to the anonymous knock shows nothing.
+    scene
+        .cluster
+        .fail_if(Times::All, Fault::raw(503, "text/plain", "not now"), |seen| seen.authorization.is_none());
+    scene.runs(&["check", "--forbid-anonymous", "list pods"]).gives(
+        24,
+        &["anonymous 503  token 200  unavailable"],
+        Stderr::Empty,
+    );
+    scene.runs(&["check", "list pods"]).gives(0, &["anonymous 503  token 200  allowed"], Stderr::Empty);
+    scene.cluster.heal();
+    scene.cluster.anonymous_auth(false);
+    scene.runs(&["check", "--forbid-anonymous", "get /version"]).gives(
+        0,
+        &["anonymous 401  token 200  allowed"],
+        Stderr::Empty,
+    );
+    // An access review cannot show it: nobody may ask one without a token.
+    scene.asked();
+    for arguments in [&["create pods"][..], &["get pods"], &["list pods", "--review"]] {
+        scene.runs(&[&["check", "--forbid-anonymous"], arguments].concat()).gives(
+            30,
+            &[],
+            Stderr::Has("it is asked by access review, which nobody may ask without a token"),
+        );
+    }
+    assert!(scene.asked().is_empty());
+}
+
+#[test]
+fn token_only_makes_no_anonymous_knock() {
+    let scene = Scene::with_reader();
+    scene.runs(&["check", "--token-only", "list pods", "create pods"]).is(
+        10,
+        "\
+list pods in ns-1    anonymous -  token 200  allowed
+create pods in ns-1  anonymous -  token no   forbidden
+    kubectl create role k-sa-1-create-pods --verb=create --resource=pods --namespace=ns-1
+    kubectl create rolebinding k-sa-1-create-pods --role=k-sa-1-create-pods --serviceaccount=ns-1:k-sa-1 --namespace=ns-1
+forbidden (10): the API server refuses it to the token's identity
+",
+        "",
+    );
+    assert_eq!(
+        scene.asked(),
+        [
+            "token GET /api/v1/namespaces/ns-1/pods?limit=1",
+            "token POST /apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
+        ]
+    );
+    // Without a token there is nothing to ask with, even for what everybody may.
+    let Scene { cluster, pod } = scene;
+    cluster.forget();
+    let pod = pod.with_file("token", " \n");
+    pod.runs(&["check", "--token-only", "get /version"]).is(
+        12,
+        "\
+get /version  anonymous -  token -  anonymous
+    no token to send: MOUNT/token is missing or empty (automountServiceAccountToken: false, or no token projected there)
+anonymous (12): no token was sent or seen, and anonymous is refused
+",
+        "",
+    );
+    assert_eq!(cluster.connections(), 0);
+}
+
+#[test]
+fn review_asks_everything_by_access_review() {
+    let scene = Scene::with_reader();
+    scene.runs(&["check", "--review", "list pods", "get /version", "get secrets/db in vault"]).is(
+        10,
+        "\
+list pods in ns-1        anonymous unknown  token yes  allowed
+get /version             anonymous unknown  token yes  allowed
+get secrets/db in vault  anonymous unknown  token no   forbidden
+    kubectl create role k-sa-1-get-secrets-db --verb=get --resource=secrets --resource-name=db --namespace=vault
+    kubectl create rolebinding k-sa-1-get-secrets-db --role=k-sa-1-get-secrets-db --serviceaccount=ns-1:k-sa-1 --namespace=vault
+forbidden (10): the API server refuses it to the token's identity
+",
+        "",
+    );
+    let seen = scene.cluster.requests();
+    assert_eq!(seen.len(), 6);
+    let specs: Vec<Value> = seen
+        .iter()
+        .filter(|seen| seen.authorization.is_some())
+        .map(|seen| {
+            let path = ("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews");
+            assert_eq!((seen.method.as_str(), seen.path_and_query.as_str()), path);
+            let body: Value = serde_json::from_slice(&seen.body).unwrap();
+            assert_eq!(body["apiVersion"], "authorization.k8s.io/v1");
+            assert_eq!(body["kind"], "SelfSubjectAccessReview");
+            body["spec"].clone()
+        })
+        .collect();
+    assert_eq!(
+        specs,
+        [
+            json!({ "resourceAttributes": { "verb": "list", "resource": "pods", "version": "v1", "namespace": "ns-1" } }),
+            json!({ "nonResourceAttributes": { "verb": "get", "path": "/version" } }),
+            json!({ "resourceAttributes": {
+                "verb": "get", "resource": "secrets", "version": "v1", "namespace": "vault", "name": "db",
+            } }),
+        ]
+    );
+}
+
+/// One harmless read is the request itself; anything else is an access review, and changes nothing.
+#[test]
+fn what_is_asked_by_which_request() {
+    const REVIEW: &str = "token POST /apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+    let scene = Scene::new();
+    for (arguments, request) in [
+        (&["list pods"][..], "token GET /api/v1/namespaces/ns-1/pods?limit=1"),
+        (&["list pods in vault"], "token GET /api/v1/namespaces/vault/pods?limit=1"),
+        (&["list pods", "-nvault"], "token GET /api/v1/namespaces/vault/pods?limit=1"),
+        // What the phrase says beats the option.
+        (&["list pods in ns-1", "-n", "vault"], "token GET /api/v1/namespaces/ns-1/pods?limit=1"),
+        (&["list pods in *"], "token GET /api/v1/pods?limit=1"),
+        (&["list pods", "-A"], "token GET /api/v1/pods?limit=1"),
+        (&["list pods in ns-1", "--all-namespaces"], "token GET /api/v1/namespaces/ns-1/pods?limit=1"),
+        (&["watch pods"], "token GET /api/v1/namespaces/ns-1/pods?watch=true"),
+        (
+            &["list secrets/db"],
+            "token GET /api/v1/namespaces/ns-1/secrets?limit=1&fieldSelector=metadata.name%3Ddb",
+        ),
+        (
+            &["watch secrets/db"],
+            "token GET /api/v1/namespaces/ns-1/secrets?watch=true&fieldSelector=metadata.name%3Ddb",
+        ),
+        (&["get secrets/db"], "token GET /api/v1/namespaces/ns-1/secrets/db"),
+        (&["get nodes/node-1"], "token GET /api/v1/nodes/node-1"),
+        (&["get no/node-1"], "token GET /api/v1/nodes/node-1"),
+        (&["list Pod"], "token GET /api/v1/namespaces/ns-1/pods?limit=1"),
+        (&["list", "po"], "token GET /api/v1/namespaces/ns-1/pods?limit=1"),
+        // In the URL of a request, a namespace lies beside other cluster-scoped objects.
+        (&["get namespaces/vault"], "token GET /api/v1/namespaces/vault"),
+        (&["get /healthz/ping"], "token GET /healthz/ping"),
+        (&["get pods"], REVIEW),
+        (&["get pods/*"], REVIEW),
+        (&["get pods/web-0", "-A"], REVIEW),
+        (&["get pods/web-0/log"], REVIEW),
+        (&["get pods/web-0", "--subresource=log"], REVIEW),
+        (&["list pods/*/log"], REVIEW),
+        (&["create pods"], REVIEW),
+        (&["delete pods/web-0"], REVIEW),
+        (&["deletecollection pods"], REVIEW),
+        (&["impersonate users/jane"], REVIEW),
+        (&["* *"], REVIEW),
+        (&["post /logs"], REVIEW),
+        (&["get /api/*"], REVIEW),
+    ] {
+        scene.runs(&[&["check", "--token-only", "-q"], arguments].concat()).has_no_stdout();
+        assert_eq!(scene.asked(), [request], "{arguments:?}");
+    }
+}
+
+#[test]
+fn subresources() {
+    let scene = Scene::new();
+    scene.grant("logs", &["get"], "", &["pods/log"]);
+    scene.runs(&["check", "get pods/web-0/log", "get pods/*/log", "create pods/*/exec"]).is(
+        10,
+        "\
+get pods/web-0/log in ns-1  anonymous unknown  token yes  allowed
+get pods/*/log in ns-1      anonymous unknown  token yes  allowed
+create pods/*/exec in ns-1  anonymous unknown  token no   forbidden
+    kubectl create role k-sa-1-create-pods-exec --verb=create --resource=pods/exec --namespace=ns-1
+    kubectl create rolebinding k-sa-1-create-pods-exec --role=k-sa-1-create-pods-exec --serviceaccount=ns-1:k-sa-1 --namespace=ns-1
+forbidden (10): the API server refuses it to the token's identity
+",
+        "",
+    );
+    // The option is for phrases without one.
+    scene
+        .runs(&["check", "--subresource", "log", "get pods", "get pods/web-0", "cannot get pods/web-0/exec"])
+        .is(
+            0,
+            "\
+get pods/*/log in ns-1              anonymous unknown  token yes  allowed
+get pods/web-0/log in ns-1          anonymous unknown  token yes  allowed
+cannot get pods/web-0/exec in ns-1  anonymous unknown  token no   allowed
+allowed (0): every permission is as wanted
+",
+            "",
+        );
+}
+
+#[test]
+fn all_namespaces() {
+    let scene = Scene::with_reader();
+    for arguments in [&["list pods in *"][..], &["list pods", "-A"], &["list", "pods", "--all-namespaces"]] {
+        scene.runs(&[&["check"], arguments].concat()).is(
+            10,
+            "\
+list pods in *  anonymous 403  token 403  forbidden
+    pods is forbidden: User \"system:serviceaccount:ns-1:k-sa-1\" cannot list resource \"pods\" in API group \"\" at the cluster scope
+    kubectl create clusterrole k-sa-1-list-pods --verb=list --resource=pods
+    kubectl create clusterrolebinding k-sa-1-list-pods --clusterrole=k-sa-1-list-pods --serviceaccount=ns-1:k-sa-1
+forbidden (10): the API server refuses it to the token's identity
+",
+            "",
+        );
+    }
+}
+
+/// As a kubectl user types it: without quotes, options anywhere.
+#[test]
+fn words_without_spaces_are_one_phrase() {
+    let scene = Scene::with_reader();
+    for arguments in [
+        &["check", "list", "pods"][..],
+        &["check", "list", "pods", "-n", "ns-1"],
+        &["check", "-nns-1", "list", "pods"],
+        &["check", "list", "--namespace=ns-1", "pods"],
+        &["check", "list", "pods", "in", "ns-1"],
+        &["check", "can", "list", "pods"],
+        &["--verbose=false", "check", "list", "pods", "--token-only=false"],
+    ] {
+        let screen = "\
+list pods in ns-1  anonymous 403  token 200  allowed
+allowed (0): every permission is as wanted
+";
+        scene.runs(arguments).is(0, screen, "");
+    }
+    scene.runs(&["check", "cannot", "list", "pods"]).gives(13, &[], Stderr::Empty);
+    // One argument with a space, and each is a phrase.
+    scene.runs(&["check", "list pods", "pods"]).gives(
+        30,
+        &[],
+        Stderr::Has("a resource or a path is missing"),
+    );
+}
+
+/// An allowed watch ends the connection, so watches come last; their answer's head decides.
+#[test]
+fn watches_are_asked_last() {
+    let scene = Scene::with_reader();
+    let begin = std::time::Instant::now();
+    scene.runs(&["check", "watch pods", "list pods", "watch configmaps", "get pods/web-0"]).gives(
+        10,
+        &[
+            "watch pods in ns-1        anonymous 403  token 200  allowed\nlist pods in ns-1         anonymous 403  token 200  allowed\n",
+            "watch configmaps in ns-1  anonymous 403  token 403  forbidden",
+        ],
+        Stderr::Empty,
+    );
+    assert!(begin.elapsed() < Duration::from_secs(5), "a watch must not be read to its end");
+    // One for everything up to the allowed watch, one for what is behind it.
+    assert_eq!(scene.cluster.connections(), 2);
+    assert_eq!(
+        scene.asked(),
+        [
+            "anonymous GET /api/v1/namespaces/ns-1/pods?limit=1",
+            "token GET /api/v1/namespaces/ns-1/pods?limit=1",
+            "anonymous GET /api/v1/namespaces/ns-1/pods/web-0",
+            "token GET /api/v1/namespaces/ns-1/pods/web-0",
+            "anonymous GET /api/v1/namespaces/ns-1/pods?watch=true",
+            "token GET /api/v1/namespaces/ns-1/pods?watch=true",
+            "anonymous GET /api/v1/namespaces/ns-1/configmaps?watch=true",
+            "token GET /api/v1/namespaces/ns-1/configmaps?watch=true",
+        ]
+    );
+}
+
+#[test]
+fn a_named_object_that_is_absent_is_allowed() {
+    let scene = Scene::with_reader();
+    scene.runs(&["check", "get pods/no-such-pod"]).is(
+        0,
+        "\
+get pods/no-such-pod in ns-1  anonymous 403  token 404  allowed
+    it does not exist; authorization comes first, and that is given
+allowed (0): every permission is as wanted
+",
+        "",
+    );
+    scene.cluster.create("/api/v1/namespaces/ns-1/pods", json!({ "metadata": { "name": "web-0" } }));
+    scene.runs(&["check", "get pods/web-0"]).gives(0, &["token 200  allowed\nallowed (0)"], Stderr::Empty);
+    scene.runs(&["check", "cannot get pods/no-such-pod"]).gives(13, &["token 404  excess"], Stderr::Empty);
+    // A rule for one name holds for that name alone, and for lists of it.
+    let rule = json!([{ "verbs": ["get", "list"], "apiGroups": [""], "resources": ["secrets"], "resourceNames": ["db"] }]);
+    scene.cluster.role_with_rules("ns-1", "db-reader", rule);
+    scene.cluster.role_binding("ns-1", "db-reader", "db-reader", "ns-1", "k-sa-1");
+    scene
+        .runs(&["check", "get,list secrets/db", "cannot get,list secrets/other", "cannot list secrets"])
+        .gives(0, &["get secrets/db in ns-1             anonymous 403  token 404  allowed"], Stderr::Empty);
+}
+
+#[test]
+fn a_namespace_for_what_has_none_is_ignored_and_said() {
+    let scene = Scene::new();
+    scene.grant_everywhere(
+        "node-lister",
+        json!([{ "verbs": ["list"], "apiGroups": [""], "resources": ["nodes"] }]),
+    );
+    for arguments in [&["list nodes in vault"][..], &["list nodes", "-n", "vault"]] {
+        scene.runs(&[&["check"], arguments].concat()).is(
+            0,
+            "\
+list nodes  anonymous 403  token 200  allowed
+    nodes are cluster-scoped: the namespace vault is ignored
+allowed (0): every permission is as wanted
+",
+            "",
+        );
+    }
+    // The pod's own namespace was not said, so there is nothing to say of it; nor is its file needed.
+    let Scene { cluster, pod } = scene;
+    let pod = pod.without_file("namespace");
+    pod.runs(&["check", "list nodes"]).gives(
+        0,
+        &["list nodes  anonymous 403  token 200  allowed\nallowed"],
+        Stderr::Empty,
+    );
+    drop(cluster);
+}
+
+/// A binding to a role that is not there: the API server says so behind its refusal.
+#[test]
+fn a_missing_role_is_shown() {
+    const REASON: &str = "RBAC: role.rbac.authorization.k8s.io \"no-such-role\" not found";
+    let scene = Scene::new();
+    scene.cluster.role_binding("ns-1", "dangling", "no-such-role", "ns-1", "k-sa-1");
+    scene.runs(&["check", "list pods"]).gives(
+        10,
+        &[&format!("in the namespace \"ns-1\": {REASON}\n")],
+        Stderr::Empty,
+    );
+    scene.runs(&["check", "create pods"]).gives(
+        10,
+        &[&format!("token no  forbidden\n    {REASON}\n")],
+        Stderr::Empty,
+    );
+}
+
+/// What a refusal says to type does grant it: one role and one binding.
+#[test]
+fn remedies_grant() {
+    let scene = Scene::new();
+    scene.cluster.namespace("vault");
+    for phrase in [
+        "list pods",
+        "watch pods in default",
+        "get secrets/db",
+        "create pods/*/exec",
+        "patch deployments.apps/web/scale",
+        "delete configmaps in *",
+        "list nodes",
+        "get /metrics",
+        "get namespaces/vault",
+    ] {
+        let knock = scene.runs(&["check", phrase, "-ojson"]).gives(10, &[], Stderr::Empty);
+        let object = report(&knock);
+        let lines: Vec<&str> = object["permissions"][0]["remedy"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|line| line.as_str().unwrap())
+            .collect();
+        assert_eq!(lines.len(), 2, "{phrase}: {lines:?}");
+        for line in lines {
+            kubectl(&scene.cluster, line);
+        }
+        scene.runs(&["check", phrase]).gives(0, &["allowed"], Stderr::Empty);
+    }
+}
+
+/// `kubectl create role|clusterrole|rolebinding|clusterrolebinding`, as far as remedies use it.
+fn kubectl(cluster: &Cluster, line: &str) {
+    let words: Vec<&str> = line.split(' ').collect();
+    let ["kubectl", "create", what, name, flags @ ..] = words.as_slice() else { panic!("{line}") };
+    let flag = |wanted: &str| {
+        flags.iter().find_map(|flag| flag.strip_prefix(wanted)?.strip_prefix('=')).unwrap_or_default()
+    };
+    let namespace = flag("--namespace");
+    if what.ends_with("binding") {
+        let (account_namespace, account) = flag("--serviceaccount").split_once(':').expect(line);
+        match *what {
+            "rolebinding" => {
+                cluster.role_binding(namespace, name, flag("--role"), account_namespace, account);
+            }
+            _ => {
+                cluster.cluster_role_binding(name, flag("--clusterrole"), account_namespace, account);
+            }
+        }
+        return;
+    }
+    let mut rule = json!({ "verbs": [flag("--verb")] });
+    if flag("--non-resource-url").is_empty() {
+        let (resource, subresource) = flag("--resource").split_once('/').unwrap_or((flag("--resource"), ""));
+        let (resource, group) = resource.split_once('.').unwrap_or((resource, ""));
+        let slash = if subresource.is_empty() { "" } else { "/" };
+        rule["apiGroups"] = json!([group]);
+        rule["resources"] = json!([format!("{resource}{slash}{subresource}")]);
+        if !flag("--resource-name").is_empty() {
+            rule["resourceNames"] = json!([flag("--resource-name")]);
+        }
+    } else {
+        rule["nonResourceURLs"] = json!([flag("--non-resource-url")]);
+    }
+    match *what {
+        "role" => cluster.role_with_rules(namespace, name, json!([rule])),
+        _ => cluster.cluster_role(name, json!([rule])),
+    }
+}
+
+/// `-q` and `-v` show less and more, and change nothing else.
+#[test]
+fn quiet_and_verbose() {
+    let scene = Scene::new();
+    scene.runs(&["check", "-q", "list pods"]).is(10, "", "");
+    scene.runs(&["check", "-q", "list pods", "-ojson"]).is(10, "", "");
+    scene.runs(&["check", "-qv", "list pods", "get /version"]).is(
+        10,
+        "",
+        "\
+kubeknock: anonymous GET /api/v1/namespaces/ns-1/pods?limit=1: 403 (N ms)
+kubeknock: token GET /api/v1/namespaces/ns-1/pods?limit=1: 403 (N ms)
+kubeknock: anonymous GET /version: 200 (N ms)
+kubeknock: token GET /version: 200 (N ms)
+",
+    );
+    scene.runs(&["-v", "get", "/version"]).gives(
+        0,
+        &["gitVersion"],
+        Stderr::Has("kubeknock: token GET /version: 200 ("),
+    );
+    let nobody = scene.pod.at_server("https://127.0.0.1:1");
+    nobody.runs(&["check", "-qv", "list pods"]).gives(
+        21,
+        &[],
+        Stderr::Has("kubeknock: anonymous GET /api/v1/namespaces/ns-1/pods?limit=1: unreachable: 127.0.0.1:1: connection refused ("),
+    );
+}

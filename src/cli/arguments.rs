@@ -165,6 +165,13 @@ fn take(
                         taken.option(flag, of_program, value, || words.next().cloned())?;
                         break;
                     }
+                    // `-q=false`, which only a switch's last letter can have.
+                    if let Some(value) =
+                        letters.get(at + c.len_utf8()..).and_then(|rest| rest.strip_prefix('='))
+                    {
+                        taken.option(flag, of_program, Some(value.to_owned()), || None)?;
+                        break;
+                    }
                     taken.option(flag, of_program, None, || None)?;
                 }
             }
@@ -275,6 +282,8 @@ mod tests {
             ("check -Aqojson list pods", "check --all-namespaces --quiet --output json -- list pods"),
             ("check -q -q --quiet list pods", "check --quiet -- list pods"),
             ("check --quiet=true --review=false list pods", "check --quiet -- list pods"),
+            ("check -q=true -A=false list pods", "check --quiet -- list pods"),
+            ("check -vq=false list pods", "--verbose check -- list pods"),
             ("check --server=https://h?a=b list pods", "--server https://h?a=b check -- list pods"),
             ("check -n check list pods", "check --namespace check -- list pods"),
             ("get - /x", "get -- - /x"),

@@ -456,7 +456,7 @@ fn words_without_spaces_are_one_phrase() {
         &["check", "list", "--namespace=ns-1", "pods"],
         &["check", "list", "pods", "in", "ns-1"],
         &["check", "can", "list", "pods"],
-        &["--verbose=false", "check", "list", "pods", "--token-only=false"],
+        &["-v=false", "check", "list", "pods", "--token-only=false"],
     ] {
         let screen = "\
 list pods in ns-1  anonymous 403  token 200  allowed

@@ -279,6 +279,9 @@ pub fn parse(arguments: Vec<OsString>, variables: &ServiceVariables) -> Result<I
         ));
     }
     let words: Vec<&str> = sorted.words.iter().map(String::as_str).collect();
+    if sorted.behind.is_some() && sorted.command.as_deref() != Some("wait") {
+        return Err(Fault::Usage("only wait takes a command behind --".into()));
+    }
     let program =
         Program::from_args(&["kubeknock"], &words).map_err(|exit| Fault::Usage(one_line(&exit.output)))?;
     let cluster = Cluster::resolve(

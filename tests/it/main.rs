@@ -9,8 +9,12 @@
 
 #[path = "../cluster/mod.rs"]
 mod cluster;
+mod gate;
+mod install;
 mod outcomes;
 mod permissions;
 #[path = "../pod.rs"]
 mod pod;
+mod running;
+mod sidecar;
 mod support;

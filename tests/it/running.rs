@@ -1,0 +1,153 @@
+//! A kubeknock that is still running: read line by line, sent signals, waited for.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Longer than anything here takes, so that a hang fails instead of blocking.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running child; killed when it is dropped.
+pub struct Running {
+    child: Child,
+    stdout: Receiver<String>,
+    stderr: Receiver<String>,
+}
+
+impl Running {
+    /// Starts it.
+    pub fn start(command: &mut Command) -> Self {
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("start kubeknock");
+        let stdout = lines(child.stdout.take().expect("its stdout"));
+        let stderr = lines(child.stderr.take().expect("its stderr"));
+        Running { child, stdout, stderr }
+    }
+
+    /// Waits for a line on stderr that holds `text`, and gives it.
+    #[track_caller]
+    pub fn complains(&self, text: &str) -> String {
+        until(&self.stderr, text)
+    }
+
+    /// Waits for a line on stdout that holds `text`, and gives it.
+    #[track_caller]
+    pub fn prints(&self, text: &str) -> String {
+        until(&self.stdout, text)
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a signal.
+    pub fn send(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("send a signal");
+    }
+
+    /// Waits for its end; the code, and how long it took from now.
+    #[track_caller]
+    pub fn ends(&mut self) -> (ExitStatus, Duration) {
+        let start = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("wait for kubeknock") {
+                return (status, start.elapsed());
+            }
+            assert!(start.elapsed() < PATIENCE, "it does not end");
+            thread::yield_now();
+        }
+    }
+
+    /// Waits for its end and gives what is left of stdout and stderr, too.
+    #[track_caller]
+    pub fn ends_with(mut self, code: i32) -> (String, String) {
+        let (status, _) = self.ends();
+        let rest =
+            |lines: &Receiver<String>| lines.iter().fold(String::new(), |text, line| text + &line + "\n");
+        let (stdout, stderr) = (rest(&self.stdout), rest(&self.stderr));
+        assert_eq!(status.code(), Some(code), "{status}\n--- stdout\n{stdout}--- stderr\n{stderr}");
+        (stdout, stderr)
+    }
+
+    /// A number of `/proc/PID/status`, such as `VmRSS` in KiB.
+    pub fn status(&self, field: &str) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("its status");
+        let line =
+            status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':')).expect("the field");
+        line.split_whitespace().next().and_then(|number| number.parse().ok()).expect("a number")
+    }
+
+    /// True once it has a handler for the signal; before `exec` there is none.
+    pub fn handles(&self, signal: Signal) -> bool {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("its status");
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).expect("its handlers");
+        let caught = u64::from_str_radix(caught.trim(), 16).expect("a mask");
+        caught & (1 << (signal.as_raw() - 1)) != 0
+    }
+
+    /// True while it holds a socket, connected or not.
+    pub fn has_socket(&self) -> bool {
+        let open = fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("its descriptors");
+        // One may be closed while they are read.
+        open.flatten()
+            .filter_map(|link| fs::read_link(link.path()).ok())
+            .any(|to| to.to_string_lossy().starts_with("socket:"))
+    }
+
+    /// How many descriptors it has open.
+    pub fn descriptors(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("its descriptors").count()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, receiver) = channel();
+    thread::spawn(move || {
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+#[track_caller]
+fn until(lines: &Receiver<String>, text: &str) -> String {
+    let mut seen = String::new();
+    loop {
+        match lines.recv_timeout(PATIENCE) {
+            Ok(line) if line.contains(text) => return line,
+            Ok(line) => seen = seen + &line + "\n",
+            Err(error) => panic!("no line with {text:?} ({error}), only\n{seen}"),
+        }
+    }
+}
+
+/// Polls until it is so.
+#[track_caller]
+pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < PATIENCE, "never came: {what}");
+        thread::yield_now();
+    }
+}

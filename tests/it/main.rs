@@ -15,6 +15,7 @@ mod outcomes;
 mod permissions;
 #[path = "../pod.rs"]
 mod pod;
+#[path = "../running.rs"]
 mod running;
 mod sidecar;
 mod support;

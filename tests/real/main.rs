@@ -16,9 +16,12 @@ mod apiserver;
 mod can_i;
 #[path = "../cluster/mod.rs"]
 mod cluster;
+mod gate;
 mod outcomes;
 #[path = "../pod.rs"]
 mod pod;
+#[path = "../running.rs"]
+mod running;
 mod settings;
 
 use std::env;
@@ -37,6 +40,7 @@ fn one_cluster_for_all() {
     const CASES: &[Case] = &[
         ("tutorial", outcomes::tutorial),
         ("several permissions", outcomes::several_permissions),
+        ("gate", gate::opens_with_the_grant),
         ("asked by review", outcomes::asked_by_review),
         ("unauthenticated", outcomes::unauthenticated),
         ("anonymous", outcomes::anonymous),
@@ -63,6 +67,13 @@ fn one_cluster_for_all() {
 fn outage() {
     if let Some(cluster) = cluster(&[]) {
         settings::outage(cluster);
+    }
+}
+
+#[test]
+fn gate_before_the_api_server() {
+    if let Some(cluster) = cluster(&[]) {
+        gate::waits_for_the_api_server(cluster);
     }
 }
 

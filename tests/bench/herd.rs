@@ -1,0 +1,48 @@
+//! The herd: 5,000 gates that start in the same second and wait ten minutes for a grant that never comes.
+//! Runs the very back-off of `wait` on a simulated clock and prints the requests a second that reach the
+//! API server. `just herd`.
+
+#[path = "../../src/pace.rs"]
+#[allow(dead_code, reason = "only the back-off is simulated")]
+mod pace;
+
+use std::time::Duration;
+
+use pace::{Backoff, draw};
+
+const GATES: usize = 5000;
+const SECONDS: usize = 600;
+const MAX_INTERVAL: Duration = Duration::from_secs(30);
+
+fn main() {
+    let mut rate = vec![0_u32; SECONDS];
+    let mut requests_of = Vec::with_capacity(GATES);
+    for _ in 0..GATES {
+        let mut backoff = Backoff::new(MAX_INTERVAL);
+        let mut clock = Duration::from_secs_f64(draw());
+        // The first round makes both knocks, later ones the token's only.
+        let (mut requests, mut knocks) = (0, 2);
+        while let Some(second) = usize::try_from(clock.as_secs()).ok().and_then(|second| rate.get_mut(second))
+        {
+            *second += knocks;
+            requests += knocks;
+            knocks = 1;
+            clock += backoff.next(draw(), None);
+        }
+        requests_of.push(requests);
+    }
+    requests_of.sort_unstable();
+    println!("{GATES} gates, {SECONDS} s, --max-interval {MAX_INTERVAL:?}: requests a second");
+    println!("{:>14}  {:>5}  {:>5}", "seconds", "mean", "peak");
+    for (from, to) in [(0, 10), (10, 20), (20, 30), (30, 60), (60, 120), (120, 300), (300, 600)] {
+        let span = rate.get(from..to).unwrap_or_default();
+        let mean = span.iter().sum::<u32>() / u32::try_from(span.len()).unwrap_or(1);
+        println!(
+            "{:>14}  {mean:>5}  {:>5}",
+            format!("{from} to {to}"),
+            span.iter().max().copied().unwrap_or(0)
+        );
+    }
+    let at = |share: usize| requests_of.get((GATES - 1) * share / 100).copied().unwrap_or(0);
+    println!("requests a gate: median {}, 99th percentile {}, most {}", at(50), at(99), at(100));
+}

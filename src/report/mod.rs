@@ -82,7 +82,8 @@ pub fn print(text: &str) {
 
 /// Writes a diagnostic, under the program's name.
 pub fn complain(text: &str) {
-    let _ = writeln!(io::stderr(), "kubeknock: {text}");
+    // One write: lines of several processes stay whole.
+    let _ = io::stderr().write_all(format!("kubeknock: {text}\n").as_bytes());
 }
 
 /// `-v`: a line for each request. Warnings are told without `-v` too.

@@ -11,6 +11,7 @@
 mod cluster;
 mod gate;
 mod install;
+mod names;
 mod outcomes;
 mod permissions;
 #[path = "../pod.rs"]

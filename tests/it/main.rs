@@ -16,6 +16,7 @@ mod outcomes;
 mod permissions;
 #[path = "../pod.rs"]
 mod pod;
+mod promises;
 #[path = "../running.rs"]
 mod running;
 mod sidecar;

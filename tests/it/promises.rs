@@ -1,0 +1,296 @@
+//! What the contract promises of every run: one connection, the same request twice, and that the token
+//! goes nowhere but to the API server.
+
+use std::io::Write;
+use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use crate::cluster::faults::{self, Certificate, read_request, tcp_listener, tls_listener};
+use crate::cluster::{Cluster, Fault, Times, World};
+use crate::pod::{Pod, Stderr};
+use crate::support::{Scene, pod_at};
+
+#[test]
+fn one_connection_and_one_handshake_for_a_run() {
+    let scene = Scene::with_reader();
+    scene.runs(&["check", "list pods", "create pods/*/exec", "get /version"]).gives(10, &[], Stderr::Empty);
+    assert_eq!(scene.cluster.requests().len(), 6);
+    assert_eq!((scene.cluster.connections(), scene.cluster.handshakes()), (1, 1));
+    scene.cluster.forget();
+    // Discovery goes over it too, and so do refusals, errors and long answers.
+    let long = Fault::raw(500, "text/plain", &"x".repeat(100_000));
+    scene.cluster.fail_if(Times::All, long, |seen| seen.path_and_query == "/metrics");
+    scene.runs(&["check", "list secrets", "list deploy", "list gadgets", "get /metrics", "watch pods"]);
+    assert_eq!(scene.cluster.requests().len(), 10);
+    assert_eq!((scene.cluster.connections(), scene.cluster.handshakes()), (1, 1));
+}
+
+/// The same method, path, headers and body, but for the `Authorization` that only the second one carries.
+#[test]
+fn both_knocks_send_the_same_request() {
+    let scene = Scene::with_reader();
+    let token = scene.pod.token().unwrap();
+    let phrases = ["list pods", "get pods/web-0", "delete pods/web-0", "get /version", "watch pods"];
+    scene.runs(&[&["check"], &phrases[..]].concat());
+    let seen = scene.cluster.requests();
+    assert_eq!(seen.len(), 2 * phrases.len());
+    for pair in seen.chunks(2) {
+        let [anonymous, with_token] = pair else { panic!("{pair:?}") };
+        assert_eq!(anonymous.authorization, None);
+        assert_eq!(with_token.authorization, Some(format!("Bearer {token}")));
+        assert_eq!(anonymous.method, with_token.method);
+        assert_eq!(anonymous.path_and_query, with_token.path_and_query);
+        assert_eq!(anonymous.body, with_token.body);
+        let others = with_token.headers.iter().filter(|(name, _)| name != "authorization");
+        assert_eq!(anonymous.headers.iter().collect::<Vec<_>>(), others.collect::<Vec<_>>());
+        assert!(!anonymous.headers.iter().any(|(_, value)| value.contains(&token)));
+        assert_eq!(with_token.header("user-agent"), Some(concat!("kubeknock/", env!("CARGO_PKG_VERSION"))));
+        assert_eq!(with_token.header("host"), Some(scene.cluster.address().to_string().as_str()));
+        assert_eq!(with_token.header("accept-encoding"), None, "compressed answers would not be read");
+        assert!(!with_token.path_and_query.contains(&token));
+    }
+}
+
+/// Objects are asked for by their metadata alone, so that no secret's content comes over the wire.
+#[test]
+fn only_metadata_is_asked_for() {
+    let scene = Scene::new();
+    scene.runs(&[
+        "check",
+        "--token-only",
+        "-q",
+        "list secrets",
+        "get secrets/db",
+        "list deployments.apps",
+        "get deployments.apps/web",
+    ]);
+    let accepts: Vec<_> = scene
+        .cluster
+        .requests()
+        .iter()
+        .filter(|seen| seen.path_and_query.contains("/namespaces/"))
+        .map(|seen| seen.header("accept").unwrap().to_owned())
+        .collect();
+    let list = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
+    let object = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json";
+    assert_eq!(accepts, [list, object, list, object]);
+}
+
+/// Also where the secret is in an annotation, as `kubectl apply` leaves it there.
+#[test]
+fn what_an_allowed_read_returns_is_never_shown() {
+    let scene = Scene::new();
+    scene.grant("secrets", &["get", "list", "watch"], "", &["secrets"]);
+    scene.cluster.create(
+        "/api/v1/namespaces/ns-1/secrets",
+        serde_json::json!({
+            "metadata": { "name": "db", "annotations": { "kubectl.kubernetes.io/last-applied-configuration": "hunter2" } },
+            "stringData": { "password": "hunter2" },
+        }),
+    );
+    for format in ["text", "json"] {
+        let knock = scene.runs(&["check", "-v", "-o", format, "get,list,watch secrets/db"]).gives(
+            0,
+            &["allowed"],
+            Stderr::Any,
+        );
+        assert!(!knock.story().contains("hunter2"), "{}", knock.story());
+    }
+}
+
+/// Each failure there is, with everything that makes output longer; `Pod::run` holds that the token is in
+/// none of it.
+#[test]
+fn the_token_is_in_no_output() {
+    let listeners = [
+        faults::refuses(),
+        faults::resets(),
+        faults::closes(),
+        faults::closes_after_request(),
+        faults::plaintext(),
+        faults::not_http(),
+        faults::endless_head(),
+        faults::endless_body(),
+        faults::stops_after_status_line(),
+        faults::silent(),
+        faults::redirects("https://login.example.com/"),
+        faults::web_page(),
+        faults::forbidding_web_page(),
+        faults::certificate(Certificate::UnknownAuthority),
+        faults::certificate(Certificate::WrongName),
+    ];
+    for listener in &listeners {
+        let pod = pod_at(listener);
+        assert!(pod.token().is_some_and(|token| token.len() > 50));
+        for format in ["text", "json"] {
+            pod.runs(&[
+                "check",
+                "-v",
+                "-o",
+                format,
+                "--timeout=200ms",
+                "list pods",
+                "create pods",
+                "list deploy",
+            ]);
+            pod.runs(&["get", "-v", "-i", "-o", format, "--timeout=200ms", "/version"]);
+        }
+    }
+    let scene = Scene::new();
+    for format in ["text", "json"] {
+        scene.runs(&["check", "-v", "-o", format, "list pods", "create pods", "list deploy", "get /version"]);
+        scene.runs(&["get", "-v", "-i", "-o", format, "/api"]);
+    }
+    let scene = scene.with_token(|token| token.expires_in = -60);
+    scene.runs(&["check", "-v", "-ojson", "list pods"]).gives(11, &[], Stderr::Any);
+}
+
+/// Variables that name a proxy are for other clients: the API server is asked directly.
+#[test]
+fn proxy_variables_are_ignored() {
+    let proxied = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&proxied);
+    let proxy = tcp_listener(move |_, _| {
+        count.fetch_add(1, Ordering::SeqCst);
+    });
+    let address = format!("http://{}", proxy.address());
+    let scene = Scene::with_reader();
+    let mut command = scene.pod.command(["check", "list pods"]);
+    for name in ["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
+        command.env(name, &address);
+    }
+    scene.pod.run(&mut command).gives(0, &["token 200  allowed"], Stderr::Empty);
+    // Nor is there one where NO_PROXY has an exception, or something that no proxy can be made of.
+    command.env("NO_PROXY", "*").env("no_proxy", "example.com").env("HTTPS_PROXY", "::no url::");
+    scene.pod.run(&mut command).gives(0, &["token 200  allowed"], Stderr::Empty);
+    assert_eq!(proxied.load(Ordering::SeqCst), 0);
+
+    let plain = Scene::on(Cluster::builder().plain_http("kubernetes-admin").start());
+    let mut command = plain.pod.command(["check", "list pods"]);
+    command.env("http_proxy", &address).env("HTTP_PROXY", &address).env("ALL_PROXY", &address);
+    plain.pod.run(&mut command).gives(0, &["allowed"], Stderr::Empty);
+    assert_eq!(proxied.load(Ordering::SeqCst), 0);
+}
+
+#[test]
+fn redirects_are_not_followed() {
+    let elsewhere = Scene::with_reader();
+    for status in [
+        "301 Moved Permanently",
+        "302 Found",
+        "303 See Other",
+        "307 Temporary Redirect",
+        "308 Permanent Redirect",
+    ] {
+        let location = format!("Location: {}/version", elsewhere.cluster.server());
+        let listener = faults::answers(status, "text/plain", &[&location], "");
+        let pod = pod_at(&listener).with_file("ca.crt", &(listener.ca_pem() + &elsewhere.cluster.ca_pem()));
+        pod.runs(&["check", "get /version"]).gives(
+            26,
+            &["a redirect to", "this is no API server"],
+            Stderr::Empty,
+        );
+        pod.runs(&["get", "/version"]).gives(26, &[], Stderr::Has("a redirect to"));
+    }
+    assert_eq!(elsewhere.cluster.connections(), 0);
+}
+
+/// Behind `kubectl proxy` the request without a token has that user's permissions, so it decides.
+#[test]
+fn over_plain_http_the_token_stays_home() {
+    let proxied = "system:serviceaccount:ns-1:k-sa-1";
+    let scene = Scene::on(Cluster::builder().plain_http(proxied).start());
+    scene.grant("reader", &["list"], "", &["pods"]);
+    scene.runs(&["check", "list pods", "cannot list secrets", "list configmaps", "create pods"]).is(
+        10,
+        "\
+list pods in ns-1            anonymous 200  token -  allowed
+cannot list secrets in ns-1  anonymous 403  token -  allowed
+list configmaps in ns-1      anonymous 403  token -  forbidden
+    configmaps is forbidden: User \"system:serviceaccount:ns-1:k-sa-1\" cannot list resource \"configmaps\" in API group \"\" in the namespace \"ns-1\"
+    kubectl create role k-sa-1-list-configmaps --verb=list --resource=configmaps --namespace=ns-1
+    kubectl create rolebinding k-sa-1-list-configmaps --role=k-sa-1-list-configmaps --serviceaccount=ns-1:k-sa-1 --namespace=ns-1
+create pods in ns-1          anonymous no   token -  forbidden
+    kubectl create role k-sa-1-create-pods --verb=create --resource=pods --namespace=ns-1
+    kubectl create rolebinding k-sa-1-create-pods --role=k-sa-1-create-pods --serviceaccount=ns-1:k-sa-1 --namespace=ns-1
+forbidden (10): the API server refuses it to the token's identity
+",
+        "",
+    );
+    scene.runs(&["get", "/version"]).gives(0, &["gitVersion"], Stderr::Empty);
+    assert!(!scene.asked().is_empty());
+    scene.runs(&["check", "list pods", "list secrets", "get /version"]);
+    assert!(scene.cluster.requests().iter().all(|seen| seen.authorization.is_none()));
+    scene.runs(&["check", "--token-only", "list pods"]).gives(
+        30,
+        &[],
+        Stderr::Has("--token-only needs https: over plain HTTP the token stays home"),
+    );
+    // Nor does a mount have to be there at all, if no phrase needs its namespace.
+    let pod = Pod::at(&scene.cluster.server(), "", "", "").without_file("ca.crt").without_file("token");
+    pod.runs(&["check", "list pods in ns-1"]).gives(0, &["allowed"], Stderr::Empty);
+
+    let nobody = Cluster::builder().plain_http("system:anonymous").start();
+    Scene::on(nobody).runs(&["check", "list pods"]).gives(
+        12,
+        &["over plain HTTP the token stays home, and whoever listens there has no identity of its own"],
+        Stderr::Empty,
+    );
+}
+
+/// Not before the server has proven who it is, and not to a port that does not speak TLS.
+#[test]
+fn the_token_goes_to_nobody_unproven() {
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&heard);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let listening = std::thread::spawn(move || {
+        for stream in listener.incoming().take(2) {
+            let mut stream: TcpStream = stream.unwrap();
+            // It hangs up on whatever is said first, and has heard all of it.
+            let mut said = vec![0; 64 * 1024];
+            let count = std::io::Read::read(&mut stream, &mut said).unwrap();
+            stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
+            log.lock().unwrap().extend_from_slice(&said[..count]);
+        }
+    });
+    let scene = Scene::new();
+    let token = scene.pod.token().unwrap();
+    let pod = scene.pod.at_server(&format!("https://{address}"));
+    pod.runs(&["check", "--token-only", "list pods"]).gives(22, &["does not speak TLS"], Stderr::Empty);
+    pod.runs(&["get", "/version"]).gives(22, &[], Stderr::Any);
+    listening.join().unwrap();
+    let heard = heard.lock().unwrap();
+    assert!(!heard.is_empty() && !heard.windows(20).any(|window| token.as_bytes().starts_with(window)));
+    for certificate in [
+        Certificate::UnknownAuthority,
+        Certificate::OtherCluster,
+        Certificate::Expired,
+        Certificate::WrongName,
+    ] {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&asked);
+        let listener = tls_listener(certificate, move |stream, _| {
+            read_request(stream)?;
+            count.fetch_add(1, Ordering::SeqCst);
+            Ok(())
+        });
+        pod_at(&listener).runs(&["check", "--token-only", "list pods"]).gives(22, &[], Stderr::Empty);
+        assert_eq!(asked.load(Ordering::SeqCst), 0, "{certificate:?}");
+    }
+}
+
+/// Read anew by each run, whatever links it hangs on.
+#[test]
+fn a_rotated_token_is_the_one_that_is_sent() {
+    let scene = Scene::with_reader();
+    let old = scene.pod.token().unwrap();
+    scene.runs(&["check", "--token-only", "list pods"]).gives(0, &[], Stderr::Empty);
+    scene.cluster.mount(scene.pod.mount(), "ns-1", "k-sa-1");
+    let new = scene.pod.token().unwrap();
+    scene.runs(&["check", "--token-only", "list pods"]).gives(0, &[], Stderr::Empty);
+    let sent: Vec<_> = scene.cluster.requests().into_iter().map(|seen| seen.authorization.unwrap()).collect();
+    assert_eq!(sent, [format!("Bearer {old}"), format!("Bearer {new}")]);
+}

@@ -60,6 +60,11 @@ impl Token {
         self.0.len()
     }
 
+    /// What takes this token out of a server's words.
+    pub fn redactor(&self) -> Redactor {
+        Redactor { secret: self.0.clone().into_bytes(), held: Vec::new() }
+    }
+
     /// What the token says of itself, if it is a JWT.
     pub fn claims(&self) -> Option<Claims> {
         Claims::parse(&self.0)
@@ -69,6 +74,58 @@ impl Token {
 impl fmt::Debug for Token {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("Token(redacted)")
+    }
+}
+
+/// Takes a token out of a stream of bytes, wherever the pieces are cut: a server that shows what it was
+/// sent must not get it shown. Only the token as it is: not in another encoding, not a part of it.
+pub struct Redactor {
+    secret: Vec<u8>,
+    /// The end of what was passed, which may be the beginning of the token.
+    held: Vec<u8>,
+}
+
+impl Redactor {
+    /// What stands for the token.
+    const MARK: &[u8] = b"(token)";
+
+    /// A shorter token is no secret but a word, such as a user's name, and may stand in any answer.
+    const SHORTEST: usize = 16;
+
+    /// Gives what can be shown by now.
+    pub fn pass(&mut self, piece: &[u8]) -> Vec<u8> {
+        self.held.extend_from_slice(piece);
+        if self.secret.len() < Self::SHORTEST {
+            return std::mem::take(&mut self.held);
+        }
+        let mut shown = Vec::with_capacity(self.held.len());
+        let mut rest = self.held.as_slice();
+        while let Some((at, behind)) =
+            (0..rest.len()).find_map(|at| Some((at, rest.get(at..)?.strip_prefix(self.secret.as_slice())?)))
+        {
+            shown.extend_from_slice(rest.get(..at).unwrap_or_default());
+            shown.extend_from_slice(Self::MARK);
+            rest = behind;
+        }
+        let begins = |length: &usize| {
+            rest.get(rest.len() - length..).is_some_and(|tail| self.secret.starts_with(tail))
+        };
+        let held = (1..=rest.len().min(self.secret.len() - 1)).rev().find(begins).unwrap_or(0);
+        let (rest, held) = rest.split_at(rest.len() - held);
+        shown.extend_from_slice(rest);
+        self.held = held.to_vec();
+        shown
+    }
+
+    /// Gives what is left when nothing more comes.
+    pub fn end(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.held)
+    }
+}
+
+impl fmt::Debug for Redactor {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Redactor(redacted)")
     }
 }
 
@@ -198,6 +255,32 @@ mod tests {
             let Err(Fault::Setup(text)) = read(bad) else { panic!("{bad:?} was accepted") };
             assert!(text.contains("token file") && text.lines().count() == 1, "{text}");
         }
+    }
+
+    #[test]
+    fn it_is_taken_out_wherever_it_is_cut() {
+        let redacted = |secret: &str, pieces: &mut dyn Iterator<Item = &[u8]>| {
+            let mut redactor = Token(secret.into()).redactor();
+            let mut shown: Vec<u8> = pieces.flat_map(|piece| redactor.pass(piece)).collect();
+            shown.extend(redactor.end());
+            String::from_utf8(shown).unwrap()
+        };
+        let secret = "ababab.ababac.ababad";
+        for (text, shown) in [
+            (secret.to_owned(), "(token)"),
+            (format!("Bearer {secret}, {secret}{secret}."), "Bearer (token), (token)(token)."),
+            (format!("abab{secret}abab"), "abab(token)abab"),
+            ("ababab.ababac.ababa".to_owned(), "ababab.ababac.ababa"),
+            (String::new(), ""),
+        ] {
+            for size in 1..=text.len() + 1 {
+                assert_eq!(redacted(secret, &mut text.as_bytes().chunks(size)), shown, "in pieces of {size}");
+            }
+        }
+        assert_eq!(redacted("admin", &mut [&b"User \"admin\""[..]].into_iter()), "User \"admin\"");
+        assert!(!format!("{:?}", Token(secret.into()).redactor()).contains("abab"));
+        // What cannot be the token is shown at once.
+        assert_eq!(Token(secret.into()).redactor().pass(b"a line\n"), b"a line\n");
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub mod tls;
 mod wire;
 
 use std::io::{self, Read};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
@@ -14,7 +15,7 @@ use ureq::http;
 
 use crate::cluster::{self, Cluster};
 use crate::failure::{Failure, Fault};
-use crate::token::Token;
+use crate::token::{Redactor, Token};
 use wire::{NoLookup, Wire};
 
 /// The largest response head that is read; real ones have a few hundred bytes.
@@ -46,11 +47,45 @@ impl Request {
     }
 }
 
-/// The head of an answer; the body is still to be read.
+/// The head of an answer; the body is still to be read. The token is in neither, even if the server sent
+/// it back.
 pub struct Reply {
     head: http::response::Parts,
-    body: ureq::Body,
+    body: Body,
     server: String,
+}
+
+/// A body without the token in it.
+struct Body {
+    inner: ureq::Body,
+    /// Nothing to take out before a token was sent.
+    redactor: Option<Redactor>,
+    /// Read, and still to be given.
+    ready: Vec<u8>,
+    ended: bool,
+}
+
+impl Read for Body {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut inner = self.inner.as_reader();
+        let Some(redactor) = &mut self.redactor else { return inner.read(buffer) };
+        while self.ready.is_empty() && !self.ended && !buffer.is_empty() {
+            let count = inner.read(buffer)?;
+            self.ended = count == 0;
+            let piece = buffer.get(..count).unwrap_or_default();
+            self.ready = if self.ended { redactor.end() } else { redactor.pass(piece) };
+        }
+        let count = self.ready.as_slice().read(buffer)?;
+        self.ready.drain(..count);
+        Ok(count)
+    }
+}
+
+/// A header's value without the token in it.
+fn redact(value: &http::HeaderValue, token: &Token) -> http::HeaderValue {
+    let mut redactor = token.redactor();
+    let shown = [redactor.pass(value.as_bytes()), redactor.end()].concat();
+    http::HeaderValue::from_bytes(&shown).unwrap_or(http::HeaderValue::from_static(""))
 }
 
 impl Reply {
@@ -71,20 +106,19 @@ impl Reply {
 
     /// Reads on; a broken connection is a [`Failure`].
     pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Failure> {
-        self.body.as_reader().read(buffer).map_err(|error| failure_of_io(error, &self.server))
+        self.body.read(buffer).map_err(|error| failure_of_io(error, &self.server))
     }
 
     /// The body as a stream, for parsers. Failures come out of [`failure_of_io`] again.
     pub fn reader(&mut self) -> impl Read + '_ {
-        self.body.as_reader()
+        &mut self.body
     }
 
     /// Reads up to `limit` bytes of the body into memory, and no more.
     pub fn take(&mut self, limit: usize) -> Result<Vec<u8>, Failure> {
         let mut body = Vec::new();
         let limit = u64::try_from(limit).unwrap_or(u64::MAX);
-        self.body
-            .as_reader()
+        Read::by_ref(&mut self.body)
             .take(limit)
             .read_to_end(&mut body)
             .map_err(|error| failure_of_io(error, &self.server))?;
@@ -111,6 +145,8 @@ impl Reply {
 pub struct Client {
     agent: ureq::Agent,
     server: cluster::Server,
+    /// The token that the server has seen.
+    sent: Arc<OnceLock<Token>>,
 }
 
 impl Client {
@@ -153,7 +189,8 @@ impl Client {
             .max_idle_age(Duration::from_secs(3600))
             .build();
         let wire = Wire { server: server.clone(), tls, patience, head: 4096 + longest_token };
-        Ok((Client { agent: ureq::Agent::with_parts(config, wire, NoLookup), server }, warning))
+        let agent = ureq::Agent::with_parts(config, wire, NoLookup);
+        Ok((Client { agent, server, sent: Arc::default() }, warning))
     }
 
     /// Sends the request, with the token or without, and waits for the head of the answer.
@@ -164,6 +201,7 @@ impl Client {
             .header("Accept", request.accept);
         if let Some(token) = token {
             builder = builder.header("Authorization", token.authorization());
+            self.sent.get_or_init(|| token.clone());
         }
         let answer = match &request.post {
             None => builder.method("GET").body(()).map(|request| self.agent.run(request)),
@@ -176,7 +214,13 @@ impl Client {
         // The request was built from checked parts; if http still finds fault, nothing was sent.
         let answer = answer
             .map_err(|error| Failure::Unintelligible(format!("no HTTP request can say this: {error}")))?;
-        let (head, body) = answer.map_err(|error| failure(error, &server))?.into_parts();
+        let (mut head, inner) = answer.map_err(|error| failure(error, &server))?.into_parts();
+        let sent = self.sent.get();
+        if let Some(token) = sent {
+            head.headers.values_mut().for_each(|value| *value = redact(value, token));
+        }
+        let redactor = sent.map(Token::redactor);
+        let body = Body { inner, redactor, ready: Vec::new(), ended: false };
         Ok(Reply { head, body, server })
     }
 

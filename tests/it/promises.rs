@@ -146,6 +146,54 @@ fn the_token_is_in_no_output() {
     scene.runs(&["check", "-v", "-ojson", "list pods"]).gives(11, &[], Stderr::Any);
 }
 
+/// A server (a debugging proxy, say) that shows whatever it was sent: in a message, in a user's name, in a
+/// header, in a redirect, in discovery.
+#[test]
+fn the_token_is_not_shown_when_the_server_sends_it_back() {
+    let respond = |status: &'static str,
+                   content_type: &'static str,
+                   header: &'static str,
+                   body: &'static str| {
+        tls_listener(Certificate::Good, move |stream, _| {
+            loop {
+                let head = read_request(stream)?;
+                let sent = head
+                    .lines()
+                    .find_map(|line| line.strip_prefix("authorization: Bearer "))
+                    .unwrap_or("nothing");
+                let (header, body) = (header.replace("TOKEN", sent), body.replace("TOKEN", sent));
+                let length = body.len();
+                let head = format!(
+                    "HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\n{header}Content-Length: {length}\r\n\r\n"
+                );
+                stream.write_all(format!("{head}{body}").as_bytes())?;
+                stream.flush()?;
+            }
+        })
+    };
+    let refusal = "{\"kind\":\"Status\",\"message\":\"no: Authorization: Bearer TOKEN: User \\\"TOKEN\\\" cannot do this\",\"code\":403}";
+    for (listener, code) in [
+        (respond("403 Forbidden", "application/json", "", refusal), 10),
+        (respond("401 Unauthorized", "text/plain", "", "what is TOKEN?"), 11),
+        (respond("503 Service Unavailable", "text/plain", "Retry-After: TOKEN\r\n", "not with TOKEN"), 24),
+        (respond("404 Not Found", "text/plain", "", "no TOKEN here"), 25),
+        (respond("302 Found", "text/plain", "Location: https://example.com/?t=TOKEN\r\n", "to TOKEN"), 26),
+        (respond("418 Teapot", "text/plain", "", "TOKEN and TOKEN"), 26),
+        (respond("200 OK", "TOKEN", "X-Sent: TOKEN\r\n", "{\"sent\":\"TOKEN\"}"), 26),
+    ] {
+        let pod = pod_at(&listener);
+        for format in ["text", "json"] {
+            let arguments = ["check", "-v", "-o", format, "list pods", "list deploy"];
+            let knock = pod.runs(&arguments).gives(code, &[], Stderr::Any);
+            assert!(!knock.story().contains("eyJ"), "{}", knock.story());
+            for path in ["/sent", "/"] {
+                let knock = pod.runs(&["get", "-v", "-i", "-o", format, path]);
+                assert!(knock.stdout.contains("(token)"), "{}", knock.story());
+            }
+        }
+    }
+}
+
 /// Variables that name a proxy are for other clients: the API server is asked directly.
 #[test]
 fn proxy_variables_are_ignored() {

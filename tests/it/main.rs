@@ -9,6 +9,7 @@
 
 #[path = "../cluster/mod.rs"]
 mod cluster;
+mod deadline;
 mod gate;
 mod install;
 mod names;

@@ -1,0 +1,126 @@
+//! Time: `--timeout` bounds the whole run, whatever the network does.
+
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use crate::cluster::faults::{self, Listener};
+use crate::pod::{Knock, Pod};
+use crate::support::pod_at;
+
+/// How far over the deadline a run may be.
+const GRACE: Duration = Duration::from_millis(100);
+
+/// Everything that keeps a client waiting, below TLS, in it, and above.
+fn listeners() -> Vec<(&'static str, Listener)> {
+    let pause = Duration::from_secs(1);
+    vec![
+        ("never accepts", faults::never_accepts()),
+        ("is silent", faults::silent()),
+        ("is silent after TLS", faults::silent_after_tls()),
+        ("stops after the status line", faults::stops_after_status_line()),
+        ("sends a byte of its head a second", faults::drips_head(pause)),
+        ("sends a byte of its body a second", faults::drips(pause)),
+    ]
+}
+
+/// Runs it, and again where only the clock was wrong: a machine that is busy with something else may be late
+/// once, a program that does not keep its deadline is late each time.
+#[track_caller]
+fn times_out(name: &str, pod: &Pod, make: impl Fn() -> Command, timeout: Duration) {
+    let mut late = Vec::new();
+    for _ in 0..3 {
+        let knock = pod.run(&mut make());
+        let Knock { code, took, .. } = &knock;
+        assert_eq!(*code, Some(23), "{name}\n{}", knock.story());
+        assert!(*took >= timeout, "{name}\n{}", knock.story());
+        if *took <= timeout + GRACE {
+            return;
+        }
+        late.push(knock.story());
+    }
+    panic!("{name}: late each time\n{}", late.join("\n"));
+}
+
+#[test]
+fn one_second() {
+    let listeners = listeners();
+    thread::scope(|scope| {
+        for (name, listener) in &listeners {
+            for what in
+                [&["check", "list pods", "get /version"][..], &["check", "list deploy"], &["get", "/version"]]
+            {
+                scope.spawn(move || {
+                    let pod = pod_at(listener);
+                    let name = format!("{what:?} where the server {name}");
+                    let make = || pod.command([what, &["--timeout", "1s"]].concat());
+                    times_out(&name, &pod, make, Duration::from_secs(1));
+                });
+            }
+        }
+    });
+}
+
+/// A body without an end takes no time to be refused: no more than 1 MiB of it is read. `get` passes it
+/// on for as long as it may.
+#[test]
+fn an_endless_body() {
+    let listener = faults::endless_body();
+    let pod = pod_at(&listener);
+    let knock = pod.runs(&["check", "--timeout", "1s", "list pods"]);
+    assert_eq!(knock.code, Some(26), "{}", knock.story());
+    times_out("get", &pod, || pod.command(["get", "--timeout", "1s", "/version"]), Duration::from_secs(1));
+}
+
+/// Both at once, beside the other tests: they only wait.
+#[test]
+fn ten_and_thirty_seconds() {
+    let listener = faults::silent();
+    let (listener, pod) = (&listener, pod_at(&listener));
+    let pod = &pod;
+    thread::scope(|scope| {
+        for seconds in [10, 30] {
+            scope.spawn(move || {
+                let timeout = format!("{seconds}s");
+                let make = || pod.command(["check", "list pods", "--timeout", &timeout]);
+                times_out(&timeout, pod, make, Duration::from_secs(seconds));
+            });
+        }
+    });
+    assert!(listener.connections() >= 2);
+}
+
+/// The whole run counts, not each request: a server that is slow with each of many is not waited for.
+#[test]
+fn many_slow_answers() {
+    let scene = crate::support::Scene::with_reader();
+    scene.cluster.delay(Duration::from_millis(150));
+    let phrases = [
+        "list pods",
+        "get /version",
+        "cannot list secrets",
+        "list configmaps",
+        "list services",
+        "list events",
+    ];
+    let make = || scene.pod.command([&["check", "--timeout=1s"], &phrases[..]].concat());
+    times_out("slow", &scene.pod, make, Duration::from_secs(1));
+    let knock = scene.runs(&[&["check", "--timeout=1s"], &phrases[..]].concat());
+    assert!(
+        knock.stdout.starts_with("list pods in ns-1            anonymous 403  token 200  allowed\n"),
+        "{}",
+        knock.story()
+    );
+    assert!(
+        knock.stdout.contains("  timeout\n") && knock.stdout.contains("  not asked\n"),
+        "{}",
+        knock.story()
+    );
+}
+
+/// Ten seconds where nothing is said, as most that start it kill it after some time of their own.
+#[test]
+fn the_default_is_in_the_help() {
+    let knock = pod_at(&faults::refuses()).runs(&["check", "--help"]);
+    assert!(knock.stdout.contains("the whole run (10s)"), "{}", knock.story());
+}

@@ -7,6 +7,7 @@
     reason = "helpers of tests panic as tests do"
 )]
 
+mod bad_input;
 #[path = "../cluster/mod.rs"]
 mod cluster;
 mod deadline;

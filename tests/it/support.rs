@@ -1,5 +1,7 @@
 //! The scene that most tests play on, and what they hold against it.
 
+use std::process::Command;
+
 use serde_json::{Value, json};
 
 use crate::cluster::faults::Listener;
@@ -65,6 +67,10 @@ impl Scene {
 
     pub fn runs(&self, arguments: &[&str]) -> Knock {
         self.pod.runs(arguments)
+    }
+
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        self.pod.command(arguments)
     }
 
     /// The requests since the last time: method and path, and whether the token was with it.

@@ -1,0 +1,490 @@
+//! Bad input: one clear line on stderr (for a phrase, the phrase and a caret below it), nothing on stdout, and
+//! no request to the server.
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::ffi::OsStringExt;
+
+use crate::cluster::{Cluster, World};
+use crate::pod::{Knock, Pod, Stderr, bare_command};
+use crate::support::Scene;
+
+/// Holds that the run said this one line and asked nothing.
+#[track_caller]
+fn refused(cluster: &Cluster, knock: Knock, code: i32, line: &str) {
+    knock.is(code, "", &format!("kubeknock: {line}\n"));
+    assert_eq!(cluster.connections(), 0);
+}
+
+/// The phrase, the column of the fault, and what is said of it.
+#[test]
+fn phrases() {
+    const FORM: &str = "a phrase is VERB RESOURCE [in NAMESPACE], such as \"list pods in default\", \"get secrets/db\", \"create pods/*/exec\" or \"get /metrics\"";
+    const LABEL: &str = "a namespace is a DNS label: at most 63 lower-case letters, digits and -, a letter or digit at both ends";
+    const RESOURCE: &str =
+        "a resource is RESOURCE, RESOURCE.GROUP or RESOURCE.VERSION.GROUP, such as pods or deployments.apps";
+    const SUBRESOURCE: &str =
+        "a subresource is lower-case letters, digits and -, such as log, exec or status";
+    const PATH: &str = "this character cannot stand in a path (no query: permissions are for the path alone)";
+    let too_long = format!("list pods in {}", "n".repeat(64));
+    let (no_verb, no_target) =
+        (format!("a verb is missing: {FORM}"), format!("a resource or a path is missing: {FORM}"));
+    let scene = Scene::new();
+    for (phrase, column, why) in [
+        ("", 0, no_verb.as_str()),
+        ("  ", 0, &no_verb),
+        ("cannot", 6, &no_verb),
+        ("pods", 4, &no_target),
+        ("/metrics", 0, "a path needs a verb in front, such as \"get /metrics\""),
+        ("List pods", 0, "a verb is lower-case letters, such as get, list, watch, create, delete"),
+        ("list,,get pods", 5, "a verb is missing between the commas"),
+        ("list pods in", 10, "\"in\" needs a namespace behind it, or * for all"),
+        ("list pods ns-1", 10, "only \"in NAMESPACE\" may follow the resource (options begin with -)"),
+        (
+            "list pods in ns-1 in ns-2",
+            18,
+            "the phrase ends before this; put each phrase in quotes of its own",
+        ),
+        ("list pods in Ns-1", 13, LABEL),
+        ("list pods in ns_1", 15, LABEL),
+        ("list pods in ns.1", 15, LABEL),
+        ("list pods in -ns", 13, LABEL),
+        ("list pods in ns-", 15, LABEL),
+        (&too_long, 76, LABEL),
+        ("get pods/", 9, "a name is missing behind the /; * is any name"),
+        ("get pods/.", 9, "a name is not . or .."),
+        ("get pods/..", 9, "a name is not . or .."),
+        ("get pods/a%2fb", 10, "this character cannot stand in a name"),
+        ("get pods/a?b", 10, "this character cannot stand in a name"),
+        ("get pods/a/", 11, SUBRESOURCE),
+        ("get pods/a/Log", 11, SUBRESOURCE),
+        ("get pods/a/log/b", 15, "a resource has at most RESOURCE/NAME/SUBRESOURCE"),
+        ("get pods..apps", 9, RESOURCE),
+        ("get po_ds", 6, RESOURCE),
+        ("get /a/../b", 7, "a path has no . or .. segments"),
+        ("get /healthz?verbose", 12, PATH),
+        ("get /metrics in ns-1", 16, "a path has no namespace"),
+        (
+            "get /api/v1/namespaces/ns-1/pods",
+            4,
+            "this is the URL of a resource; as a phrase: \"list pods in ns-1\"",
+        ),
+        (
+            "delete /apis/apps/v1/namespaces/ns-1/deployments/web",
+            7,
+            "this is the URL of a resource; as a phrase: \"delete deployments.apps/web in ns-1\"",
+        ),
+    ] {
+        // Beside a good one, so that a phrase without a space is one of its own.
+        let caret = " ".repeat(column);
+        let line = format!("{why}\n  {phrase}\n  {caret}^");
+        refused(&scene.cluster, scene.runs(&["check", "get /version", phrase]), 30, &line);
+    }
+    // What would paint the terminal is not passed on to it.
+    refused(
+        &scene.cluster,
+        scene.runs(&["check", "list p\u{1b}[31mods\u{7}"]),
+        30,
+        "a phrase holds no control characters\n  list p\u{fffd}[31mods\u{fffd}\n        ^",
+    );
+    // The words of one phrase, as they were joined.
+    refused(
+        &scene.cluster,
+        scene.runs(&["check", "list", "pods", "please"]),
+        30,
+        "only \"in NAMESPACE\" may follow the resource (options begin with -)\n  list pods please\n            ^",
+    );
+}
+
+#[test]
+fn options() {
+    const LABEL: &str = "a namespace is a DNS label: at most 63 lower-case letters, digits and -, a letter or digit at both ends";
+    const DURATION: &str = "a duration is numbers with units, such as 800ms, 2s or 1m30s";
+    let scene = Scene::new();
+    for (arguments, line) in [
+        (&[][..], "a command is missing, such as check \"list pods\"; see kubeknock --help"),
+        (&["chek", "list pods"], "\"chek\" is no command; there are check, get"),
+        (&["check"], "a permission phrase is missing, such as \"list pods\" or \"get /metrics\""),
+        (&["check", "--nope", "list pods"], "there is no option --nope; see kubeknock --help"),
+        (&["check", "-x", "list pods"], "there is no option -x; see kubeknock --help"),
+        (&["check", "-i", "list pods"], "check has no option -i; it belongs to get"),
+        (&["get", "--fail-open", "/version"], "get has no option --fail-open; it belongs to check"),
+        (&["check", "list pods", "--", "true"], "only wait takes a command behind --"),
+        // Contradictions.
+        (
+            &["check", "list pods", "-n", "ns-1", "-A"],
+            "--namespace contradicts --all-namespaces: use one of them",
+        ),
+        (
+            &["check", "list pods", "--token-only", "--forbid-anonymous"],
+            "--token-only contradicts --forbid-anonymous: the anonymous knock is what the latter is about",
+        ),
+        (
+            &["check", "list pods", "--insecure-skip-tls-verify", "--certificate-authority=/ca.crt"],
+            "--insecure-skip-tls-verify contradicts --certificate-authority: use one of them",
+        ),
+        (
+            &["check", "create pods", "--forbid-anonymous"],
+            "--forbid-anonymous cannot be shown for \"create pods\": it is asked by access review, which nobody may ask without a token",
+        ),
+        (&["get", "/version", "/healthz"], "get takes one path"),
+        // Twice.
+        (&["check", "list pods", "-n", "ns-1", "--namespace=ns-1"], "--namespace is given twice"),
+        (&["check", "list pods", "-otext", "--output", "json"], "--output is given twice"),
+        (&["--timeout=1s", "check", "list pods", "--timeout=1s"], "--timeout is given twice"),
+        (&["check", "list pods", "--token-file=a", "--token-file=b"], "--token-file is given twice"),
+        // Bad values.
+        (&["check", "list pods", "-n", "Ns"], &format!("--namespace \"Ns\": {LABEL}")),
+        (&["check", "list pods", "-n", ""], &format!("--namespace \"\": {LABEL}")),
+        (
+            &["check", "get pods", "--subresource=Log"],
+            "--subresource \"Log\": a subresource is lower-case letters, digits and -, such as log, exec or status",
+        ),
+        (
+            &["check", "list pods", "--quiet=maybe"],
+            "--quiet is on or off: \"maybe\" is neither true nor false",
+        ),
+        (
+            &["check", "list pods", "--timeout=soon"],
+            &format!("Error parsing option '--timeout' with value 'soon': {DURATION}"),
+        ),
+        (
+            &["check", "list pods", "--timeout=10"],
+            &format!("Error parsing option '--timeout' with value '10': {DURATION}; 10 has no unit"),
+        ),
+        (
+            &["check", "list pods", "--timeout=0s"],
+            "Error parsing option '--timeout' with value '0s': it must be more than 0",
+        ),
+        (
+            &["check", "list pods", "-o", "yaml"],
+            "Error parsing option '--output' with value 'yaml': it is text or json",
+        ),
+        (
+            &["check", "list pods", "--termination-log="],
+            "Error parsing option '--termination-log' with value '': it is a file, or none",
+        ),
+        (
+            &["check", "list pods", "--tls-server-name=no name"],
+            "--tls-server-name: \"no name\" is no name that a certificate can hold",
+        ),
+        (&["get"], "a path is missing, such as /version"),
+        (
+            &["get", "/a b"],
+            "\"/a b\" is no path on the API server: it begins with / and is percent-encoded, such as /version",
+        ),
+        (
+            &["get", "/a\r\nHost: other"],
+            "\"/a\\\\r\\\\nHost: other\" is no path on the API server: it begins with / and is percent-encoded, such as /version",
+        ),
+    ] {
+        refused(&scene.cluster, scene.runs(arguments), 30, line);
+    }
+    let nothing_behind = scene.pod.run(&mut bare_command(["check", "list pods", "-qn"]));
+    refused(&scene.cluster, nothing_behind, 30, "--namespace needs a value");
+}
+
+#[test]
+fn servers() {
+    let scene = Scene::new();
+    for (url, why) in [
+        ("10.96.0.1:443", "it must begin with https:// (or http:// for kubectl proxy)"),
+        ("ftp://10.96.0.1", "it must begin with https:// (or http:// for kubectl proxy)"),
+        ("", "it must begin with https:// (or http:// for kubectl proxy)"),
+        ("https://", "it names no host"),
+        ("https://:443", "it names no host"),
+        ("https://h:0", "the port \"0\" is not between 1 and 65535"),
+        ("https://h:65536", "the port \"65536\" is not between 1 and 65535"),
+        ("https://h:", "the port \"\" is not between 1 and 65535"),
+        ("https://h:https", "the port \"https\" is not between 1 and 65535"),
+        (
+            "https://h/k8s/clusters/c-1",
+            "it must end with the port: the API server itself is meant, no path on it",
+        ),
+        ("https://h?timeout=1", "it must end with the port: the API server itself is meant, no path on it"),
+        (
+            "https://admin:secret@h",
+            "user names and passwords in it are not used: the token identifies the pod",
+        ),
+        ("https://fd00::1:6443", "an IPv6 address needs brackets, such as https://[::1]:6443"),
+        ("https://[fd00::1", "the [ of the IPv6 address is not closed"),
+        ("https://[fd00::zz]:6443", "\"fd00::zz\" is no IPv6 address"),
+        ("https://[::1]6443", "only :PORT may follow the ]"),
+        ("https://a b", "\"a b\" is no host name"),
+        ("https://h\u{1b}[31m", "\"h\\u{1b}[31m\" is no host name"),
+    ] {
+        let mut command = bare_command(["check", "list pods", "--server", url, "--service-account-dir"]);
+        let knock = scene.pod.run(command.arg(scene.pod.mount()));
+        refused(&scene.cluster, knock, 30, &format!("--server {url:?}: {why}"));
+    }
+    for option in ["--certificate-authority=ca.crt", "--insecure-skip-tls-verify", "--tls-server-name=h"] {
+        let knock = scene.pod.run(&mut bare_command([
+            "check",
+            "list pods",
+            "--server=http://127.0.0.1:8001",
+            option,
+        ]));
+        refused(
+            &scene.cluster,
+            knock,
+            30,
+            "--server http://127.0.0.1:8001 has no TLS: leave the TLS options away",
+        );
+    }
+}
+
+#[test]
+fn arguments_that_are_not_utf8() {
+    let scene = Scene::new();
+    let bytes = |text: &[u8]| OsString::from_vec(text.to_vec());
+    for argument in [bytes(b"list p\xffods"), bytes(b"-n\xff"), bytes(b"--namespace=\xff"), bytes(b"\xff")] {
+        let shown = argument.to_string_lossy().into_owned();
+        let knock = scene.pod.run(&mut scene.pod.command([OsString::from("check"), argument]));
+        refused(&scene.cluster, knock, 30, &format!("the argument {shown:?} is not UTF-8"));
+    }
+    // Behind -- they are untouched, where they may stand at all.
+    let mut command =
+        bare_command([OsString::from("check"), "list pods".into(), "--".into(), bytes(b"\xff")]);
+    refused(&scene.cluster, scene.pod.run(&mut command), 30, "only wait takes a command behind --");
+}
+
+#[test]
+fn token_files() {
+    const HEADER: &str = "holds bytes that cannot stand in a header (a line break, a space or binary data)";
+    let Scene { cluster, pod } = Scene::new();
+    let mut pod = pod;
+    for (content, why) in [
+        ("two\nlines".to_owned(), HEADER),
+        ("two words".to_owned(), HEADER),
+        ("\u{0}\u{1}\u{7f}".to_owned(), HEADER),
+        ("gr\u{fc}n".to_owned(), HEADER),
+        ("a".repeat(1024 * 1024), "larger than 64 KiB: this is not a bearer token"),
+        ("a".repeat(64 * 1024 + 1), "larger than 64 KiB: this is not a bearer token"),
+    ] {
+        pod = pod.with_file("token", &content);
+        for arguments in [&["check", "list pods"], &["get", "/version"]] {
+            refused(&cluster, pod.runs(arguments), 31, &format!("token file MOUNT/token: {why}"));
+        }
+    }
+    fs::write(pod.mount().join("token"), b"\xff\xfe\x00").unwrap();
+    refused(&cluster, pod.runs(&["check", "list pods"]), 31, &format!("token file MOUNT/token: {HEADER}"));
+    // Not by its mode: whoever runs the tests may be root, who reads everything.
+    let pod = folder_in_place_of(pod, "token");
+    refused(
+        &cluster,
+        pod.runs(&["check", "list pods"]),
+        31,
+        "token file MOUNT/token: Is a directory (os error 21)",
+    );
+    let file = ["--token-file", "/dev/null/token"];
+    refused(
+        &cluster,
+        pod.runs(&[&["check", "list pods"], &file[..]].concat()),
+        31,
+        "token file /dev/null/token: Not a directory (os error 20); it must be readable by this user (see fsGroup)",
+    );
+}
+
+/// As long as may be, and with the white space that editors leave: they are sent.
+#[test]
+fn odd_tokens_that_are_sent() {
+    let Scene { cluster, pod } = Scene::with_reader();
+    let good = pod.token().unwrap();
+    let pod = pod.with_file("token", &format!("\n {good} \r\n"));
+    pod.runs(&["check", "list pods"]).gives(0, &["token 200  allowed"], Stderr::Empty);
+    let pod = pod.with_file("token", &"a".repeat(64 * 1024));
+    pod.runs(&["check", "list pods"]).gives(11, &["token 401  unauthenticated"], Stderr::Empty);
+    assert_eq!(cluster.requests().len(), 4);
+}
+
+#[test]
+fn bundles() {
+    let Scene { cluster, pod } = Scene::new();
+    let good = cluster.ca_pem();
+    let key = good.replace(" CERTIFICATE-", " PRIVATE KEY-");
+    let mut pod = pod;
+    for (content, why) in [
+        (String::new(), "no certificate in it (-----BEGIN CERTIFICATE-----)"),
+        ("garbage\u{0}\n".to_owned(), "no certificate in it (-----BEGIN CERTIFICATE-----)"),
+        (key, "no certificate in it (-----BEGIN CERTIFICATE-----)"),
+        (bad_certificate(), "none of its 1 certificates can be read"),
+        (bad_certificate() + &bad_certificate(), "none of its 2 certificates can be read"),
+        ("x".repeat(5 * 1024 * 1024), "5242880 bytes are no CA bundle"),
+    ] {
+        pod = pod.with_file("ca.crt", &content);
+        refused(&cluster, pod.runs(&["check", "list pods"]), 31, &format!("CA bundle MOUNT/ca.crt: {why}"));
+    }
+    fs::write(pod.mount().join("ca.crt"), [0xff, 0xfe, 0x00]).unwrap();
+    refused(
+        &cluster,
+        pod.runs(&["check", "list pods"]),
+        31,
+        "CA bundle MOUNT/ca.crt: no certificate in it (-----BEGIN CERTIFICATE-----)",
+    );
+    let pod = folder_in_place_of(pod, "ca.crt");
+    refused(
+        &cluster,
+        pod.runs(&["check", "list pods"]),
+        31,
+        "CA bundle MOUNT/ca.crt: Is a directory (os error 21)",
+    );
+    fs::remove_dir(pod.mount().join("ca.crt")).unwrap();
+    refused(
+        &cluster,
+        pod.runs(&["check", "list pods"]),
+        31,
+        "CA bundle MOUNT/ca.crt: No such file or directory (os error 2)",
+    );
+    refused(
+        &cluster,
+        pod.runs(&["check", "list pods", "--certificate-authority=/no/such/ca.crt"]),
+        31,
+        "CA bundle /no/such/ca.crt: No such file or directory (os error 2)",
+    );
+}
+
+/// Bad certificates beside good ones are passed over, and said.
+#[test]
+fn one_bad_among_good_certificates() {
+    let Scene { cluster, pod } = Scene::with_reader();
+    let other = Cluster::start().ca_pem();
+    let mut pod = pod;
+    for bundle in [
+        bad_certificate() + &cluster.ca_pem() + &other,
+        format!("# from the old cluster\n{other}{}{}", cluster.ca_pem(), bad_certificate()),
+    ] {
+        pod = pod.with_file("ca.crt", &bundle);
+        pod.runs(&["check", "list pods"]).is(
+            0,
+            "\
+list pods in ns-1  anonymous 403  token 200  allowed
+allowed (0): every permission is as wanted
+",
+            "kubeknock: warning: CA bundle MOUNT/ca.crt: 1 bad certificates in it were passed over\n",
+        );
+    }
+    let pod = pod.with_file("ca.crt", &(other + &cluster.ca_pem()));
+    pod.runs(&["check", "list pods"]).gives(0, &["allowed"], Stderr::Empty);
+}
+
+/// PEM around something that is no certificate.
+fn bad_certificate() -> String {
+    "-----BEGIN CERTIFICATE-----\nbm90IGEgY2VydGlmaWNhdGU=\n-----END CERTIFICATE-----\n".to_owned()
+}
+
+/// An empty folder of that name in the mount: there, and no file that could be read, by nobody.
+fn folder_in_place_of(pod: Pod, name: &str) -> Pod {
+    let pod = pod.without_file(name);
+    fs::create_dir(pod.mount().join(name)).unwrap();
+    pod
+}
+
+#[test]
+fn no_mount() {
+    const WHY: &str = "the pod or its service account says automountServiceAccountToken: false, or this is no pod (then say --server, --certificate-authority and --token-file)";
+    let scene = Scene::new();
+    let mount = scene.pod.mount().join("nowhere").display().to_string();
+    let server = scene.cluster.server();
+    for arguments in [
+        &["check", "list pods"][..],
+        &["check", "get /version", "--token-only"],
+        &["check", "list pods", "--insecure-skip-tls-verify"],
+        &["get", "/version"],
+        &["get", "/version", "--anonymous"],
+    ] {
+        let arguments = [arguments, &["--server", &server, "--service-account-dir", &mount]].concat();
+        let knock = scene.pod.run(&mut bare_command(&arguments));
+        let warning = if arguments.contains(&"--insecure-skip-tls-verify") {
+            "warning: --insecure-skip-tls-verify: whoever answers gets the token\nkubeknock: "
+        } else {
+            ""
+        };
+        let line = format!("{warning}no service account mount at MOUNT/nowhere: {WHY}");
+        refused(&scene.cluster, knock, 31, &line);
+    }
+    // What a pod has by default, here where there is no pod.
+    if !std::path::Path::new("/var/run/secrets/kubernetes.io/serviceaccount").exists() {
+        let knock = scene.pod.run(&mut bare_command(["check", "list pods"]));
+        let line =
+            format!("no service account mount at /var/run/secrets/kubernetes.io/serviceaccount: {WHY}");
+        refused(&scene.cluster, knock, 31, &line);
+    }
+}
+
+#[test]
+fn no_namespace() {
+    const SAY: &str = "say it with -n NAMESPACE or \"in NAMESPACE\"";
+    let Scene { cluster, pod } = Scene::new();
+    let pod = pod.without_file("namespace");
+    refused(
+        &cluster,
+        pod.runs(&["check", "list pods"]),
+        31,
+        &format!("no namespace known: MOUNT/namespace: No such file or directory (os error 2); {SAY}"),
+    );
+    let mut pod = pod;
+    for content in ["", "\n", "Ns-1", "ns-1/../kube-system", "two\nlines"] {
+        pod = pod.with_file("namespace", content);
+        refused(
+            &cluster,
+            pod.runs(&["check", "list pods", "list nodes"]),
+            31,
+            &format!("no namespace known: MOUNT/namespace holds no namespace name; {SAY}"),
+        );
+    }
+    let pod = folder_in_place_of(pod, "namespace");
+    refused(
+        &cluster,
+        pod.runs(&["check", "list pods"]),
+        31,
+        &format!("no namespace known: MOUNT/namespace: Is a directory (os error 21); {SAY}"),
+    );
+    // Nobody misses it who says where, or asks for what has none.
+    pod.runs(&["check", "list pods in ns-1", "list nodes", "get /version", "list pods in *"]).gives(
+        10,
+        &["list pods in ns-1"],
+        Stderr::Empty,
+    );
+    pod.runs(&["check", "list pods", "-n", "ns-1"]).gives(10, &["list pods in ns-1"], Stderr::Empty);
+}
+
+/// A white-space end, as every editor leaves it.
+#[test]
+fn a_namespace_file_is_trimmed() {
+    let Scene { cluster: _cluster, pod } = Scene::with_reader();
+    let pod = pod.with_file("namespace", "ns-1\r\n");
+    pod.runs(&["check", "list pods"]).gives(0, &["list pods in ns-1  "], Stderr::Empty);
+}
+
+/// A reader that is gone, a full disk: what is said is lost, the code is not.
+#[test]
+fn output_that_cannot_be_written() {
+    use std::io::pipe;
+    let scene = Scene::with_reader();
+    let full = || fs::File::options().write(true).open("/dev/full").unwrap();
+    for (arguments, code) in [
+        (&["check", "list pods"][..], 0),
+        (&["check", "list secrets"], 10),
+        (&["check", "list secrets", "-ojson", "-v"], 10),
+        (&["check", "list pods in"], 30),
+        (&["get", "/apis/apps/v1"], 0),
+        (&["get", "-i", "-v", "/metrics"], 10),
+        (&["get", "-ojson", "/version"], 0),
+        (&["--help"], 0),
+        (&["--version"], 0),
+    ] {
+        let run = |command: &mut std::process::Command| {
+            let knock = scene.pod.run(command);
+            assert_eq!(knock.code, Some(code), "{}", knock.story());
+        };
+        let gone = || {
+            let (reader, writer) = pipe().unwrap();
+            drop(reader);
+            writer
+        };
+        run(scene.command(arguments).stdout(gone()));
+        run(scene.command(arguments).stdout(full()));
+        run(scene.command(arguments).stderr(gone()));
+        run(scene.command(arguments).stdout(gone()).stderr(full()));
+    }
+}

@@ -23,3 +23,4 @@ mod promises;
 mod running;
 mod sidecar;
 mod support;
+mod termination;

@@ -1,0 +1,140 @@
+//! The termination message: the verdict where `kubectl describe pod` shows it. Asked for by
+//! `--termination-log` here; what a process does by itself as PID 1 takes a PID namespace to see.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use crate::cluster::{Fault, Times};
+use crate::pod::{Knock, Stderr};
+use crate::support::Scene;
+
+/// A termination log as the kubelet makes one: empty, and there before the container.
+struct Log {
+    folder: TempDir,
+}
+
+impl Log {
+    fn new() -> Self {
+        let log = Log { folder: tempfile::tempdir().unwrap() };
+        fs::write(log.path(), "").unwrap();
+        log
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("termination-log")
+    }
+
+    /// Runs it with this log, which has `before` in it, and gives what is in it then.
+    fn after(&self, scene: &Scene, before: &str, arguments: &[&str]) -> (Knock, String) {
+        fs::write(self.path(), before).unwrap();
+        let path = self.path().display().to_string();
+        let knock = scene.runs(&[arguments, &["--termination-log", &path]].concat());
+        let message = fs::read_to_string(self.path()).unwrap();
+        assert!(message.len() < 1024, "{} bytes: {message}", message.len());
+        (knock, message)
+    }
+}
+
+#[test]
+fn it_is_the_verdict_in_short() {
+    let (scene, log) = (Scene::with_reader(), Log::new());
+    let arguments = ["check", "list pods", "list secrets", "get /version"];
+    let (knock, message) = log.after(&scene, "", &arguments);
+    knock.gives(10, &["list secrets in ns-1"], Stderr::Empty);
+    assert_eq!(
+        message,
+        "\
+forbidden (10): the API server refuses it to the token's identity
+list secrets in ns-1: forbidden
+  secrets is forbidden: User \"system:serviceaccount:ns-1:k-sa-1\" cannot list resource \"secrets\" in API group \"\" in the namespace \"ns-1\"
+  kubectl create role k-sa-1-list-secrets --verb=list --resource=secrets --namespace=ns-1
+  kubectl create rolebinding k-sa-1-list-secrets --role=k-sa-1-list-secrets --serviceaccount=ns-1:k-sa-1 --namespace=ns-1
+"
+    );
+    // Whatever is shown of it elsewhere.
+    for quiet in [&["-q"][..], &["-o", "json"], &["-v"]] {
+        let (knock, other) = log.after(&scene, "old", &[&arguments[..], quiet].concat());
+        assert_eq!((knock.code, &other), (Some(10), &message), "{}", knock.story());
+    }
+}
+
+#[test]
+fn it_is_never_written_on_success() {
+    let (scene, log) = (Scene::with_reader(), Log::new());
+    for arguments in [
+        &["check", "list pods"][..],
+        &["check", "cannot list secrets"],
+        &["check", "--fail-open", "list gadgets"],
+    ] {
+        let (knock, message) = log.after(&scene, "old", arguments);
+        assert_eq!((knock.code, message.as_str()), (Some(0), "old"), "{}", knock.story());
+    }
+}
+
+#[test]
+fn it_is_written_for_every_class_of_codes() {
+    let (scene, log) = (Scene::with_reader(), Log::new());
+    scene.cluster.fail(Times::All, Fault::Unavailable);
+    let (knock, message) = log.after(&scene, "", &["check", "list pods"]);
+    knock.gives(24, &[], Stderr::Empty);
+    assert_eq!(
+        message,
+        "\
+unavailable (24): the API server answers 429 or 5xx
+list pods in ns-1: unavailable
+  status 503 the request has been made before all known HTTP paths have been installed, please try again
+  the API server is there and cannot answer yet; asking again later is right
+"
+    );
+    scene.cluster.heal();
+    let Scene { cluster, pod } = scene;
+    let scene = Scene { cluster, pod: pod.without_file("namespace") };
+    let (knock, message) = log.after(&scene, "", &["check", "list pods"]);
+    assert_eq!(knock.code, Some(31), "{}", knock.story());
+    let why = "no namespace known: MOUNT/namespace: No such file or directory (os error 2); say it with -n NAMESPACE or \"in NAMESPACE\"";
+    assert_eq!(knock.plain(&message), format!("setup (31): {why}\n"));
+}
+
+/// The beginning says what happened, so the end is what is left away.
+#[test]
+fn a_long_one_is_cut() {
+    let (scene, log) = (Scene::new(), Log::new());
+    let phrases: Vec<String> = (0..20).map(|number| format!("list secrets/s-{number}")).collect();
+    let phrases: Vec<&str> = phrases.iter().map(String::as_str).collect();
+    let (knock, message) = log.after(&scene, "", &[&["check"], &phrases[..]].concat());
+    assert_eq!((knock.code, message.len()), (Some(10), 1023), "{}", knock.story());
+    assert!(
+        message.starts_with(
+            "forbidden (10): the API server refuses it to the token's identity\nlist secrets/s-0"
+        )
+    );
+}
+
+/// In place: the file is a mount point, which can be neither made nor replaced. What was in it goes.
+#[test]
+fn it_is_written_in_place() {
+    let (scene, log) = (Scene::new(), Log::new());
+    let identity = |path: &Path| (fs::metadata(path).unwrap().ino(), fs::metadata(path).unwrap().mode());
+    let before = identity(&log.path());
+    let (_, message) = log.after(&scene, &"old ".repeat(300), &["check", "list pods"]);
+    assert!(message.starts_with("forbidden (10)") && !message.contains("old "), "{message}");
+    assert_eq!(identity(&log.path()), before);
+    assert_eq!(fs::read_dir(log.folder.path()).unwrap().count(), 1, "nothing is left beside it");
+}
+
+/// Where it cannot be written, nothing else changes: it is not made, and nobody hears of it.
+#[test]
+fn failing_to_write_changes_nothing() {
+    let (scene, log) = (Scene::new(), Log::new());
+    let screen = scene.runs(&["check", "list pods"]).gives(10, &[], Stderr::Empty).stdout;
+    let missing = log.folder.path().join("missing").display().to_string();
+    let folder = log.folder.path().display().to_string();
+    for file in ["none", "/dev/full", "/dev/null/x", &missing, &folder] {
+        scene.runs(&["check", "list pods", "--termination-log", file]).is(10, &screen, "");
+    }
+    assert!(!Path::new(&missing).exists());
+    assert!(!Path::new("none").exists());
+}

@@ -22,5 +22,6 @@ mod promises;
 #[path = "../running.rs"]
 mod running;
 mod sidecar;
+mod strange_answers;
 mod support;
 mod termination;

@@ -1,0 +1,287 @@
+//! Answers that no API server gives, and words that are meant for a terminal.
+
+use std::io::Write;
+
+use serde_json::{Value, json};
+
+use crate::cluster::faults::{self, Certificate, Listener, read_request, tls_listener};
+use crate::cluster::{Fault, Times};
+use crate::pod::Stderr;
+use crate::support::{Scene, pod_at, report};
+
+const JSON: &str = "application/json";
+
+/// A server that gives this answer to everything.
+fn says(status: &str, content_type: &str, body: &str) -> Listener {
+    faults::answers(status, content_type, &[], body)
+}
+
+/// Colours, a title, a cleared screen, a forged verdict, text that runs backwards: none of it reaches the
+/// terminal as such.
+#[test]
+fn control_characters_are_escaped() {
+    const SHOWN: &str = "pods is forbidden: User \"\\u{1b}[31mroot\\u{1b}[0m\" cannot\\r\\nallowed (0): every permission is as wanted\\n\\u{1b}]0;title\\u{7}\\u{9b}2J\\u{202e}\\u{0}";
+    let message = "pods is forbidden: User \"\u{1b}[31mroot\u{1b}[0m\" cannot\r\nallowed (0): every permission is as wanted\n\u{1b}]0;title\u{7}\u{9b}2J\u{202e}\u{0}";
+    let body =
+        json!({ "kind": "Status", "message": message, "reason": "Forbidden", "code": 403 }).to_string();
+    let listener = says("403 Forbidden", JSON, &body);
+    let pod = pod_at(&listener);
+    let knock =
+        pod.runs(&["check", "list pods", "-v"]).gives(10, &[&format!("\n    {SHOWN}\n")], Stderr::Any);
+    for text in [&knock.stdout, &knock.stderr] {
+        assert!(text.chars().all(|c| c == '\n' || !(c.is_control() || c == '\u{202e}')), "{text:?}");
+    }
+    assert_eq!(
+        knock.stdout.lines().last(),
+        Some("forbidden (10): the API server refuses it to the token's identity")
+    );
+    pod.runs(&["get", "/x"]).gives(10, &[], Stderr::Has(SHOWN));
+    // JSON has escapes of its own, and keeps the words as they are.
+    let knock = pod.runs(&["check", "list pods", "-ojson"]).gives(10, &[], Stderr::Empty);
+    assert!(!knock.stdout.contains('\u{1b}'), "{:?}", knock.stdout);
+    assert_eq!(report(&knock)["permissions"][0]["token"]["reason"], message);
+    // Nor into the termination message.
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let path = log.path().display().to_string();
+    pod.runs(&["check", "list pods", "--termination-log", &path]);
+    let written = std::fs::read_to_string(log.path()).unwrap();
+    assert!(written.contains("\\u{1b}[31mroot") && !written.contains('\u{1b}'), "{written:?}");
+}
+
+/// The user's name comes into a command line that people copy.
+#[test]
+fn a_users_name_is_quoted_in_the_remedy() {
+    let body = json!({
+        "kind": "Status", "code": 403,
+        "message": "User \"jane; rm -rf $HOME 'x'\" cannot list resource \"pods\"",
+    });
+    pod_at(&says("403 Forbidden", JSON, &body.to_string())).runs(&["check", "list pods"]).gives(
+        10,
+        &["--user='jane; rm -rf $HOME '\\''x'\\''' --namespace=ns-1\n"],
+        Stderr::Empty,
+    );
+}
+
+#[test]
+fn headers_are_escaped_too() {
+    let listener = faults::answers("302 Found", "text/plain", &["Location: https://h/\u{9b}31m"], "");
+    let knock = pod_at(&listener).runs(&["check", "list pods"]).gives(26, &["a redirect to"], Stderr::Empty);
+    assert!(!knock.stdout.contains('\u{9b}'), "{:?}", knock.stdout);
+    let listener = says("200 OK", "text/\u{9b}31m", "x");
+    let knock = pod_at(&listener).runs(&["check", "list pods"]).gives(26, &[], Stderr::Empty);
+    assert!(!knock.stdout.contains('\u{9b}'), "{:?}", knock.stdout);
+}
+
+/// To a list: nothing but a Kubernetes object in JSON is a yes.
+#[test]
+fn what_is_no_answer_to_a_read() {
+    for (status, content_type, body, why) in [
+        ("200 OK", JSON, "", "JSON that is no Kubernetes object"),
+        ("200 OK", JSON, "[]", "JSON that is no Kubernetes object"),
+        ("200 OK", JSON, "{}", "JSON that is no Kubernetes object"),
+        ("200 OK", JSON, "true", "JSON that is no Kubernetes object"),
+        ("200 OK", JSON, "{\"items\":[]}", "JSON that is no Kubernetes object"),
+        (
+            "200 OK",
+            JSON,
+            "{\"kind\":\"Status\",\"status\":\"Success\"}",
+            "a Status where an object was asked for",
+        ),
+        (
+            "200 OK",
+            "text/plain",
+            "{\"kind\":\"PodList\"}",
+            "content type \"text/plain\" where objects were asked for",
+        ),
+        (
+            "200 OK",
+            "text/html",
+            "{\"kind\":\"PodList\"}",
+            "a web page with status 200: a proxy or a portal, no API server",
+        ),
+        ("200 OK", JSON, "<!doctype html>", "a web page with status 200: a proxy or a portal, no API server"),
+        ("201 Created", JSON, "{\"kind\":\"PodList\"}", "status 201 to a read"),
+        ("204 No Content", JSON, "", "status 204 to a read"),
+        ("400 Bad Request", JSON, "{\"kind\":\"Status\",\"message\":\"what?\"}", "status 400: what?"),
+        ("406 Not Acceptable", "text/plain", "not that", "status 406: not that"),
+        ("407 Proxy Authentication Required", "text/plain", "who?", "status 407: who?"),
+        ("418 Teapot", "text/plain", "short and stout", "status 418: short and stout"),
+        (
+            "403 Forbidden",
+            JSON,
+            "{\"error\":\"denied\"}",
+            "a 403 that is no Kubernetes Status: something in front of the API server refused it",
+        ),
+        (
+            "403 Forbidden",
+            JSON,
+            "{\"kind\":\"Status\",\"message\":\"pods is forbid",
+            "a 403 that is no Kubernetes Status: something in front of the API server refused it",
+        ),
+        (
+            "403 Forbidden",
+            "text/plain",
+            "RBAC: access denied",
+            "a 403 that is no Kubernetes Status: something in front of the API server refused it",
+        ),
+    ] {
+        let listener = says(status, content_type, body);
+        let knock = pod_at(&listener).runs(&["check", "list pods"]);
+        let why = format!("    status {} {why}\n", &status[..3]);
+        let advice =
+            "    something else answers at this address: a proxy, a portal, a mesh; check --server\n";
+        knock.gives(26, &[&why, advice, "  unintelligible\n"], Stderr::Empty);
+    }
+}
+
+/// To an access review: `allowed` is true or false, and nothing else means yes.
+#[test]
+fn what_is_no_answer_to_a_review() {
+    let review = |status: Value| json!({ "kind": "SelfSubjectAccessReview", "status": status }).to_string();
+    for (body, code, words) in [
+        (review(json!({ "allowed": true })), 0, "token yes  allowed"),
+        (review(json!({ "allowed": false })), 10, "token no  forbidden"),
+        (
+            review(json!({ "allowed": true, "denied": true, "reason": "webhook" })),
+            10,
+            "forbidden\n    webhook\n",
+        ),
+        (review(json!({})), 10, "token no  forbidden"),
+        (review(json!({ "allowed": false, "evaluationError": "no such role" })), 10, "    no such role\n"),
+        (review(json!({ "allowed": "true" })), 26, "the access review says neither true nor false"),
+        (review(json!({ "allowed": 1 })), 26, "the access review says neither true nor false"),
+        (
+            review(json!({ "allowed": true, "denied": "false" })),
+            26,
+            "the access review says neither true nor false",
+        ),
+        (
+            json!({ "kind": "SubjectAccessReview", "status": { "allowed": true } }).to_string(),
+            26,
+            "the answer to an access review is no SelfSubjectAccessReview",
+        ),
+        ("{\"kind\":\"SelfSubjectAccessReview\",\"status\":{\"allowed\":true}".to_owned(), 26, "broken JSON"),
+        ("yes".to_owned(), 26, "broken JSON"),
+        ("<html>yes</html>".to_owned(), 26, "a web page with status 201"),
+    ] {
+        let listener = says("201 Created", JSON, &body);
+        pod_at(&listener).runs(&["check", "--token-only", "create pods"]).gives(
+            code,
+            &[words],
+            Stderr::Empty,
+        );
+    }
+}
+
+/// A named object is absent only if the server says that it is that one, and that it is a server's Status.
+#[test]
+fn what_is_no_absent_object() {
+    let status =
+        |name: &str| json!({ "kind": "Status", "message": "gone", "details": { "name": name } }).to_string();
+    for (body, code) in [
+        (status("web-0"), 0),
+        (status("web-1"), 25),
+        (json!({ "kind": "Status", "message": "gone" }).to_string(), 25),
+        ("404 page not found".to_owned(), 25),
+        ("<html>no such page</html>".to_owned(), 26),
+    ] {
+        let listener = says("404 Not Found", JSON, &body);
+        pod_at(&listener).runs(&["check", "get pods/web-0"]).gives(code, &["token 404"], Stderr::Empty);
+    }
+}
+
+/// Answers too large to be any: neither held nor waited for.
+#[test]
+fn answers_of_64_mib() {
+    let large = |status: &'static str| {
+        tls_listener(Certificate::Good, move |stream, _| {
+            loop {
+                read_request(stream)?;
+                let (begin, end) = ("{\"kind\":\"Status\",\"message\":\"", "\",\"code\":403}");
+                let (piece, count) = ("x".repeat(64 * 1024), 1024);
+                let length = begin.len() + piece.len() * count + end.len();
+                write!(
+                    stream,
+                    "HTTP/1.1 {status}\r\nContent-Type: {JSON}\r\nContent-Length: {length}\r\n\r\n{begin}"
+                )?;
+                for _ in 0..count {
+                    stream.write_all(piece.as_bytes())?;
+                }
+                stream.write_all(end.as_bytes())?;
+                stream.flush()?;
+            }
+        })
+    };
+    for (status, code, words) in [
+        ("403 Forbidden", 26, "an answer of more than 1048576 bytes with status 403"),
+        ("404 Not Found", 26, "an answer of more than 1048576 bytes with status 404"),
+        ("200 OK", 26, "a Status where an object was asked for"),
+        ("503 Service Unavailable", 24, "the API server is there and cannot answer yet"),
+    ] {
+        let listener = large(status);
+        let knock = pod_at(&listener).runs(&["check", "list pods"]).gives(code, &[words], Stderr::Empty);
+        assert!(knock.stdout.len() < 1000, "{}", knock.stdout.len());
+    }
+}
+
+/// A watch is decided by its head, which has to be an API server's too.
+#[test]
+fn what_is_no_watch() {
+    for (status, content_type, code) in [
+        ("200 OK", JSON, 0),
+        ("200 OK", "text/plain", 26),
+        ("200 OK", "text/html", 26),
+        ("204 No Content", JSON, 26),
+    ] {
+        let listener = says(status, content_type, "");
+        pod_at(&listener).runs(&["check", "watch pods"]).gives(code, &[], Stderr::Empty);
+    }
+}
+
+/// Broken off in the middle: what came does not count as an answer.
+#[test]
+fn an_answer_that_breaks_off() {
+    let listener = tls_listener(Certificate::Good, |stream, _| {
+        read_request(stream)?;
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{\"kind\":\"PodList\"")?;
+        stream.flush()
+    });
+    pod_at(&listener).runs(&["check", "list pods"]).gives(21, &["closed the connection"], Stderr::Empty);
+    let knock =
+        pod_at(&listener).runs(&["get", "/api/v1/pods"]).gives(21, &["{\"kind\":\"PodList\""], Stderr::Any);
+    assert!(knock.stderr.starts_with("kubeknock: unreachable (21): "), "{}", knock.story());
+    for head in [
+        "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        "HTTP/1.1 99 \r\n\r\n",
+        "HTTP/2.0 200 OK\r\n\r\n",
+        "\0\0\0\0",
+    ] {
+        let listener = tls_listener(Certificate::Good, move |stream, _| {
+            read_request(stream)?;
+            stream.write_all(head.as_bytes())
+        });
+        let knock = pod_at(&listener).runs(&["check", "list pods", "--timeout=2s"]);
+        assert!(matches!(knock.code, Some(21 | 26)), "{head:?}\n{}", knock.story());
+    }
+}
+
+/// What goes wrong for anybody alone decides nothing.
+#[test]
+fn the_token_knock_decides() {
+    let scene = Scene::with_reader();
+    for (status, content_type, body) in [
+        (503, "text/plain", "later"),
+        (302, "text/html", "login"),
+        (200, "text/html", "<html>"),
+        (403, "text/html", "no"),
+    ] {
+        scene
+            .cluster
+            .fail_if(Times::All, Fault::raw(status, content_type, body), |seen| seen.authorization.is_none());
+        let row = format!("list pods in ns-1  anonymous {status}  token 200  allowed\n");
+        scene.runs(&["check", "list pods"]).gives(0, &[&row], Stderr::Empty);
+        scene.cluster.heal();
+    }
+}

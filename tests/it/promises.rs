@@ -18,11 +18,24 @@ fn one_connection_and_one_handshake_for_a_run() {
     assert_eq!(scene.cluster.requests().len(), 6);
     assert_eq!((scene.cluster.connections(), scene.cluster.handshakes()), (1, 1));
     scene.cluster.forget();
-    // Discovery goes over it too, and so do refusals, errors and long answers.
+    // Discovery goes over it too, and so do refusals, errors, and objects that are larger than what is looked
+    // at of them.
+    let annotations = serde_json::json!({ "notes": "x".repeat(20_000) });
+    let pod = serde_json::json!({ "metadata": { "name": "web-0", "annotations": annotations } });
+    scene.cluster.create("/api/v1/namespaces/ns-1/pods", pod);
     let long = Fault::raw(500, "text/plain", &"x".repeat(100_000));
     scene.cluster.fail_if(Times::All, long, |seen| seen.path_and_query == "/metrics");
-    scene.runs(&["check", "list secrets", "list deploy", "list gadgets", "get /metrics", "watch pods"]);
-    assert_eq!(scene.cluster.requests().len(), 10);
+    scene.runs(&[
+        "check",
+        "list secrets",
+        "list deploy",
+        "list gadgets",
+        "get /metrics",
+        "list pods",
+        "get pods/web-0",
+        "watch pods",
+    ]);
+    assert_eq!(scene.cluster.requests().len(), 14);
     assert_eq!((scene.cluster.connections(), scene.cluster.handshakes()), (1, 1));
 }
 
@@ -202,7 +215,7 @@ fn proxy_variables_are_ignored() {
     let proxy = tcp_listener(move |_, _| {
         count.fetch_add(1, Ordering::SeqCst);
     });
-    let address = format!("http://{}", proxy.address());
+    let address = format!("http://user:password@{}", proxy.address());
     let scene = Scene::with_reader();
     let mut command = scene.pod.command(["check", "list pods"]);
     for name in ["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
@@ -218,6 +231,9 @@ fn proxy_variables_are_ignored() {
     let mut command = plain.pod.command(["check", "list pods"]);
     command.env("http_proxy", &address).env("HTTP_PROXY", &address).env("ALL_PROXY", &address);
     plain.pod.run(&mut command).gives(0, &["allowed"], Stderr::Empty);
+    for seen in scene.cluster.requests().into_iter().chain(plain.cluster.requests()) {
+        assert!(!seen.headers.iter().any(|(name, _)| name.starts_with("proxy")), "{seen:?}");
+    }
     assert_eq!(proxied.load(Ordering::SeqCst), 0);
 }
 

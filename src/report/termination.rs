@@ -44,7 +44,8 @@ impl Target {
 pub fn message(report: &Report<'_>) -> String {
     let mut lines = vec![report.summary()];
     for (finding, explanation) in report.explained() {
-        if finding.code != Code::Allowed && finding.asked {
+        // Without a token nothing is asked with --token-only, and the reason is still wanted.
+        if finding.code == Code::Anonymous || (finding.code != Code::Allowed && finding.asked) {
             lines.push(format!("{}: {}", escape(&finding.phrase), finding.code.name()));
             lines.extend(
                 explanation.why.iter().chain(&explanation.remedy).map(|line| format!("  {}", escape(line))),

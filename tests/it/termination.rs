@@ -98,6 +98,22 @@ list pods in ns-1: unavailable
     assert_eq!(knock.plain(&message), format!("setup (31): {why}\n"));
 }
 
+#[test]
+fn it_names_the_missing_token() {
+    let (Scene { cluster, pod }, log) = (Scene::new(), Log::new());
+    let scene = Scene { cluster, pod: pod.without_file("token") };
+    let (knock, message) = log.after(&scene, "", &["check", "--token-only", "list pods"]);
+    assert_eq!(
+        knock.plain(&message),
+        "\
+anonymous (12): no token was sent or seen, and anonymous is refused
+list pods: anonymous
+  no token to send: MOUNT/token is missing or empty (automountServiceAccountToken: false, or no token projected there)
+"
+    );
+    knock.gives(12, &[], Stderr::Empty);
+}
+
 /// The beginning says what happened, so the end is what is left away.
 #[test]
 fn a_long_one_is_cut() {

@@ -3,6 +3,7 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::io::{Write as _, pipe, stderr};
 use std::os::unix::ffi::OsStringExt;
 
 use crate::cluster::{Cluster, World};
@@ -402,13 +403,15 @@ fn no_mount() {
         let line = format!("{warning}no service account mount at MOUNT/nowhere: {WHY}");
         refused(&scene.cluster, knock, 31, &line);
     }
-    // What a pod has by default, here where there is no pod.
-    if !std::path::Path::new("/var/run/secrets/kubernetes.io/serviceaccount").exists() {
-        let knock = scene.pod.run(&mut bare_command(["check", "list pods"]));
-        let line =
-            format!("no service account mount at /var/run/secrets/kubernetes.io/serviceaccount: {WHY}");
-        refused(&scene.cluster, knock, 31, &line);
+    // The folder that the kubelet mounts, where this is no pod.
+    let default = "/var/run/secrets/kubernetes.io/serviceaccount";
+    if std::path::Path::new(default).exists() {
+        // Not by a macro: the test harness would keep it to itself.
+        writeln!(stderr(), "*** NOT RUN: no_mount at {default}, because this is a pod").unwrap();
+        return;
     }
+    let knock = scene.pod.run(&mut bare_command(["check", "list pods"]));
+    refused(&scene.cluster, knock, 31, &format!("no service account mount at {default}: {WHY}"));
 }
 
 #[test]
@@ -459,7 +462,6 @@ fn a_namespace_file_is_trimmed() {
 /// A reader that is gone, a full disk: what is said is lost, the code is not.
 #[test]
 fn output_that_cannot_be_written() {
-    use std::io::pipe;
     let scene = Scene::with_reader();
     let full = || fs::File::options().write(true).open("/dev/full").unwrap();
     for (arguments, code) in [

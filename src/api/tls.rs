@@ -108,8 +108,14 @@ fn explain(fault: &rustls::Error) -> String {
                 format!("its certificate begins to be valid in {} (or this clock is wrong)", ago(*time, *not_before))
             }
             CertificateError::NotValidForNameContext { expected, presented } => {
-                let names = if presented.is_empty() { "no name at all".to_owned() } else { presented.join(", ") };
-                format!("its certificate is not for {:?} but for {names}; see --tls-server-name", expected.to_str())
+                // rustls shows them as `DnsName("x")` and `IpAddress(x)`.
+                let bare = |name: &String| {
+                    let inner = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
+                    inner.unwrap_or(name).trim_matches('"').to_owned()
+                };
+                let names: Vec<String> = presented.iter().map(bare).collect();
+                let names = if names.is_empty() { "no name at all".to_owned() } else { names.join(", ") };
+                format!("its certificate is not for {} but for {names}; see --tls-server-name", expected.to_str())
             }
             other => format!("its certificate is not good: {other}"),
         },

@@ -103,9 +103,15 @@ impl Pod {
 /// `kubeknock ARGUMENTS` and nothing else: no environment, no server, no mount.
 pub fn bare_command(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
     let arguments: Vec<OsString> = arguments.into_iter().map(|word| word.as_ref().to_owned()).collect();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_kubeknock"));
+    let mut command = Command::new(binary());
     command.args(arguments).env_clear();
     command
+}
+
+/// The binary to run: `KUBEKNOCK_BINARY` names another one than cargo's, such as the static one.
+fn binary() -> OsString {
+    let other = std::env::var_os("KUBEKNOCK_BINARY").filter(|path| !path.is_empty());
+    other.unwrap_or_else(|| env!("CARGO_BIN_EXE_kubeknock").into())
 }
 
 /// One run of the binary, over.

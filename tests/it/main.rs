@@ -11,6 +11,7 @@ mod bad_input;
 #[path = "../cluster/mod.rs"]
 mod cluster;
 mod deadline;
+mod documents;
 mod gate;
 mod install;
 mod names;

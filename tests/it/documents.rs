@@ -1,0 +1,448 @@
+//! The README and the manifests say what is so: codes, options, JSON fields and the transcript are those
+//! of the built binary, and the manifests' arguments do what the manifests say.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::cluster::{Cluster, World};
+use crate::pod::{Knock, Stderr, bare_command};
+use crate::running::Running;
+use crate::support::Scene;
+
+const COMMANDS: &str = "Commands:";
+const CODES: &str = "Exit codes:";
+
+// The README.
+
+#[test]
+fn the_code_table_is_the_helps() {
+    let documented: Vec<[String; 3]> =
+        rows(&section("Exit codes")).into_iter().map(|row| row.try_into().expect("three columns")).collect();
+    assert_eq!(documented, codes());
+}
+
+#[test]
+fn the_command_table_is_the_helps() {
+    let documented: Vec<String> =
+        rows(&section("Commands")).iter().map(|row| row[0].replace('`', "")).collect();
+    assert_eq!(documented, commands());
+}
+
+/// For each command, the README has every option of its help, with its short form and value, and no other.
+#[test]
+fn the_option_tables_are_the_helps() {
+    let rows = rows(&section("Options"));
+    for row in &rows {
+        for word in row[1].split(' ').filter(|&word| word != "all") {
+            assert!(commands().iter().any(|known| known == word), "{word} is no command: {row:?}");
+        }
+    }
+    for command in commands() {
+        let documented: BTreeSet<String> = rows
+            .iter()
+            .filter(|row| row[1] == "all" || row[1].split(' ').any(|word| word == command))
+            .map(|row| row[0].replace('`', ""))
+            .collect();
+        assert_eq!(documented, options(&command), "options of {command}: README left, help right");
+    }
+}
+
+/// Runs the transcript, line by line, as one session: `kubeknock` with the built binary in a pod of
+/// `ns-1/k-sa-1`, `kubectl create` against the same cluster, `echo $?`.
+#[test]
+fn the_transcript_is_what_runs() {
+    let Scene { cluster, pod } = Scene::new();
+    let (mut code, mut ran) = (None, 0);
+    for (line, shown) in transcript(&section("What it looks like")) {
+        let words = shell_words(&line);
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let told = match words.as_slice() {
+            ["kubeknock", arguments @ ..] => {
+                let Knock { stdout, stderr, code: ended, .. } = pod.runs(arguments);
+                (code, ran) = (ended, ran + 1);
+                stdout + &stderr
+            }
+            ["echo", "$?"] => format!("{}\n", code.expect("a command before echo")),
+            ["kubectl", "create", kind, name, flags @ ..] => kubectl_create(&cluster, kind, name, flags),
+            _ => panic!("the transcript cannot be run: {line}"),
+        };
+        assert_eq!(shown, told, "$ {line}");
+    }
+    assert!(ran > 1, "a transcript");
+}
+
+#[test]
+fn the_json_table_is_what_is_printed() {
+    let json = section("JSON");
+    let (report, get) = json.split_once("What could not be asked").expect("the two tables of JSON");
+    let scene = Scene::with_reader();
+    let fields = |arguments: &[&str]| {
+        let knock = scene.pod.runs(arguments);
+        let object: Value =
+            serde_json::from_str(&knock.stdout).unwrap_or_else(|_| panic!("{}", knock.story()));
+        let mut fields = BTreeSet::new();
+        flatten("", &object, &mut fields);
+        fields
+    };
+    let documented =
+        |text: &str| -> BTreeSet<String> { rows(text).iter().map(|row| row[0].replace('`', "")).collect() };
+
+    let mut printed = fields(&["check", "-o", "json", "list pods", "list secrets"]);
+    printed.extend(fields(&["wait", "-o", "json", "list pods"]));
+    assert_eq!(documented(report), printed, "README left, printed right");
+
+    let mut documented_of_get = documented(get);
+    documented_of_get.extend(["schema", "outcome", "exitCode"].map(str::to_owned));
+    assert_eq!(documented_of_get, fields(&["get", "-o", "json", "/readyz"]), "README left, printed right");
+
+    let fault = fields(&["check", "-o", "json", "--certificate-authority", "/no-such-file", "list pods"]);
+    assert_eq!(fault, ["schema", "outcome", "exitCode", "message"].map(str::to_owned).into());
+}
+
+#[test]
+fn the_two_commands_are_there() {
+    let readme = readme();
+    for line in ["\ncargo run --example walkthrough\n", "\ncargo test\n"] {
+        assert!(readme.contains(line), "{line}");
+    }
+}
+
+// The manifests.
+
+#[test]
+fn the_manifest_table_is_the_folder() {
+    let documented: Vec<String> =
+        rows(&section("In a cluster")).iter().map(|row| row[0].replace('`', "")).collect();
+    let found: BTreeSet<String> = manifests().into_keys().collect();
+    assert_eq!(documented.into_iter().collect::<BTreeSet<_>>(), found);
+}
+
+#[test]
+fn each_manifest_is_explained_and_confined() {
+    for (name, text) in manifests() {
+        assert!(text.starts_with("# "), "{name} begins with what it is");
+        let containers = text.matches(" image: ").count();
+        for (line, pods) in [
+            ("allowPrivilegeEscalation: false", containers),
+            ("readOnlyRootFilesystem: true", containers),
+            ("drop: [\"ALL\"]", containers),
+            ("requests: {", containers),
+            ("limits: {", containers),
+            ("runAsNonRoot: true", 1),
+            ("runAsUser: 65532", 1),
+            ("type: RuntimeDefault", 1),
+            ("serviceAccountName: k-sa-1", 1),
+        ] {
+            let wanted = if containers == 0 { 0 } else { pods };
+            assert_eq!(text.matches(line).count(), wanted, "{name}: {line}");
+        }
+        let version = env!("CARGO_PKG_VERSION");
+        for image in text.lines().filter_map(|line| line.trim().strip_prefix("image: kubeknock:")) {
+            assert!(image.starts_with(&format!("{version} ")), "{name}: kubeknock:{image}");
+        }
+    }
+}
+
+/// With the tutorial's role, everything that a manifest starts gives 0.
+#[test]
+fn the_manifests_commands_do_what_they_are_for() {
+    let scene = tutorial();
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut ran = BTreeSet::new();
+    for (name, text) in manifests() {
+        for arguments in started(&text) {
+            let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            ran.insert(words[0].to_owned());
+            match words.as_slice() {
+                ["install", _] => {
+                    let copy = folder.path().join("kubeknock");
+                    let destination = folder.path().to_str().expect("a path in UTF-8");
+                    bare(&["install", destination]);
+                    assert!(copy.is_file(), "{name}: install makes DEST/kubeknock");
+                }
+                ["monitor", ..] => assert!(monitors(&scene, &words).contains("allowed"), "{name}"),
+                [before @ .., "/pause"] => {
+                    run(&scene, &[before, &["/bin/true"]].concat()).gives(0, &[], Stderr::Any);
+                }
+                _ => drop(run(&scene, &words).gives(0, &[], Stderr::Empty)),
+            }
+        }
+    }
+    assert_eq!(ran, ["check", "install", "monitor", "wait"].map(str::to_owned).into(), "all were met");
+}
+
+/// Liveness: an outage is no failure, a refusal is one. Readiness: both are.
+#[test]
+fn the_probes_tell_an_outage_from_a_refusal() {
+    let probes: Vec<Vec<String>> = started(&manifests()["probes.yaml"])
+        .into_iter()
+        .filter(|arguments| arguments.first().is_some_and(|word| word == "check"))
+        .collect();
+    let (live, ready): (Vec<_>, Vec<_>) =
+        probes.into_iter().partition(|arguments| arguments.iter().any(|word| word == "--fail-open"));
+    let mut scene = Scene::new();
+    for (probes, refused, outage) in [(live, 10, 0), (ready, 10, 21)] {
+        assert_eq!(probes.len(), 1, "one probe of each kind");
+        let words: Vec<&str> = probes[0].iter().map(String::as_str).collect();
+        run(&scene, &words).gives(refused, &["forbidden"], Stderr::Empty);
+        scene.cluster.stop();
+        run(&scene, &words).gives(outage, &[], Stderr::Empty);
+        scene.cluster.restart();
+    }
+}
+
+/// `--timeout` of an exec probe is below its `timeoutSeconds`.
+#[test]
+fn the_probes_end_before_the_kubelet_ends_them() {
+    let mut probes = 0;
+    for (name, text) in manifests() {
+        let mut own: Option<u32> = None;
+        for line in text.lines().map(str::trim) {
+            if let Some(command) = line.strip_prefix("command: ") {
+                let words: Vec<String> = serde_json::from_str(command).expect("a list as JSON has it");
+                let at = words.iter().position(|word| word == "--timeout");
+                own = at.map(|at| words[at + 1].trim_end_matches('s').parse().expect("seconds"));
+            } else if let Some(seconds) = line.strip_prefix("timeoutSeconds: ") {
+                let kubelet: u32 = seconds.parse().expect("seconds");
+                let own = own.take().unwrap_or_else(|| panic!("{name}: a probe without --timeout"));
+                assert!(own < kubelet, "{name}: {own} s is not below {kubelet} s");
+                probes += 1;
+            }
+        }
+    }
+    assert_eq!(probes, 3, "liveness, readiness and startup");
+}
+
+/// What acts on codes names whole classes: 2x is tried again, 1x and 3x are not.
+#[test]
+fn the_manifests_act_on_real_codes() {
+    let class = |tens: u8| -> Vec<u8> {
+        let numbers = codes().into_iter().map(|[number, ..]| number.parse().expect("a number"));
+        numbers.filter(|number: &u8| number / 10 == tens).collect()
+    };
+    let mut rules = Vec::new();
+    for (name, text) in manifests() {
+        let mut action = "";
+        for line in text.lines().map(str::trim) {
+            if let Some(found) = line.strip_prefix("- action: ") {
+                action = found;
+            } else if let Some(values) = line.strip_prefix("values: ") {
+                let values: Vec<u8> = serde_json::from_str(values).expect("a list of codes");
+                let tens = values[0] / 10;
+                assert_eq!(values, class(tens), "{name}: all of {tens}x");
+                rules.push((name.clone(), action.to_owned(), tens));
+            }
+        }
+    }
+    let rule = |file: &str, action: &str, tens| (file.to_owned(), action.to_owned(), tens);
+    assert_eq!(
+        rules,
+        [
+            rule("job.yaml", "Ignore", 2),
+            rule("job.yaml", "FailJob", 1),
+            rule("job.yaml", "FailJob", 3),
+            rule("restart-rules.yaml", "Restart", 2),
+        ]
+    );
+}
+
+// What documents and help have in them.
+
+fn top() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn readme() -> String {
+    fs::read_to_string(top().join("README.md")).expect("README.md")
+}
+
+/// What stands under a heading of the README.
+fn section(title: &str) -> String {
+    let readme = readme();
+    let (_, rest) = readme.split_once(&format!("\n## {title}\n")).unwrap_or_else(|| panic!("no ## {title}"));
+    rest.split("\n## ").next().unwrap_or_default().to_owned()
+}
+
+/// The rows of all tables, without their heads.
+fn rows(text: &str) -> Vec<Vec<String>> {
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    for line in text.lines().filter(|line| line.starts_with('|')) {
+        let cells = line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect();
+        // A rule, and the head above it.
+        if line.trim_matches(['|', '-', ':', ' ']).is_empty() { drop(rows.pop()) } else { rows.push(cells) }
+    }
+    assert!(!rows.is_empty(), "a table");
+    rows
+}
+
+/// The blocks of a session: each command, and what is shown under it.
+fn transcript(text: &str) -> Vec<(String, String)> {
+    let mut session: Vec<(String, String)> = Vec::new();
+    for block in text.split("```console\n").skip(1) {
+        for line in block.split("```").next().unwrap_or_default().lines() {
+            match (line.strip_prefix("$ "), session.last_mut()) {
+                (Some(command), _) => session.push((command.to_owned(), String::new())),
+                (None, Some((_, shown))) => *shown += &format!("{line}\n"),
+                (None, None) => panic!("output without a command: {line}"),
+            }
+        }
+    }
+    session
+}
+
+/// Words as a shell parts them; double quotes are all that is known here.
+fn shell_words(line: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    for (at, part) in line.split('"').enumerate() {
+        if at % 2 == 1 {
+            words.last_mut().expect("a word").push_str(part);
+            continue;
+        }
+        for (at, piece) in part.split(' ').enumerate() {
+            if at > 0 {
+                words.push(String::new());
+            }
+            words.last_mut().expect("a word").push_str(piece);
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+/// `kubectl create role` and `rolebinding`, with the flags that remedies have.
+fn kubectl_create(cluster: &Cluster, kind: &str, name: &str, flags: &[&str]) -> String {
+    let flag = |wanted: &str| {
+        let value = flags.iter().find_map(|flag| flag.strip_prefix(wanted)?.strip_prefix('='));
+        value.unwrap_or_else(|| panic!("kubectl create {kind} without {wanted}"))
+    };
+    let namespace = flag("--namespace");
+    match kind {
+        "role" => cluster.role(namespace, name, &[flag("--verb")], "", &[flag("--resource")]),
+        "rolebinding" => {
+            let (of, account) = flag("--serviceaccount").split_once(':').expect("NAMESPACE:NAME");
+            cluster.role_binding(namespace, name, flag("--role"), of, account);
+        }
+        other => panic!("kubectl create {other}"),
+    }
+    format!("{kind}.rbac.authorization.k8s.io/{name} created\n")
+}
+
+/// Paths of an object's fields: `a.b`, `a[].b`. What the two knocks have is told once, as `*`; the values
+/// of headers and bodies are not ours.
+fn flatten(place: &str, value: &Value, fields: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(object) if !matches!(place, "headers" | "body") => {
+            for (name, value) in object {
+                let field = if place.is_empty() { name.clone() } else { format!("{place}.{name}") };
+                fields.insert(field.clone());
+                let knock = matches!(field.as_str(), "permissions[].anonymous" | "permissions[].token");
+                flatten(if knock { "permissions[].*" } else { &field }, value, fields);
+            }
+        }
+        Value::Array(list) => list.iter().for_each(|value| flatten(&format!("{place}[]"), value, fields)),
+        _ => {}
+    }
+}
+
+/// What `kubeknock ARGUMENTS` prints, without an environment; it has to end with 0.
+fn bare(arguments: &[&str]) -> String {
+    let output = bare_command(arguments).output().expect("run kubeknock");
+    assert!(output.status.success(), "{arguments:?}: {output:?}");
+    String::from_utf8(output.stdout).expect("stdout in UTF-8")
+}
+
+/// The lines under a heading of a help, up to the next empty line.
+fn under(help: &str, heading: &str) -> Vec<String> {
+    let lines = help.lines().skip_while(|line| *line != heading).skip(1);
+    lines.take_while(|line| !line.is_empty()).map(|line| line.trim().to_owned()).collect()
+}
+
+fn commands() -> Vec<String> {
+    let lines = under(&bare(&["--help"]), COMMANDS);
+    lines.iter().filter_map(|line| Some(line.split_once(' ')?.0.to_owned())).collect()
+}
+
+/// Number, name and sentence.
+fn codes() -> Vec<[String; 3]> {
+    let lines = under(&bare(&["--help"]), CODES);
+    let parts = |line: &String| {
+        let (number, rest) = line.split_once(' ').expect("a number");
+        let (name, sentence) = rest.trim().split_once(' ').expect("a name");
+        [number, name, sentence.trim()].map(str::to_owned)
+    };
+    lines.iter().map(parts).collect()
+}
+
+/// `-n, --namespace NS`, for all that a command takes.
+fn options(command: &str) -> BTreeSet<String> {
+    let help = bare(&[command, "--help"]);
+    let mut options = BTreeSet::new();
+    for line in help.lines().filter(|line| line.trim_start().starts_with('-')) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let long = words.iter().position(|word| word.starts_with("--")).expect("a long form");
+        // The value's name is in capitals, and one blank behind.
+        let value = words.get(long + 1).filter(|word| word.chars().all(|c| c.is_ascii_uppercase()));
+        let value = value.filter(|value| line.contains(&format!("{} {value}", words[long])));
+        let value = value.map(|value| format!(" {value}")).unwrap_or_default();
+        options.insert(format!("{}{value}", words[..=long].join(" ")));
+    }
+    options
+}
+
+fn manifests() -> BTreeMap<String, String> {
+    let folder = fs::read_dir(top().join("k8s")).expect("k8s/");
+    let paths = folder.map(|entry| entry.expect("a file").path());
+    let read = |path: PathBuf| {
+        let name = path.file_name().expect("a name").to_str().expect("a name in UTF-8").to_owned();
+        (name, fs::read_to_string(path).expect("a manifest"))
+    };
+    paths.map(read).collect()
+}
+
+/// The arguments of every kubeknock that a manifest starts: as a container, or by an exec probe.
+fn started(manifest: &str) -> Vec<Vec<String>> {
+    let mut started = Vec::new();
+    for line in manifest.lines().map(str::trim).filter(|line| !line.starts_with('#')) {
+        let list = |text: &str| serde_json::from_str::<Vec<String>>(text).expect("a list as JSON has it");
+        if let Some(arguments) = line.strip_prefix("args: ") {
+            started.push(list(arguments));
+        } else if let Some(command) = line.strip_prefix("command: ") {
+            let words = list(command);
+            assert!(words[0].ends_with("/kubeknock"), "{line}");
+            started.extend((words.len() > 1).then(|| words[1..].to_vec()));
+        }
+    }
+    started
+}
+
+/// The tutorial's role and binding are in force.
+fn tutorial() -> Scene {
+    let scene = Scene::new();
+    scene.grant("pod-lister", &["list"], "", &["pods"]);
+    scene
+}
+
+/// Runs a manifest's arguments. Where the server is goes in front: behind `--` it would be CMD's.
+fn run(scene: &Scene, arguments: &[&str]) -> Knock {
+    scene.pod.run(&mut at(scene, arguments))
+}
+
+fn at(scene: &Scene, arguments: &[&str]) -> Command {
+    let mut command = bare_command(["--server", &scene.cluster.server(), "--service-account-dir"]);
+    command.arg(scene.pod.mount()).args(arguments);
+    command
+}
+
+/// Starts `monitor`, gives its first line, and ends it as the kubelet does.
+fn monitors(scene: &Scene, arguments: &[&str]) -> String {
+    let monitor = Running::start(&mut at(scene, arguments));
+    let line = monitor.prints("");
+    monitor.send(Signal::TERM);
+    monitor.ends_with(0);
+    line
+}

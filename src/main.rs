@@ -7,6 +7,7 @@ mod command;
 mod exit;
 mod explain;
 mod failure;
+mod identity;
 mod knock;
 mod pace;
 mod permission;
@@ -15,6 +16,7 @@ mod report;
 mod round;
 mod token;
 mod verdict;
+mod visit;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -41,6 +43,8 @@ fn main() -> ExitCode {
         }
         Ok(Invocation::Check(check)) => command::check::run(check, colour()),
         Ok(Invocation::Get(get)) => command::get::run(&get),
+        Ok(Invocation::Whoami(whoami)) => command::whoami::run(&whoami),
+        Ok(Invocation::Rules(rules)) => command::rules::run(&rules),
         Err(fault) => command::check::could_not_ask(&fault, &termination::Target::Automatic),
     };
     ExitCode::from(code.number())

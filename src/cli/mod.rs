@@ -10,7 +10,7 @@ use std::time::Duration;
 use argh::{ArgsInfo, FromArgs};
 
 use crate::cluster::{Cluster, ServiceVariables, Where};
-use crate::command::{check, get};
+use crate::command::{check, get, rules, whoami};
 use crate::failure::Fault;
 use crate::knock::needs_review;
 use crate::pace::parse_duration;
@@ -27,6 +27,10 @@ pub enum Invocation {
     Check(check::Check),
     /// `get`.
     Get(get::Get),
+    /// `whoami`.
+    Whoami(whoami::Whoami),
+    /// `rules`.
+    Rules(rules::RulesOf),
 }
 
 /// How results are shown.
@@ -76,6 +80,8 @@ struct Program {
 enum Command {
     Check(CheckArguments),
     Get(GetArguments),
+    Whoami(WhoamiArguments),
+    Rules(RulesArguments),
 }
 
 /// Declares the arguments of a command that takes phrases: what all of them share, and its own.
@@ -153,6 +159,33 @@ struct GetArguments {
     path: Vec<String>,
 }
 
+/// Who the API server takes us for, without and with the token; what the token claims.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "whoami")]
+struct WhoamiArguments {
+    /// text or json (text)
+    #[argh(option, short = 'o', arg_name = "FORMAT", from_str_fn(output))]
+    output: Option<Output>,
+    /// the whole run (10s)
+    #[argh(option, arg_name = "DURATION", from_str_fn(positive_duration))]
+    timeout: Option<Duration>,
+}
+
+/// What this service account may do in a namespace, as kubectl auth can-i --list prints it.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "rules")]
+struct RulesArguments {
+    /// where (the pod's own namespace)
+    #[argh(option, short = 'n', arg_name = "NS")]
+    namespace: Option<String>,
+    /// text or json (text)
+    #[argh(option, short = 'o', arg_name = "FORMAT", from_str_fn(output))]
+    output: Option<Output>,
+    /// the whole run (10s)
+    #[argh(option, arg_name = "DURATION", from_str_fn(positive_duration))]
+    timeout: Option<Duration>,
+}
+
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 fn output(text: &str) -> Result<Output, String> {
@@ -214,6 +247,8 @@ pub fn parse(arguments: Vec<OsString>, variables: &ServiceVariables) -> Result<I
     match program.command {
         Command::Check(arguments) => arguments.resolve(cluster, verbose).map(Invocation::Check),
         Command::Get(arguments) => arguments.resolve(cluster, verbose).map(Invocation::Get),
+        Command::Whoami(arguments) => Ok(Invocation::Whoami(arguments.resolve(cluster, verbose))),
+        Command::Rules(arguments) => arguments.resolve(cluster, verbose).map(Invocation::Rules),
     }
 }
 
@@ -334,5 +369,36 @@ impl GetArguments {
             timeout: self.timeout.unwrap_or(TIMEOUT),
             verbose,
         })
+    }
+}
+
+impl WhoamiArguments {
+    fn resolve(self, cluster: Cluster, verbose: bool) -> whoami::Whoami {
+        whoami::Whoami {
+            cluster,
+            output: self.output.unwrap_or(Output::Text),
+            timeout: self.timeout.unwrap_or(TIMEOUT),
+            verbose,
+        }
+    }
+}
+
+impl RulesArguments {
+    fn resolve(self, cluster: Cluster, verbose: bool) -> Result<rules::RulesOf, Fault> {
+        Ok(rules::RulesOf {
+            cluster,
+            namespace: self.namespace.map(namespace).transpose()?,
+            output: self.output.unwrap_or(Output::Text),
+            timeout: self.timeout.unwrap_or(TIMEOUT),
+            verbose,
+        })
+    }
+}
+
+/// `--namespace`, checked.
+fn namespace(name: String) -> Result<String, Fault> {
+    match permission::namespace_fault(&name) {
+        Some((_, why)) => Err(Fault::Usage(format!("--namespace {name:?}: {why}"))),
+        None => Ok(name),
     }
 }

@@ -2,6 +2,8 @@
 
 pub mod check;
 pub mod get;
+pub mod rules;
+pub mod whoami;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

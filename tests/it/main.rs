@@ -11,3 +11,4 @@
 mod cluster;
 #[path = "../pod.rs"]
 mod pod;
+mod see;

@@ -19,6 +19,7 @@ mod cluster;
 mod outcomes;
 #[path = "../pod.rs"]
 mod pod;
+mod see;
 mod settings;
 
 use std::env;
@@ -48,6 +49,8 @@ fn one_cluster_for_all() {
         ("raw requests", outcomes::raw_requests),
         ("machine readable", outcomes::machine_readable),
         ("agrees with kubectl", can_i::agrees_with_kubectl),
+        ("rules are kubectl's", see::rules_are_kubectls),
+        ("whoami without a review", see::whoami_without_a_review),
         ("timeout", outcomes::timeout),
     ];
     let Some(cluster) = cluster(&[]) else { return };

@@ -206,13 +206,16 @@ fn no_answer(code: Code, finding: &Finding, answer: Option<&Answer>) -> Vec<Stri
 }
 
 /// What to look at when there is no answer.
-fn advice(code: Code) -> Option<&'static str> {
+pub fn advice(code: Code) -> Option<&'static str> {
     Some(match code {
         Code::Unresolved => {
             "the address in KUBERNETES_SERVICE_HOST needs no name: do the variables reach this container? else look at its resolv.conf"
         }
         Code::Unreachable => {
             "is it the right address, is the API server up, does a NetworkPolicy or a mesh stand between?"
+        }
+        Code::Untrusted => {
+            "is it the API server's own port, its own ca.crt, a name of its certificate (--tls-server-name), the right time?"
         }
         Code::Timeout => {
             "nothing answered in time: a NetworkPolicy that drops packets, an overloaded API server, or too short a --timeout"

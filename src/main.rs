@@ -1,6 +1,7 @@
 //! kubeknock: argv to exit code. Nothing else sees the process: arguments, environment, panics.
 
 mod api;
+mod checkup;
 mod cli;
 mod cluster;
 mod command;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
     let variables = ServiceVariables {
         host: variable("KUBERNETES_SERVICE_HOST"),
         port: variable("KUBERNETES_SERVICE_PORT"),
+        hostname: variable("HOSTNAME"),
     };
     let colour =
         || io::stdout().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
         Ok(Invocation::Get(get)) => command::get::run(&get),
         Ok(Invocation::Whoami(whoami)) => command::whoami::run(&whoami),
         Ok(Invocation::Rules(rules)) => command::rules::run(&rules),
+        Ok(Invocation::Doctor(doctor)) => command::doctor::run(&doctor, colour()),
         Err(fault) => command::check::could_not_ask(&fault, &termination::Target::Automatic),
     };
     ExitCode::from(code.number())

@@ -155,7 +155,7 @@ impl Claims {
     }
 }
 
-/// A span of seconds as Kubernetes writes ages: `45s`, `12m`, `3h5m`, `9d`.
+/// A span of seconds as Kubernetes writes ages: `45s`, `12m`, `3h5m`, `9d`, `2y`.
 pub fn span(seconds: i64) -> String {
     let seconds = seconds.max(0);
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
@@ -163,7 +163,8 @@ pub fn span(seconds: i64) -> String {
         0..120 => format!("{seconds}s"),
         120..7200 => format!("{minutes}m"),
         7200..172_800 => format!("{hours}h{}m", minutes % 60),
-        _ => format!("{days}d"),
+        172_800..63_072_000 => format!("{days}d"),
+        _ => format!("{}y", days / 365),
     }
 }
 
@@ -182,7 +183,20 @@ pub fn time(seconds: i64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", second / 3600, second / 60 % 60, second % 60)
 }
 
-#[cfg_attr(not(test), expect(dead_code, reason = "doctor reads dates"))]
+/// The `Date` of an HTTP answer (RFC 9110, IMF-fixdate: `Sun, 06 Nov 1994 08:49:37 GMT`).
+pub fn http_date(text: &str) -> Option<i64> {
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let mut words = text.split_once(", ")?.1.split(' ');
+    let day = words.next()?.parse().ok()?;
+    let name = words.next()?;
+    let month = MONTHS.into_iter().position(|month| month == name)?;
+    let year = words.next()?.parse().ok()?;
+    let mut clock = words.next()?.split(':').map(str::parse::<i64>);
+    let second = clock.next()?.ok()? * 3600 + clock.next()?.ok()? * 60 + clock.next()?.ok()?;
+    Some(seconds(year, i64::try_from(month).ok()? + 1, day, second))
+}
+
 /// The inverse of [`time`]: seconds since 1970 of a date and a time of day in UTC.
 pub fn seconds(year: i64, month: i64, day: i64, second_of_day: i64) -> i64 {
     let (year, month) = if month <= 2 { (year - 1, month + 9) } else { (year, month - 3) };
@@ -280,8 +294,18 @@ mod tests {
     }
 
     #[test]
+    fn dates_of_answers() {
+        assert_eq!(http_date("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777));
+        for text in ["", "now", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"] {
+            assert_eq!(http_date(text), None);
+        }
+    }
+
+    #[test]
     fn spans_read_like_ages() {
-        for (seconds, text) in [(-5, "0s"), (119, "119s"), (120, "2m"), (7260, "2h1m"), (172_800, "2d")] {
+        for (seconds, text) in
+            [(-5, "0s"), (119, "119s"), (120, "2m"), (7260, "2h1m"), (172_800, "2d"), (63_072_000, "2y")]
+        {
             assert_eq!(span(seconds), text);
         }
     }

@@ -48,20 +48,30 @@ impl Visit {
         patience: Duration,
         trace: &mut dyn FnMut(Trace),
     ) -> Result<Visit, Fault> {
-        let deadline = Deadline::after(patience);
-        if cluster.trust == Trust::Anything {
-            trace(Trace::Warning("--insecure-skip-tls-verify: whoever answers gets the token".into()));
-        }
         let bundle = cluster.bundle()?;
-        let token = cluster.token()?;
+        Visit::of(cluster, bundle.as_deref(), cluster.token()?, patience, trace)
+    }
+
+    /// The same with what has been read before.
+    pub fn of(
+        cluster: &Cluster,
+        bundle: Option<&[u8]>,
+        token: Option<Token>,
+        patience: Duration,
+        trace: &mut dyn FnMut(Trace),
+    ) -> Result<Visit, Fault> {
+        let deadline = Deadline::after(patience);
         let bearer = match &token {
             _ if !cluster.server.tls => Bearer::Plain,
             Some(_) => Bearer::Token,
             None => Bearer::None,
         };
+        if cluster.trust == Trust::Anything && bearer == Bearer::Token {
+            trace(Trace::Warning("--insecure-skip-tls-verify: whoever answers gets the token".into()));
+        }
         let claims = token.as_ref().and_then(Token::claims);
         let longest_token = token.as_ref().map_or(0, Token::len);
-        let (client, warning) = Client::new(cluster, bundle.as_deref(), longest_token, patience)?;
+        let (client, warning) = Client::new(cluster, bundle, longest_token, patience)?;
         if let Some(warning) = warning {
             trace(Trace::Warning(warning));
         }

@@ -1,5 +1,6 @@
 //! Speaking to the API server: the only place that knows HTTP and TLS.
 
+pub mod certificate;
 pub mod discovery;
 pub mod review;
 pub mod status;
@@ -15,7 +16,9 @@ use ureq::http;
 use crate::cluster::{self, Cluster};
 use crate::failure::{Failure, Fault};
 use crate::token::Token;
-use wire::{NoLookup, Wire};
+use wire::{NoLookup, SharedFacts, Wire};
+
+pub use wire::Facts;
 
 /// The largest response head that is read; real ones have a few hundred bytes.
 const LARGEST_HEAD: usize = 32 * 1024;
@@ -111,6 +114,7 @@ impl Reply {
 pub struct Client {
     agent: ureq::Agent,
     server: cluster::Server,
+    facts: SharedFacts,
 }
 
 impl Client {
@@ -124,6 +128,7 @@ impl Client {
     ) -> Result<(Client, Option<String>), Fault> {
         let server = cluster.server.clone();
         let mut warning = None;
+        let facts = SharedFacts::default();
         let tls = match (&cluster.trust, bundle) {
             (cluster::Trust::Plain, _) => None,
             (trust, bundle) => {
@@ -132,7 +137,7 @@ impl Client {
                     _ => String::new(),
                 };
                 let judge = bundle.map_or(tls::Judge::Nobody, |pem| tls::Judge::Bundle(pem, &name));
-                let trust = tls::Trust::new(&judge)?;
+                let trust = tls::Trust::new(&judge, &facts)?;
                 if trust.skipped > 0 {
                     warning = Some(format!(
                         "CA bundle {name}: {} bad certificates in it were passed over",
@@ -152,8 +157,14 @@ impl Client {
             .max_response_header_size(LARGEST_HEAD)
             .max_idle_age(Duration::from_secs(3600))
             .build();
-        let wire = Wire { server: server.clone(), tls, patience, head: 4096 + longest_token };
-        Ok((Client { agent: ureq::Agent::with_parts(config, wire, NoLookup), server }, warning))
+        let head = 4096 + longest_token;
+        let wire = Wire { server: server.clone(), tls, patience, head, facts: facts.clone() };
+        Ok((Client { agent: ureq::Agent::with_parts(config, wire, NoLookup), server, facts }, warning))
+    }
+
+    /// What is known of the latest connection.
+    pub fn facts(&self) -> Facts {
+        self.facts.get()
     }
 
     /// Sends the request, with the token or without, and waits for the head of the answer.

@@ -306,8 +306,9 @@ mod tests {
                 " /version get",
                 "secrets a get",
                 "secrets b get",
-                "deployments.apps  list",
+                // In kubectl's order, too: it sorts by the Go notation, where a bracket follows the name.
                 "deployments.apps/scale  list",
+                "deployments.apps  list",
             ]
         );
         assert_eq!(Rules::parse(&json!({ "resourceRules": null })), Rules::default());

@@ -10,7 +10,7 @@ use std::time::Duration;
 use argh::{ArgsInfo, FromArgs};
 
 use crate::cluster::{Cluster, ServiceVariables, Where};
-use crate::command::{check, get, rules, whoami};
+use crate::command::{check, doctor, get, rules, whoami};
 use crate::failure::Fault;
 use crate::knock::needs_review;
 use crate::pace::parse_duration;
@@ -31,6 +31,8 @@ pub enum Invocation {
     Whoami(whoami::Whoami),
     /// `rules`.
     Rules(rules::RulesOf),
+    /// `doctor`.
+    Doctor(doctor::Doctor),
 }
 
 /// How results are shown.
@@ -82,6 +84,7 @@ enum Command {
     Get(GetArguments),
     Whoami(WhoamiArguments),
     Rules(RulesArguments),
+    Doctor(DoctorArguments),
 }
 
 /// Declares the arguments of a command that takes phrases: what all of them share, and its own.
@@ -186,6 +189,24 @@ struct RulesArguments {
     timeout: Option<Duration>,
 }
 
+/// Everything between this process and a permission, step by step; the first broken step is named.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "doctor")]
+struct DoctorArguments {
+    /// namespace of the rules, of "list pods" and of phrases without "in" (the pod's own)
+    #[argh(option, short = 'n', arg_name = "NS")]
+    namespace: Option<String>,
+    /// text or json (text)
+    #[argh(option, short = 'o', arg_name = "FORMAT", from_str_fn(output))]
+    output: Option<Output>,
+    /// the whole run (30s)
+    #[argh(option, arg_name = "DURATION", from_str_fn(positive_duration))]
+    timeout: Option<Duration>,
+    /// permission phrases, asked last; then they decide, not "list pods"
+    #[argh(positional, arg_name = "PHRASE")]
+    phrases: Vec<String>,
+}
+
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 fn output(text: &str) -> Result<Output, String> {
@@ -229,6 +250,7 @@ pub fn parse(arguments: Vec<OsString>, variables: &ServiceVariables) -> Result<I
     let words: Vec<&str> = sorted.words.iter().map(String::as_str).collect();
     let program =
         Program::from_args(&["kubeknock"], &words).map_err(|exit| Fault::Usage(one_line(&exit.output)))?;
+    let explicit_server = program.server.is_some();
     let cluster = Cluster::resolve(
         Where {
             server: program.server,
@@ -244,11 +266,15 @@ pub fn parse(arguments: Vec<OsString>, variables: &ServiceVariables) -> Result<I
         return Err(Fault::Usage("only wait takes a command behind --".into()));
     }
     let verbose = program.verbose;
+    let surroundings = doctor::Surroundings { variables: variables.clone(), explicit_server };
     match program.command {
         Command::Check(arguments) => arguments.resolve(cluster, verbose).map(Invocation::Check),
         Command::Get(arguments) => arguments.resolve(cluster, verbose).map(Invocation::Get),
         Command::Whoami(arguments) => Ok(Invocation::Whoami(arguments.resolve(cluster, verbose))),
         Command::Rules(arguments) => arguments.resolve(cluster, verbose).map(Invocation::Rules),
+        Command::Doctor(arguments) => {
+            arguments.resolve(cluster, surroundings, verbose).map(Invocation::Doctor)
+        }
     }
 }
 
@@ -390,6 +416,32 @@ impl RulesArguments {
             namespace: self.namespace.map(namespace).transpose()?,
             output: self.output.unwrap_or(Output::Text),
             timeout: self.timeout.unwrap_or(TIMEOUT),
+            verbose,
+        })
+    }
+}
+
+impl DoctorArguments {
+    fn resolve(
+        self,
+        cluster: Cluster,
+        surroundings: doctor::Surroundings,
+        verbose: bool,
+    ) -> Result<doctor::Doctor, Fault> {
+        let namespace = self.namespace.map(namespace).transpose()?;
+        let own = namespace.clone().map_or(Namespace::Own, Namespace::Named);
+        let permissions = match self.phrases.as_slice() {
+            [] => Vec::new(),
+            phrases => permission::parse(phrases, &Defaults { namespace: own, subresource: None })
+                .map_err(Fault::Usage)?,
+        };
+        Ok(doctor::Doctor {
+            cluster,
+            surroundings,
+            namespace,
+            permissions,
+            output: self.output.unwrap_or(Output::Text),
+            timeout: self.timeout.unwrap_or(Duration::from_secs(30)),
             verbose,
         })
     }

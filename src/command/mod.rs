@@ -1,6 +1,7 @@
 //! The commands: one file each.
 
 pub mod check;
+pub mod doctor;
 pub mod get;
 pub mod rules;
 pub mod whoami;

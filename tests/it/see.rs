@@ -256,7 +256,7 @@ fn doctor_asks_phrases_last_and_these_decide() {
     assert_eq!(checkup.code, Some(10), "{}", checkup.text);
     for told in [
         "the first broken step is \"create deployments.apps in ns-1\"",
-        "→ kubectl create role k-sa-1-create-deployments --verb=create --resource=deployments.apps",
+        "→ kubectl create role k-sa-1-create-deployments-apps --verb=create --resource=deployments.apps",
     ] {
         assert!(checkup.text.contains(told), "no {told:?} in\n{}", checkup.text);
     }

@@ -19,6 +19,7 @@ mod cluster;
 mod outcomes;
 #[path = "../pod.rs"]
 mod pod;
+mod remedies;
 mod see;
 mod settings;
 
@@ -51,6 +52,7 @@ fn one_cluster_for_all() {
         ("agrees with kubectl", can_i::agrees_with_kubectl),
         ("rules are kubectl's", see::rules_are_kubectls),
         ("whoami without a review", see::whoami_without_a_review),
+        ("remedies hold", remedies::remedies_hold),
         ("timeout", outcomes::timeout),
     ];
     let Some(cluster) = cluster(&[]) else { return };

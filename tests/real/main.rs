@@ -16,6 +16,7 @@ mod apiserver;
 mod can_i;
 #[path = "../cluster/mod.rs"]
 mod cluster;
+mod names;
 mod outcomes;
 #[path = "../pod.rs"]
 mod pod;
@@ -52,6 +53,7 @@ fn one_cluster_for_all() {
         ("agrees with kubectl", can_i::agrees_with_kubectl),
         ("rules are kubectl's", see::rules_are_kubectls),
         ("whoami without a review", see::whoami_without_a_review),
+        ("names resolve as kubectl's", names::resolved_as_kubectl_does),
         ("remedies hold", remedies::remedies_hold),
         ("timeout", outcomes::timeout),
     ];

@@ -7,7 +7,7 @@ use std::fmt;
 use std::fs;
 use std::io;
 use std::net::Ipv6Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::failure::Fault;
 use crate::permission;
@@ -29,6 +29,8 @@ pub struct ServiceVariables {
     pub host: Option<String>,
     /// `KUBERNETES_SERVICE_PORT`.
     pub port: Option<String>,
+    /// `HOSTNAME`: in a pod its name, unless the pod says otherwise.
+    pub hostname: Option<String>,
 }
 
 /// The *where* options, as typed.
@@ -213,6 +215,11 @@ impl Cluster {
         Token::read(&self.token_path())
     }
 
+    /// The service account mount.
+    pub fn mount(&self) -> &Path {
+        &self.mount
+    }
+
     /// Where the token is read from.
     pub fn token_path(&self) -> PathBuf {
         self.token_file.clone().unwrap_or_else(|| self.mount.join("token"))
@@ -302,7 +309,11 @@ mod tests {
     #[test]
     fn injected_variables() {
         let server = |host: &str, port: &str| {
-            Server::from_variables(&ServiceVariables { host: Some(host.into()), port: Some(port.into()) })
+            Server::from_variables(&ServiceVariables {
+                host: Some(host.into()),
+                port: Some(port.into()),
+                hostname: None,
+            })
         };
         assert_eq!(server("10.96.0.1", "443").unwrap().to_string(), "https://10.96.0.1:443");
         assert_eq!(server("fd00::1", "443").unwrap().to_string(), "https://[fd00::1]:443");

@@ -4,6 +4,7 @@ use crate::api::discovery::Unresolved;
 use crate::api::status::{ANONYMOUS, Answer, Meaning};
 use crate::cluster::Cluster;
 use crate::exit::Code;
+use crate::failure::Failure;
 use crate::remedy;
 use crate::round::{Finding, Round, deciding_answer};
 use crate::token::Claims;
@@ -18,6 +19,45 @@ pub struct Context<'a> {
     pub cluster: &'a Cluster,
     /// Seconds since 1970.
     pub now: i64,
+}
+
+impl<'a> Context<'a> {
+    fn place(self) -> Place<'a> {
+        Place { cluster: self.cluster, claims: self.round.claims.as_ref(), now: self.now }
+    }
+}
+
+/// What there is to know of the caller, where no permission was asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// Where.
+    pub cluster: &'a Cluster,
+    /// What the token says of itself.
+    pub claims: Option<&'a Claims>,
+    /// Seconds since 1970.
+    pub now: i64,
+}
+
+/// Why a request that asks no permission (`whoami`, `rules`) came to this, and what to do.
+pub fn outcome(
+    code: Code,
+    outcome: &Result<Answer, Failure>,
+    bearer: Bearer,
+    place: Place<'_>,
+) -> Vec<String> {
+    let words = outcome.as_ref().map_or_else(Failure::text, |answer| &answer.reason);
+    let mut why = match (code, outcome) {
+        (Code::Allowed, _) => return Vec::new(),
+        (Code::Unauthenticated, _) => vec![unauthenticated(place)],
+        (Code::Anonymous, _) => vec![anonymous(words, bearer, place.cluster)],
+        (Code::Forbidden, _) | (_, Err(_)) => vec![words.to_owned()],
+        (_, Ok(answer)) => vec![format!("status {} {words}", answer.status).trim_end().to_owned()],
+    };
+    if code == Code::Forbidden {
+        why.extend(remedy::grant_reviews());
+    }
+    why.extend(advice(code).map(str::to_owned));
+    why
 }
 
 /// An explanation: sentences, and the lines to type.
@@ -42,8 +82,11 @@ pub fn explain(finding: &Finding, context: Context<'_>) -> Explanation {
     let (why, remedy) = match finding.code {
         Code::Allowed => (allowed(finding, answer), Vec::new()),
         Code::Forbidden => forbidden(finding, answer, context),
-        Code::Unauthenticated => (vec![unauthenticated(context.round.claims.as_ref(), context)], Vec::new()),
-        Code::Anonymous => (vec![anonymous(answer, context)], Vec::new()),
+        Code::Unauthenticated => (vec![unauthenticated(context.place())], Vec::new()),
+        Code::Anonymous => {
+            let words = answer.map(|answer| answer.reason.as_str()).unwrap_or_default();
+            (vec![anonymous(words, context.round.bearer, context.cluster)], Vec::new())
+        }
         Code::Excess => {
             let whom = context.round.subject().unwrap_or("the token's identity");
             (
@@ -99,29 +142,27 @@ fn forbidden(finding: &Finding, answer: Option<&Answer>, context: Context<'_>) -
 }
 
 /// Why a 401 came although a token was sent.
-pub fn unauthenticated(claims: Option<&Claims>, context: Context<'_>) -> String {
-    let path = context.cluster.token_path();
-    match claims {
-        Some(claims) => format!("{}: {}", path.display(), claims.explain_rejection(context.now)),
+fn unauthenticated(place: Place<'_>) -> String {
+    let path = place.cluster.token_path();
+    match place.claims {
+        Some(claims) => format!("{}: {}", path.display(), claims.explain_rejection(place.now)),
         None => format!("{}: what it holds is no service account token (no JWT)", path.display()),
     }
 }
 
-fn anonymous(answer: Option<&Answer>, context: Context<'_>) -> String {
-    match context.round.bearer {
+/// `words`: the server's own.
+fn anonymous(words: &str, bearer: Bearer, cluster: &Cluster) -> String {
+    match bearer {
         Bearer::Token => format!(
             "a token was sent and the API server saw {ANONYMOUS}: something on the way takes the Authorization header off"
         ),
         Bearer::None => format!(
             "no token to send: {} is missing or empty (automountServiceAccountToken: false, or no token projected there)",
-            context.cluster.token_path().display()
+            cluster.token_path().display()
         ),
-        Bearer::Plain => {
-            let words = answer.map(|answer| answer.reason.as_str()).unwrap_or_default();
-            format!(
-                "over plain HTTP the token stays home, and whoever listens there has no identity of its own: {words}"
-            )
-        }
+        Bearer::Plain => format!(
+            "over plain HTTP the token stays home, and whoever listens there has no identity of its own: {words}"
+        ),
     }
 }
 
@@ -165,13 +206,16 @@ fn no_answer(code: Code, finding: &Finding, answer: Option<&Answer>) -> Vec<Stri
 }
 
 /// What to look at when there is no answer.
-fn advice(code: Code) -> Option<&'static str> {
+pub fn advice(code: Code) -> Option<&'static str> {
     Some(match code {
         Code::Unresolved => {
             "the address in KUBERNETES_SERVICE_HOST needs no name: do the variables reach this container? else look at its resolv.conf"
         }
         Code::Unreachable => {
             "is it the right address, is the API server up, does a NetworkPolicy or a mesh stand between?"
+        }
+        Code::Untrusted => {
+            "is it the API server's own port, its own ca.crt, a name of its certificate (--tls-server-name), the right time?"
         }
         Code::Timeout => {
             "nothing answered in time: a NetworkPolicy that drops packets, an overloaded API server, or too short a --timeout"

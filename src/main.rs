@@ -1,12 +1,14 @@
 //! kubeknock: argv to exit code. Nothing else sees the process: arguments, environment, panics.
 
 mod api;
+mod checkup;
 mod cli;
 mod cluster;
 mod command;
 mod exit;
 mod explain;
 mod failure;
+mod identity;
 mod knock;
 mod pace;
 mod permission;
@@ -15,6 +17,7 @@ mod report;
 mod round;
 mod token;
 mod verdict;
+mod visit;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
     let variables = ServiceVariables {
         host: variable("KUBERNETES_SERVICE_HOST"),
         port: variable("KUBERNETES_SERVICE_PORT"),
+        hostname: variable("HOSTNAME"),
     };
     let colour =
         || io::stdout().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
@@ -52,6 +56,9 @@ fn main() -> ExitCode {
             command::monitor::run(monitor, colour()).number()
         }
         Ok(Invocation::Get(get)) => command::get::run(&get).number(),
+        Ok(Invocation::Whoami(whoami)) => command::whoami::run(&whoami).number(),
+        Ok(Invocation::Rules(rules)) => command::rules::run(&rules).number(),
+        Ok(Invocation::Doctor(doctor)) => command::doctor::run(&doctor, colour()).number(),
         Ok(Invocation::Install(dest)) => command::install::run(&dest).number(),
         Err(fault) => command::could_not_ask(&fault, &termination::Target::Automatic).number(),
     };

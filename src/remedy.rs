@@ -1,23 +1,37 @@
 //! The kubectl lines that would grant a permission. Pure.
 
+use serde_json::{Value, json};
+
 use crate::api::review::Attributes;
 
 /// Whom to grant it to: a user name as the API server knows it.
-struct Subject<'a> {
-    /// `--serviceaccount=NAMESPACE:NAME`, or `--user=NAME`.
-    flag: String,
-    /// A short name for the role.
-    short: &'a str,
+enum Subject<'a> {
+    /// A service account: its namespace and its name.
+    Account(&'a str, &'a str),
+    /// Anybody else.
+    User(&'a str),
 }
 
 impl Subject<'_> {
     fn of(user: &str) -> Subject<'_> {
         let account = user.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':'));
-        match account {
-            Some((namespace, name)) => {
-                Subject { flag: format!("--serviceaccount={namespace}:{name}"), short: name }
-            }
-            None => Subject { flag: format!("--user={}", quote(user)), short: "grant" },
+        account.map_or(Subject::User(user), |(namespace, name)| Subject::Account(namespace, name))
+    }
+
+    fn flag(&self) -> String {
+        match self {
+            Subject::Account(namespace, name) => format!("--serviceaccount={namespace}:{name}"),
+            Subject::User(name) => format!("--user={}", quote(name)),
+        }
+    }
+
+    /// What its roles begin with. Outside of the account's own namespace with that namespace in front:
+    /// there is a `default` in each of them.
+    fn prefix(&self, place: Option<&str>) -> String {
+        match self {
+            Subject::Account(namespace, name) if place == Some(*namespace) => (*name).to_owned(),
+            Subject::Account(namespace, name) => format!("{namespace}-{name}"),
+            Subject::User(_) => "grant".to_owned(),
         }
     }
 }
@@ -43,21 +57,67 @@ pub fn grant(attributes: &Attributes, user: &str) -> Vec<String> {
             if let Some(name) = name {
                 rule.push_str(&format!(" --resource-name={}", quote(name)));
             }
-            let words = [Some(verb), Some(resource), subresource.as_ref(), name.as_ref()];
-            (rule, namespace.as_ref(), words.into_iter().flatten().map(String::as_str).collect())
+            // A namespace lies in itself, but before it is there nothing can be created in it.
+            let is_namespace = group.is_empty() && resource == "namespaces";
+            let place = namespace.as_deref().filter(|_| !is_namespace);
+            // `events` of the core group and of its own are two: the group's first label tells them apart.
+            let group = group.split('.').next().filter(|group| !group.is_empty() && *group != "*");
+            let words = [Some(verb.as_str()), Some(resource), group, subresource.as_deref(), name.as_deref()];
+            (rule, place, words.into_iter().flatten().collect())
         }
     };
-    let name = role_name(subject.short, &words);
-    let flag = subject.flag;
-    match place {
-        Some(namespace) => vec![
-            format!("kubectl create role {name} {rule} --namespace={namespace}"),
-            format!("kubectl create rolebinding {name} --role={name} {flag} --namespace={namespace}"),
-        ],
-        None => vec![
-            format!("kubectl create clusterrole {name} {rule}"),
-            format!("kubectl create clusterrolebinding {name} --clusterrole={name} {flag}"),
-        ],
+    let name = role_name(&subject.prefix(place), &words);
+    let flag = subject.flag();
+    let (kind, at) = match place {
+        Some(namespace) => ("role", format!(" --namespace={namespace}")),
+        None => ("clusterrole", String::new()),
+    };
+    let first = if kubectl_creates(attributes) {
+        format!("kubectl create {kind} {name} {rule}{at}")
+    } else {
+        let object = json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": if place.is_some() { "Role" } else { "ClusterRole" },
+            "metadata": { "name": name },
+            "rules": [rule_of(attributes)],
+        });
+        format!("echo {} | kubectl create -f -{at}", quote(&object.to_string()))
+    };
+    vec![first, format!("kubectl create {kind}binding {name} --{kind}={name} {flag}{at}")]
+}
+
+/// Whether `kubectl create role` takes it: it wants resources that are served, and knows for some verbs what
+/// they are for (k8s.io/kubectl, pkg/cmd/create, `validateResource` and `specialVerbs`).
+fn kubectl_creates(attributes: &Attributes) -> bool {
+    const RBAC: &str = "rbac.authorization.k8s.io";
+    match attributes {
+        Attributes::Path { verb, .. } => {
+            matches!(verb.as_str(), "*" | "get" | "post" | "put" | "delete" | "patch" | "head" | "options")
+        }
+        Attributes::Resource { resource, .. } if resource == "*" => true,
+        Attributes::Resource { verb, group, resource, .. } => match (verb.as_str(), resource.as_str()) {
+            ("impersonate", "users" | "groups" | "serviceaccounts") => group.is_empty(),
+            ("impersonate", "userextras") => group == "authentication.k8s.io",
+            ("bind" | "escalate", "roles" | "clusterroles") => group == RBAC,
+            ("use", "podsecuritypolicies") => true,
+            ("impersonate" | "bind" | "escalate" | "use", _) | (_, "signers") => false,
+            _ => true,
+        },
+    }
+}
+
+fn rule_of(attributes: &Attributes) -> Value {
+    match attributes {
+        Attributes::Path { verb, path } => json!({ "verbs": [verb], "nonResourceURLs": [path] }),
+        Attributes::Resource { verb, group, resource, subresource, name, .. } => {
+            let tail = subresource.as_ref().map(|name| format!("/{name}")).unwrap_or_default();
+            let mut rule =
+                json!({ "verbs": [verb], "apiGroups": [group], "resources": [format!("{resource}{tail}")] });
+            if let (Some(name), Some(fields)) = (name, rule.as_object_mut()) {
+                fields.insert("resourceNames".into(), json!([name]));
+            }
+            rule
+        }
     }
 }
 
@@ -126,8 +186,8 @@ mod tests {
                 resource("patch", ("deployments", "apps", "scale"), "web", "prod"),
                 account,
                 [
-                    "kubectl create role k-sa-1-patch-deployments-scale-web --verb=patch --resource=deployments.apps/scale --resource-name=web --namespace=prod",
-                    "kubectl create rolebinding k-sa-1-patch-deployments-scale-web --role=k-sa-1-patch-deployments-scale-web --serviceaccount=ns-1:k-sa-1 --namespace=prod",
+                    "kubectl create role ns-1-k-sa-1-patch-deployments-apps-scale-web --verb=patch --resource=deployments.apps/scale --resource-name=web --namespace=prod",
+                    "kubectl create rolebinding ns-1-k-sa-1-patch-deployments-apps-scale-web --role=ns-1-k-sa-1-patch-deployments-apps-scale-web --serviceaccount=ns-1:k-sa-1 --namespace=prod",
                 ],
             ),
             (
@@ -142,8 +202,8 @@ mod tests {
                 Attributes::Path { verb: "get".into(), path: "/metrics".into() },
                 account,
                 [
-                    "kubectl create clusterrole k-sa-1-get-metrics --verb=get --non-resource-url=/metrics",
-                    "kubectl create clusterrolebinding k-sa-1-get-metrics --clusterrole=k-sa-1-get-metrics --serviceaccount=ns-1:k-sa-1",
+                    "kubectl create clusterrole ns-1-k-sa-1-get-metrics --verb=get --non-resource-url=/metrics",
+                    "kubectl create clusterrolebinding ns-1-k-sa-1-get-metrics --clusterrole=ns-1-k-sa-1-get-metrics --serviceaccount=ns-1:k-sa-1",
                 ],
             ),
         ] {

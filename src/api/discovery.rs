@@ -191,7 +191,8 @@ struct Search<'w> {
     wanted: &'w [Wanted],
     hits: Vec<Option<Hit>>,
     nearest: Vec<Vec<(usize, String)>>,
-    silent: Vec<String>,
+    /// Groups and versions whose server did not answer.
+    silent: Vec<(String, String)>,
 }
 
 impl<'w> Search<'w> {
@@ -209,11 +210,16 @@ impl<'w> Search<'w> {
         self.hits
             .into_iter()
             .zip(self.nearest)
-            .map(|(hit, nearest)| match hit {
+            .zip(self.wanted)
+            .map(|((hit, nearest), wanted)| match hit {
                 Some(Hit { resource, whole: true, .. }) => Ok(resource),
                 _ => Err(failed.cloned().unwrap_or_else(|| Unresolved::Unknown {
                     nearest: nearest.into_iter().map(|(_, name)| name).collect(),
-                    silent: silent.clone(),
+                    silent: silent
+                        .iter()
+                        .filter(|(group, version)| group_fit(&wanted.resource, group, version).is_some())
+                        .map(|(group, _)| group.clone())
+                        .collect(),
                 })),
             })
             .collect()
@@ -257,7 +263,7 @@ impl<'w> Search<'w> {
                     self.read(reply, name, version)?;
                 } else {
                     // The group's server is down; the rest of the cluster still resolves.
-                    self.silent.push(name.to_owned());
+                    self.silent.push((name.to_owned(), version.clone()));
                     reply.drain().map_err(Unresolved::Failed)?;
                 }
             }
@@ -412,8 +418,8 @@ fn group_fit(wanted: &ResourceName, group: &str, version: &str) -> Option<bool> 
     if qualifier == group || behind_version == Some(group) {
         return Some(true);
     }
-    (group.starts_with(&qualifier) || behind_version.is_some_and(|rest| group.starts_with(rest)))
-        .then_some(false)
+    // Behind a version the group has to be whole.
+    group.starts_with(&qualifier).then_some(false)
 }
 
 /// `None`: another resource. `Some(false)`: its short name.
@@ -516,9 +522,8 @@ impl<'de> Visitor<'de> for Object<'_, '_, '_> {
                 }
                 "version" => self.0.version = map.next_value()?,
                 "freshness" => {
-                    if map.next_value::<String>()? == "Stale" && !self.0.search.silent.contains(&self.0.group)
-                    {
-                        self.0.search.silent.push(self.0.group.clone());
+                    if map.next_value::<String>()? == "Stale" {
+                        self.0.search.silent.push((self.0.group.clone(), self.0.version.clone()));
                     }
                 }
                 "items" | "versions" => map.next_value_seed(List { walk: &mut *self.0, resources: false })?,

@@ -1,5 +1,6 @@
 //! Speaking to the API server: the only place that knows HTTP and TLS.
 
+pub mod certificate;
 pub mod discovery;
 pub mod review;
 pub mod status;
@@ -16,7 +17,9 @@ use ureq::http;
 use crate::cluster::{self, Cluster};
 use crate::failure::{Failure, Fault};
 use crate::token::{Redactor, Token};
-use wire::{NoLookup, Wire};
+use wire::{NoLookup, SharedFacts, Wire};
+
+pub use wire::Facts;
 
 /// The largest response head that is read; real ones have a few hundred bytes.
 const LARGEST_HEAD: usize = 32 * 1024;
@@ -147,6 +150,7 @@ pub struct Client {
     server: cluster::Server,
     /// The token that the server has seen.
     sent: Arc<OnceLock<Token>>,
+    facts: SharedFacts,
 }
 
 impl Client {
@@ -160,6 +164,7 @@ impl Client {
     ) -> Result<(Client, Option<String>), Fault> {
         let server = cluster.server.clone();
         let mut warning = None;
+        let facts = SharedFacts::default();
         let tls = match (&cluster.trust, bundle) {
             (cluster::Trust::Plain, _) => None,
             (trust, bundle) => {
@@ -168,7 +173,7 @@ impl Client {
                     _ => String::new(),
                 };
                 let judge = bundle.map_or(tls::Judge::Nobody, |pem| tls::Judge::Bundle(pem, &name));
-                let trust = tls::Trust::new(&judge)?;
+                let trust = tls::Trust::new(&judge, &facts)?;
                 if trust.skipped > 0 {
                     warning = Some(format!(
                         "CA bundle {name}: {} bad certificates in it were passed over",
@@ -188,9 +193,15 @@ impl Client {
             .max_response_header_size(LARGEST_HEAD)
             .max_idle_age(Duration::from_secs(3600))
             .build();
-        let wire = Wire { server: server.clone(), tls, patience, head: 4096 + longest_token };
+        let head = 4096 + longest_token;
+        let wire = Wire { server: server.clone(), tls, patience, head, facts: facts.clone() };
         let agent = ureq::Agent::with_parts(config, wire, NoLookup);
-        Ok((Client { agent, server, sent: Arc::default() }, warning))
+        Ok((Client { agent, server, sent: Arc::default(), facts }, warning))
+    }
+
+    /// What is known of the latest connection.
+    pub fn facts(&self) -> Facts {
+        self.facts.get()
     }
 
     /// Sends the request, with the token or without, and waits for the head of the answer.

@@ -1,8 +1,10 @@
-//! The self-subject reviews of authorization.k8s.io: what they are asked with.
+//! The self-subject reviews: what they are asked with, and what they tell.
 
 use serde_json::{Value, json};
 
-use super::Request;
+use super::status::{self, Answer, Asked, Meaning};
+use super::{LARGEST_BODY, Reply, Request};
+use crate::failure::Failure;
 
 /// What a permission is about, in the API server's terms (authorization.k8s.io/v1).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,5 +64,264 @@ impl Attributes {
             post: Some(review.to_string()),
             ..Request::get("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews")
         }
+    }
+}
+
+/// The versions of SelfSubjectReview, newest first: Kubernetes 1.28, 1.27 and 1.26.
+pub const SELF_REVIEWS: [&str; 3] = ["v1", "v1beta1", "v1alpha1"];
+
+/// The SelfSubjectReview: who are we? (authentication.k8s.io)
+pub fn self_review(version: &str) -> Request {
+    let review =
+        json!({ "apiVersion": format!("authentication.k8s.io/{version}"), "kind": "SelfSubjectReview" });
+    Request {
+        post: Some(review.to_string()),
+        ..Request::get(format!("/apis/authentication.k8s.io/{version}/selfsubjectreviews"))
+    }
+}
+
+/// The SelfSubjectRulesReview: what may we do there? (authorization.k8s.io/v1)
+pub fn rules_review(namespace: &str) -> Request {
+    let review = json!({
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectRulesReview",
+        "spec": { "namespace": namespace },
+    });
+    Request {
+        post: Some(review.to_string()),
+        ..Request::get("/apis/authorization.k8s.io/v1/selfsubjectrulesreviews")
+    }
+}
+
+/// What a review came to: the answer, and its `status` where it was granted.
+pub struct Told {
+    /// Granted where the review was answered, else why not.
+    pub answer: Answer,
+    /// The review's `status`; null where it was not answered.
+    pub status: Value,
+}
+
+/// Reads the answer to a review of this kind to its end.
+pub fn read(mut reply: Reply, kind: &str) -> Result<Told, Failure> {
+    if !matches!(reply.status(), 200 | 201) {
+        return status::answer(reply, &Asked::Review).map(|answer| Told { answer, status: Value::Null });
+    }
+    let body = reply.take(LARGEST_BODY + 1)?;
+    let mut answer = status::answer_from(&reply, &Asked::Path, &body);
+    reply.drain()?;
+    let mut object = serde_json::from_slice::<Value>(&body).unwrap_or_default();
+    let status = object.get_mut("status").map(Value::take).unwrap_or_default();
+    let right = object.get("kind").and_then(Value::as_str) == Some(kind) && status.is_object();
+    if answer.meaning == Meaning::Granted && !right {
+        answer.meaning = Meaning::Unintelligible;
+        answer.reason = format!("the answer to a {kind} is no {kind}");
+    }
+    Ok(Told { answer, status })
+}
+
+/// Who the API server takes somebody for (authentication.k8s.io, `UserInfo`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct User {
+    /// `username`.
+    pub name: String,
+    /// `uid`, if there is one.
+    pub uid: Option<String>,
+    /// `groups`.
+    pub groups: Vec<String>,
+    /// `extra`: pod, node and credential id of a bound token, among others.
+    pub extra: Vec<(String, Vec<String>)>,
+}
+
+impl User {
+    /// From a SelfSubjectReview's `status`. `None` if it names nobody.
+    pub fn parse(status: &Value) -> Option<User> {
+        let info = status.get("userInfo")?;
+        let text = |key: &str| info.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
+        let extra = info.get("extra").and_then(Value::as_object).into_iter().flatten();
+        Some(User {
+            name: text("username")?.to_owned(),
+            uid: text("uid").map(str::to_owned),
+            groups: texts(info, "groups"),
+            extra: extra.map(|(key, values)| (key.clone(), strings(values))).collect(),
+        })
+    }
+}
+
+/// A rule as `kubectl auth can-i --list` shows it: of a resource, or of a non-resource URL.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rule {
+    /// The API group; empty for the core group and for a URL.
+    pub group: String,
+    /// `pods` or `pods/log`; empty for a URL.
+    pub resource: String,
+    /// The URL, if it is one.
+    pub url: Option<String>,
+    /// The one name it is for, if it is for one.
+    pub name: Option<String>,
+    /// What may be done.
+    pub verbs: Vec<String>,
+}
+
+impl Rule {
+    /// `deployments.apps/scale`, empty for a URL.
+    pub fn full_resource(&self) -> String {
+        let (resource, subresource) = match self.resource.split_once('/') {
+            Some((resource, subresource)) => (resource, Some(subresource)),
+            None => (self.resource.as_str(), None),
+        };
+        let dot = if self.group.is_empty() { "" } else { "." };
+        let tail = subresource.map(|name| format!("/{name}")).unwrap_or_default();
+        format!("{resource}{dot}{}{tail}", self.group)
+    }
+
+    /// What kubectl sorts by: the Go notation of a PolicyRule.
+    fn order(&self) -> String {
+        let list = |item: Option<&str>| format!("[{}]", item.unwrap_or_default());
+        let (group, resource) = match self.url {
+            Some(_) => (None, None),
+            None => (Some(self.group.as_str()), Some(self.resource.as_str())),
+        };
+        format!(
+            "Verbs:[{}],APIGroups:{},Resources:{},ResourceNames:{},NonResourceURLs:{},",
+            self.verbs.join(" "),
+            list(group),
+            list(resource),
+            list(self.name.as_deref()),
+            list(self.url.as_deref()),
+        )
+    }
+}
+
+/// What a SelfSubjectRulesReview tells.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// Sorted and compacted as kubectl does it.
+    pub list: Vec<Rule>,
+    /// The server does not vouch for the list being whole.
+    pub incomplete: bool,
+    /// What went wrong while it was put together; empty if nothing did.
+    pub error: String,
+}
+
+impl Rules {
+    /// From a SelfSubjectRulesReview's `status`. Rules are taken apart, those of one resource and one name
+    /// are put together again, and all are sorted (k8s.io/component-helpers/auth/rbac/validation, k8s.io/kubectl
+    /// pkg/util/rbac).
+    pub fn parse(status: &Value) -> Rules {
+        let mut list: Vec<Rule> = Vec::new();
+        let all = |key: &str| status.get(key).and_then(Value::as_array).into_iter().flatten();
+        for rule in all("resourceRules") {
+            let names: Vec<Option<String>> = match texts(rule, "resourceNames") {
+                names if names.is_empty() => vec![None],
+                names => names.into_iter().map(Some).collect(),
+            };
+            for group in texts(rule, "apiGroups") {
+                for resource in texts(rule, "resources") {
+                    for verb in texts(rule, "verbs") {
+                        for name in &names {
+                            add(&mut list, &group, &resource, name.as_ref(), &verb);
+                        }
+                    }
+                }
+            }
+        }
+        for rule in all("nonResourceRules") {
+            for url in texts(rule, "nonResourceURLs") {
+                for verb in texts(rule, "verbs") {
+                    list.push(Rule { url: Some(url.clone()), verbs: vec![verb], ..Rule::default() });
+                }
+            }
+        }
+        list.sort_by_key(Rule::order);
+        Rules {
+            list,
+            incomplete: status.get("incomplete").and_then(Value::as_bool).unwrap_or(false),
+            error: status.get("evaluationError").and_then(Value::as_str).unwrap_or_default().to_owned(),
+        }
+    }
+}
+
+fn add(rules: &mut Vec<Rule>, group: &str, resource: &str, name: Option<&String>, verb: &str) {
+    let same = |rule: &&mut Rule| {
+        rule.url.is_none() && rule.group == group && rule.resource == resource && rule.name.as_ref() == name
+    };
+    match rules.iter_mut().find(same) {
+        Some(rule) if rule.verbs.iter().any(|known| known == verb) => {}
+        Some(rule) => rule.verbs.push(verb.to_owned()),
+        None => rules.push(Rule {
+            group: group.to_owned(),
+            resource: resource.to_owned(),
+            name: name.cloned(),
+            verbs: vec![verb.to_owned()],
+            url: None,
+        }),
+    }
+}
+
+fn texts(object: &Value, key: &str) -> Vec<String> {
+    object.get(key).map(strings).unwrap_or_default()
+}
+
+fn strings(list: &Value) -> Vec<String> {
+    list.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_are_compacted_and_sorted_as_kubectl_does() {
+        let status = json!({
+            "resourceRules": [
+                { "verbs": ["list"], "apiGroups": ["apps"], "resources": ["deployments", "deployments/scale"] },
+                { "verbs": ["get", "list"], "apiGroups": [""], "resources": ["pods"] },
+                { "verbs": ["list", "watch"], "apiGroups": [""], "resources": ["pods"] },
+                { "verbs": ["get"], "apiGroups": [""], "resources": ["secrets"], "resourceNames": ["b", "a"] },
+                { "verbs": ["get"], "apiGroups": null, "resources": ["orphans"] },
+            ],
+            "nonResourceRules": [
+                { "verbs": ["get"], "nonResourceURLs": ["/version", "/healthz"] },
+                { "verbs": ["get"], "nonResourceURLs": ["/version"] },
+            ],
+            "incomplete": true,
+            "evaluationError": "oh",
+        });
+        let rules = Rules::parse(&status);
+        assert!(rules.incomplete && rules.error == "oh");
+        let shown: Vec<String> = rules
+            .list
+            .iter()
+            .map(|rule| {
+                let name = rule.name.clone().or(rule.url.clone()).unwrap_or_default();
+                format!("{} {name} {}", rule.full_resource(), rule.verbs.join(","))
+            })
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                "pods  get,list,watch",
+                " /healthz get",
+                " /version get",
+                " /version get",
+                "secrets a get",
+                "secrets b get",
+                // In kubectl's order, too: it sorts by the Go notation, where a bracket follows the name.
+                "deployments.apps/scale  list",
+                "deployments.apps  list",
+            ]
+        );
+        assert_eq!(Rules::parse(&json!({ "resourceRules": null })), Rules::default());
+    }
+
+    #[test]
+    fn users() {
+        let status =
+            json!({ "userInfo": { "username": "u", "groups": ["g"], "extra": { "k": ["v", "w"] } } });
+        let user = User::parse(&status).unwrap();
+        assert_eq!((user.name.as_str(), user.uid), ("u", None));
+        assert_eq!(user.extra, [("k".to_owned(), vec!["v".to_owned(), "w".to_owned()])]);
+        assert_eq!(User::parse(&json!({ "userInfo": {} })), None);
+        assert_eq!(User::parse(&Value::Null), None);
     }
 }

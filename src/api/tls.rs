@@ -3,8 +3,8 @@
 use std::io;
 use std::sync::Arc;
 
-use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, KeyProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::sign::SigningKey;
@@ -12,6 +12,8 @@ use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, InvalidMessage, RootCertStore, SignatureScheme,
 };
 
+use super::certificate::Certificate;
+use super::wire::SharedFacts;
 use crate::failure::{Failure, Fault};
 use crate::token::span;
 
@@ -32,23 +34,27 @@ pub struct Trust {
 }
 
 impl Trust {
-    /// Builds the TLS set-up. A bundle without one good certificate is a setup fault.
-    pub fn new(judge: &Judge<'_>) -> Result<Trust, Fault> {
+    /// Builds the TLS set-up, which notes in `facts` what the server shows. A bundle without one good
+    /// certificate is a setup fault.
+    pub fn new(judge: &Judge<'_>, facts: &SharedFacts) -> Result<Trust, Fault> {
         let provider = Arc::new(CryptoProvider { key_provider: &NoKeys, ..ring::default_provider() });
         let broken = |error: rustls::Error| Fault::Setup(format!("TLS cannot be set up: {error}"));
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(broken)?;
-        let (mut config, skipped) = match judge {
-            Judge::Nobody => {
-                let verifier = Arc::new(AnyCertificate { provider });
-                (builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth(), 0)
-            }
+        let (verifier, skipped) = match judge {
+            Judge::Nobody => (None, 0),
             Judge::Bundle(pem, name) => {
                 let (roots, skipped) = roots(pem, name)?;
-                (builder.with_root_certificates(roots).with_no_client_auth(), skipped)
+                let verifier =
+                    WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+                        .build()
+                        .map_err(|error| Fault::Setup(format!("CA bundle {name}: {error}")))?;
+                (Some(verifier), skipped)
             }
         };
+        let witness = Arc::new(Witness { verifier, provider, facts: SharedFacts::clone(facts) });
+        let mut config = builder.dangerous().with_custom_certificate_verifier(witness).with_no_client_auth();
         // One connection a round: a session ticket would never be used.
         config.resumption = Resumption::disabled();
         Ok(Trust { config: Arc::new(config), skipped })
@@ -72,6 +78,14 @@ fn roots(pem: &[u8], name: &str) -> Result<(RootCertStore, usize), Fault> {
         return Err(Fault::Setup(format!("CA bundle {name}: {found}")));
     }
     Ok((roots, skipped))
+}
+
+/// The certificates of a CA bundle that can be read.
+pub fn certificates(pem: &[u8]) -> Vec<Certificate> {
+    let mut rest = pem;
+    rustls_pemfile::certs(&mut rest)
+        .filter_map(|certificate| Certificate::parse(&certificate.ok()?))
+        .collect()
 }
 
 /// What an I/O error on the connection to `server` means, TLS faults included.
@@ -137,22 +151,42 @@ impl KeyProvider for NoKeys {
     }
 }
 
-/// `--insecure-skip-tls-verify`: takes any certificate, yet holds the peer to owning its key.
+/// Notes the certificates that the server shows, then has them verified. Without a verifier
+/// (`--insecure-skip-tls-verify`) it takes any, yet holds the peer to owning its key.
 #[derive(Debug)]
-struct AnyCertificate {
+struct Witness {
+    verifier: Option<Arc<WebPkiServerVerifier>>,
     provider: Arc<CryptoProvider>,
+    facts: SharedFacts,
 }
 
-impl ServerCertVerifier for AnyCertificate {
+impl ServerCertVerifier for Witness {
     fn verify_server_cert(
         &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
+        let verdict = match &self.verifier {
+            None => Ok(ServerCertVerified::assertion()),
+            Some(verifier) => {
+                verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+            }
+        };
+        let unknown_issuer = matches!(
+            verdict,
+            Err(rustls::Error::InvalidCertificate(
+                CertificateError::UnknownIssuer | CertificateError::BadSignature
+            ))
+        );
+        self.facts.note(|facts| {
+            facts.certificate = Certificate::parse(end_entity);
+            facts.verified = self.verifier.is_some() && verdict.is_ok();
+            facts.unknown_issuer = unknown_issuer;
+        });
+        verdict
     }
 
     fn verify_tls12_signature(

@@ -7,11 +7,11 @@
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
-use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, Weak};
+use std::time::{Duration, Instant};
 
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection};
+use rustls::{ClientConfig, ClientConnection, ProtocolVersion};
 use ureq::config::Config;
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
@@ -19,9 +19,49 @@ use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, ShutdownHandle, Transport,
 };
 
+use super::certificate::Certificate;
 use super::tls;
 use crate::cluster::Server;
 use crate::failure::Failure;
+
+/// What is known of the latest connection, as far as it came about.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// The server's name has been looked up, or needed no lookup.
+    pub resolved: bool,
+    /// Who took the TCP connection, and after how long.
+    pub tcp: Option<(SocketAddr, Duration)>,
+    /// How long the whole TLS handshake took.
+    pub tls: Option<Duration>,
+    /// `TLS 1.3`.
+    pub version: &'static str,
+    /// `TLS13_AES_128_GCM_SHA256`.
+    pub suite: String,
+    /// The server's own certificate, also where it is not trusted.
+    pub certificate: Option<Certificate>,
+    /// The CA bundle vouches for it.
+    pub verified: bool,
+    /// No CA of the bundle has signed it.
+    pub unknown_issuer: bool,
+}
+
+/// Facts that the connection notes and others read.
+#[derive(Clone, Debug, Default)]
+pub struct SharedFacts(Arc<Mutex<Facts>>);
+
+impl SharedFacts {
+    /// Adds to what is known.
+    pub fn note(&self, note: impl FnOnce(&mut Facts)) {
+        if let Ok(mut facts) = self.0.lock() {
+            note(&mut facts);
+        }
+    }
+
+    /// What is known now.
+    pub fn get(&self) -> Facts {
+        self.0.lock().map(|facts| facts.clone()).unwrap_or_default()
+    }
+}
 
 /// Opens connections to the one API server.
 pub struct Wire {
@@ -33,6 +73,8 @@ pub struct Wire {
     pub patience: Duration,
     /// The longest request head, in bytes: it must fit the output buffer.
     pub head: usize,
+    /// What comes about is noted here.
+    pub facts: SharedFacts,
 }
 
 /// Names are looked up when a connection is made, not for every request: see [`Wire::addresses`].
@@ -62,12 +104,18 @@ impl Wire {
     }
 
     fn tcp(&self) -> Result<TcpStream, Failure> {
+        self.facts.note(|facts| *facts = Facts::default());
         let addresses = self.addresses()?;
+        self.facts.note(|facts| facts.resolved = true);
         let patience = self.patience / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
         let mut failure = Failure::Unresolved(format!("the name {} has no address", self.server.host));
         for address in addresses {
+            let start = Instant::now();
             match TcpStream::connect_timeout(&address, patience) {
-                Ok(stream) => return Ok(stream),
+                Ok(stream) => {
+                    self.facts.note(|facts| facts.tcp = Some((address, start.elapsed())));
+                    return Ok(stream);
+                }
                 Err(error) if error.kind() == io::ErrorKind::TimedOut => {
                     failure = Failure::Timeout(format!("{address} did not take the connection"));
                 }
@@ -92,9 +140,21 @@ impl Wire {
             Some((config, name)) => {
                 let mut session = ClientConnection::new(Arc::clone(config), name.clone())
                     .map_err(|error| carry(tls::failure(&io::Error::other(error), &server)))?;
+                let start = Instant::now();
                 session
                     .complete_io(&mut &*socket)
                     .map_err(|error| carry(handshake_failure(&error, &server)))?;
+                self.facts.note(|facts| {
+                    facts.tls = Some(start.elapsed());
+                    facts.version = match session.protocol_version() {
+                        Some(ProtocolVersion::TLSv1_3) => "TLS 1.3",
+                        _ => "TLS 1.2",
+                    };
+                    facts.suite = session
+                        .negotiated_cipher_suite()
+                        .and_then(|suite| suite.suite().as_str().map(str::to_owned))
+                        .unwrap_or_default();
+                });
                 Some(session)
             }
         };

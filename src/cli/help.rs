@@ -35,7 +35,8 @@ fn of_program(program: &CommandInfoWithArgs) -> String {
 fn of_command(program: &CommandInfoWithArgs, command: &CommandInfoWithArgs) -> String {
     let positionals: String =
         command.positionals.iter().map(|positional| format!(" {}", positional.name)).collect();
-    let many = if command.flags.iter().any(|flag| flag.long == "--subresource") { "…" } else { "" };
+    let many =
+        if command.positionals.iter().any(|positional| positional.name == "PHRASE") { "…" } else { "" };
     let mut text = format!(
         "{}\n\nUsage: kubeknock {} [options]{positionals}{many}\n\n",
         command.description, command.name

@@ -10,7 +10,7 @@ use std::time::Duration;
 use argh::{ArgsInfo, FromArgs};
 
 use crate::cluster::{Cluster, ServiceVariables, Where};
-use crate::command::{Asking, Telling, check, get, monitor, wait};
+use crate::command::{Asking, Telling, check, doctor, get, monitor, rules, wait, whoami};
 use crate::failure::Fault;
 use crate::knock::needs_review;
 use crate::pace::parse_duration;
@@ -31,6 +31,12 @@ pub enum Invocation {
     Monitor(monitor::Monitor),
     /// `get`.
     Get(get::Get),
+    /// `whoami`.
+    Whoami(whoami::Whoami),
+    /// `rules`.
+    Rules(rules::RulesOf),
+    /// `doctor`.
+    Doctor(doctor::Doctor),
     /// `install`, to this file or folder.
     Install(PathBuf),
 }
@@ -84,6 +90,9 @@ enum Command {
     Wait(WaitArguments),
     Monitor(MonitorArguments),
     Get(GetArguments),
+    Whoami(WhoamiArguments),
+    Rules(RulesArguments),
+    Doctor(DoctorArguments),
     Install(InstallArguments),
 }
 
@@ -236,6 +245,51 @@ struct GetArguments {
     path: Vec<String>,
 }
 
+/// Who the API server takes us for, without and with the token; what the token claims.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "whoami")]
+struct WhoamiArguments {
+    /// text or json (text)
+    #[argh(option, short = 'o', arg_name = "FORMAT", from_str_fn(output))]
+    output: Option<Output>,
+    /// the whole run (10s)
+    #[argh(option, arg_name = "DURATION", from_str_fn(positive_duration))]
+    timeout: Option<Duration>,
+}
+
+/// What this service account may do in a namespace, as kubectl auth can-i --list prints it.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "rules")]
+struct RulesArguments {
+    /// where (the pod's own namespace)
+    #[argh(option, short = 'n', arg_name = "NS")]
+    namespace: Option<String>,
+    /// text or json (text)
+    #[argh(option, short = 'o', arg_name = "FORMAT", from_str_fn(output))]
+    output: Option<Output>,
+    /// the whole run (10s)
+    #[argh(option, arg_name = "DURATION", from_str_fn(positive_duration))]
+    timeout: Option<Duration>,
+}
+
+/// Everything between this process and a permission, step by step; the first broken step is named.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "doctor")]
+struct DoctorArguments {
+    /// namespace of the rules, of "list pods" and of phrases without "in" (the pod's own)
+    #[argh(option, short = 'n', arg_name = "NS")]
+    namespace: Option<String>,
+    /// text or json (text)
+    #[argh(option, short = 'o', arg_name = "FORMAT", from_str_fn(output))]
+    output: Option<Output>,
+    /// the whole run (30s)
+    #[argh(option, arg_name = "DURATION", from_str_fn(positive_duration))]
+    timeout: Option<Duration>,
+    /// permission phrases, asked last; then they decide, not "list pods"
+    #[argh(positional, arg_name = "PHRASE")]
+    phrases: Vec<String>,
+}
+
 const TIMEOUT: Duration = Duration::from_secs(10);
 const WAIT_TIMEOUT: Duration = Duration::from_secs(300);
 const INTERVAL: Duration = Duration::from_secs(30);
@@ -284,6 +338,7 @@ pub fn parse(arguments: Vec<OsString>, variables: &ServiceVariables) -> Result<I
     }
     let program =
         Program::from_args(&["kubeknock"], &words).map_err(|exit| Fault::Usage(one_line(&exit.output)))?;
+    let explicit_server = program.server.is_some();
     let cluster = Cluster::resolve(
         Where {
             server: program.server,
@@ -296,12 +351,18 @@ pub fn parse(arguments: Vec<OsString>, variables: &ServiceVariables) -> Result<I
         variables,
     )?;
     let verbose = program.verbose;
+    let surroundings = doctor::Surroundings { variables: variables.clone(), explicit_server };
     match program.command {
         Command::Check(arguments) => arguments.resolve(cluster, verbose).map(Invocation::Check),
         Command::Wait(arguments) => arguments.resolve(cluster, verbose, sorted.behind).map(Invocation::Wait),
         Command::Monitor(arguments) => arguments.resolve(cluster, verbose).map(Invocation::Monitor),
         Command::Install(arguments) => arguments.resolve().map(Invocation::Install),
         Command::Get(arguments) => arguments.resolve(cluster, verbose).map(Invocation::Get),
+        Command::Whoami(arguments) => Ok(Invocation::Whoami(arguments.resolve(cluster, verbose))),
+        Command::Rules(arguments) => arguments.resolve(cluster, verbose).map(Invocation::Rules),
+        Command::Doctor(arguments) => {
+            arguments.resolve(cluster, surroundings, verbose).map(Invocation::Doctor)
+        }
     }
 }
 
@@ -456,5 +517,62 @@ impl GetArguments {
             timeout: self.timeout.unwrap_or(TIMEOUT),
             verbose,
         })
+    }
+}
+
+impl WhoamiArguments {
+    fn resolve(self, cluster: Cluster, verbose: bool) -> whoami::Whoami {
+        whoami::Whoami {
+            cluster,
+            output: self.output.unwrap_or(Output::Text),
+            timeout: self.timeout.unwrap_or(TIMEOUT),
+            verbose,
+        }
+    }
+}
+
+impl RulesArguments {
+    fn resolve(self, cluster: Cluster, verbose: bool) -> Result<rules::RulesOf, Fault> {
+        Ok(rules::RulesOf {
+            cluster,
+            namespace: self.namespace.map(namespace).transpose()?,
+            output: self.output.unwrap_or(Output::Text),
+            timeout: self.timeout.unwrap_or(TIMEOUT),
+            verbose,
+        })
+    }
+}
+
+impl DoctorArguments {
+    fn resolve(
+        self,
+        cluster: Cluster,
+        surroundings: doctor::Surroundings,
+        verbose: bool,
+    ) -> Result<doctor::Doctor, Fault> {
+        let namespace = self.namespace.map(namespace).transpose()?;
+        let own = namespace.clone().map_or(Namespace::Own, Namespace::Named);
+        let permissions = match self.phrases.as_slice() {
+            [] => Vec::new(),
+            phrases => permission::parse(phrases, &Defaults { namespace: own, subresource: None })
+                .map_err(Fault::Usage)?,
+        };
+        Ok(doctor::Doctor {
+            cluster,
+            surroundings,
+            namespace,
+            permissions,
+            output: self.output.unwrap_or(Output::Text),
+            timeout: self.timeout.unwrap_or(Duration::from_secs(30)),
+            verbose,
+        })
+    }
+}
+
+/// `--namespace`, checked.
+fn namespace(name: String) -> Result<String, Fault> {
+    match permission::namespace_fault(&name) {
+        Some((_, why)) => Err(Fault::Usage(format!("--namespace {name:?}: {why}"))),
+        None => Ok(name),
     }
 }

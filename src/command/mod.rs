@@ -1,10 +1,13 @@
 //! The commands: one file each; here what they share.
 
 pub mod check;
+pub mod doctor;
 pub mod get;
 pub mod install;
 pub mod monitor;
+pub mod rules;
 pub mod wait;
+pub mod whoami;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

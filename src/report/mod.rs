@@ -74,6 +74,29 @@ pub fn escape(text: &str) -> String {
     escaped
 }
 
+/// Breaks a text into lines of at most `width` characters, at spaces where there are any.
+pub fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let mut letters: Vec<char> = word.chars().collect();
+        while !letters.is_empty() {
+            let Some(line) = lines.last_mut() else { break };
+            let used = line.chars().count();
+            let gap = usize::from(used > 0);
+            let room = width.saturating_sub(used + gap);
+            if letters.len() > room && used > 0 {
+                lines.push(String::new());
+                continue;
+            }
+            if gap > 0 {
+                line.push(' ');
+            }
+            line.extend(letters.drain(..letters.len().min(room.max(1))));
+        }
+    }
+    lines
+}
+
 /// Writes the answer. A closed pipe or a full disk changes nothing.
 pub fn print(text: &str) {
     let mut stdout = io::stdout().lock();
@@ -104,6 +127,13 @@ pub fn trace(verbose: bool) -> impl FnMut(Trace) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_texts_are_broken_at_spaces_if_they_can_be() {
+        assert_eq!(wrap("one two  three", 7), ["one two", "three"]);
+        assert_eq!(wrap("a abcdefghij b", 4), ["a", "abcd", "efgh", "ij b"]);
+        assert_eq!(wrap("", 4), [""]);
+    }
 
     #[test]
     fn a_servers_words_cannot_paint_the_terminal() {

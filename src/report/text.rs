@@ -26,7 +26,8 @@ pub fn render(report: &Report<'_>, colour: bool) -> String {
     lines.join("\n") + "\n"
 }
 
-fn row(finding: &Finding) -> [String; 3] {
+/// The phrase, and what each knock got.
+pub fn row(finding: &Finding) -> [String; 3] {
     let review = by_review(finding);
     [
         escape(&finding.phrase),
@@ -50,7 +51,7 @@ fn cell(knock: Option<&Knock>, review: bool) -> String {
 }
 
 /// Green, red or yellow by the class of the code.
-fn paint(text: &str, code: Code, colour: bool) -> String {
+pub fn paint(text: &str, code: Code, colour: bool) -> String {
     if !colour {
         return text.to_owned();
     }

@@ -2,8 +2,10 @@
 //! Runs the very back-off of `wait` on a simulated clock and prints the requests a second that reach the
 //! API server. `just herd`.
 
+#![allow(clippy::print_stdout, reason = "it is there to be read")]
+
 #[path = "../../src/pace.rs"]
-#[allow(dead_code, reason = "only the back-off is simulated")]
+#[allow(dead_code, unused_imports, reason = "only the back-off is simulated")]
 mod pace;
 
 use std::time::Duration;

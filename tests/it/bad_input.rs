@@ -104,7 +104,10 @@ fn options() {
     let scene = Scene::new();
     for (arguments, line) in [
         (&[][..], "a command is missing, such as check \"list pods\"; see kubeknock --help"),
-        (&["chek", "list pods"], "\"chek\" is no command; there are check, wait, monitor, get, install"),
+        (
+            &["chek", "list pods"],
+            "\"chek\" is no command; there are check, wait, monitor, get, whoami, rules, doctor, install",
+        ),
         (&["check"], "a permission phrase is missing, such as \"list pods\" or \"get /metrics\""),
         (&["check", "--nope", "list pods"], "there is no option --nope; see kubeknock --help"),
         (&["check", "-x", "list pods"], "there is no option -x; see kubeknock --help"),

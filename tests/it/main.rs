@@ -22,6 +22,7 @@ mod pod;
 mod promises;
 #[path = "../running.rs"]
 mod running;
+mod see;
 mod sidecar;
 mod strange_answers;
 mod support;

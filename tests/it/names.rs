@@ -55,7 +55,7 @@ fn names_resolve_as_kubectl_resolves_them() {
             &[
                 "list planets.example.com  anonymous 403  token 403  forbidden",
                 "planets are cluster-scoped: the namespace ns-1 is ignored",
-                "kubectl create clusterrole k-sa-1-list-planets --verb=list --resource=planets.example.com\n",
+                "kubectl create clusterrole ns-1-k-sa-1-list-planets-example --verb=list --resource=planets.example.com\n",
             ],
             Stderr::Empty,
         );

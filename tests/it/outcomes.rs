@@ -254,6 +254,7 @@ fn untrusted() {
                 "\
 get /version  anonymous untrusted  token -  untrusted
     TLS with SERVER: {why}
+    is it the API server's own port, its own ca.crt, a name of its certificate (--tls-server-name), the right time?
 list pods     anonymous -          token -  not asked
 untrusted (22): TLS: unknown CA, expired, wrong name, or no TLS at all
 "
@@ -269,7 +270,7 @@ untrusted (22): TLS: unknown CA, expired, wrong name, or no TLS at all
         );
     }
     for (certificate, words) in [
-        (Certificate::Expired, &["its certificate expired ", "d ago (or this clock is wrong)"][..]),
+        (Certificate::Expired, &["its certificate expired ", "y ago (or this clock is wrong)"][..]),
         (
             Certificate::WrongName,
             &[

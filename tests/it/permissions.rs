@@ -78,12 +78,12 @@ get /version                  anonymous 200      token 200  allowed
 list nodes                    anonymous 403      token 403  forbidden
     nodes are cluster-scoped: the namespace ns-1 is ignored
     nodes is forbidden: User \"system:serviceaccount:ns-1:k-sa-1\" cannot list resource \"nodes\" in API group \"\" at the cluster scope
-    kubectl create clusterrole k-sa-1-list-nodes --verb=list --resource=nodes
-    kubectl create clusterrolebinding k-sa-1-list-nodes --clusterrole=k-sa-1-list-nodes --serviceaccount=ns-1:k-sa-1
+    kubectl create clusterrole ns-1-k-sa-1-list-nodes --verb=list --resource=nodes
+    kubectl create clusterrolebinding ns-1-k-sa-1-list-nodes --clusterrole=ns-1-k-sa-1-list-nodes --serviceaccount=ns-1:k-sa-1
 cannot list secrets in ns-1   anonymous 403      token 403  allowed
 delete pods/web-1 in default  anonymous unknown  token no   forbidden
-    kubectl create role k-sa-1-delete-pods-web-1 --verb=delete --resource=pods --resource-name=web-1 --namespace=default
-    kubectl create rolebinding k-sa-1-delete-pods-web-1 --role=k-sa-1-delete-pods-web-1 --serviceaccount=ns-1:k-sa-1 --namespace=default
+    kubectl create role ns-1-k-sa-1-delete-pods-web-1 --verb=delete --resource=pods --resource-name=web-1 --namespace=default
+    kubectl create rolebinding ns-1-k-sa-1-delete-pods-web-1 --role=ns-1-k-sa-1-delete-pods-web-1 --serviceaccount=ns-1:k-sa-1 --namespace=default
 forbidden (10): the API server refuses it to the token's identity
 ",
             "",
@@ -314,8 +314,8 @@ fn review_asks_everything_by_access_review() {
 list pods in ns-1        anonymous unknown  token yes  allowed
 get /version             anonymous unknown  token yes  allowed
 get secrets/db in vault  anonymous unknown  token no   forbidden
-    kubectl create role k-sa-1-get-secrets-db --verb=get --resource=secrets --resource-name=db --namespace=vault
-    kubectl create rolebinding k-sa-1-get-secrets-db --role=k-sa-1-get-secrets-db --serviceaccount=ns-1:k-sa-1 --namespace=vault
+    kubectl create role ns-1-k-sa-1-get-secrets-db --verb=get --resource=secrets --resource-name=db --namespace=vault
+    kubectl create rolebinding ns-1-k-sa-1-get-secrets-db --role=ns-1-k-sa-1-get-secrets-db --serviceaccount=ns-1:k-sa-1 --namespace=vault
 forbidden (10): the API server refuses it to the token's identity
 ",
         "",
@@ -436,8 +436,8 @@ fn all_namespaces() {
             "\
 list pods in *  anonymous 403  token 403  forbidden
     pods is forbidden: User \"system:serviceaccount:ns-1:k-sa-1\" cannot list resource \"pods\" in API group \"\" at the cluster scope
-    kubectl create clusterrole k-sa-1-list-pods --verb=list --resource=pods
-    kubectl create clusterrolebinding k-sa-1-list-pods --clusterrole=k-sa-1-list-pods --serviceaccount=ns-1:k-sa-1
+    kubectl create clusterrole ns-1-k-sa-1-list-pods --verb=list --resource=pods
+    kubectl create clusterrolebinding ns-1-k-sa-1-list-pods --clusterrole=ns-1-k-sa-1-list-pods --serviceaccount=ns-1:k-sa-1
 forbidden (10): the API server refuses it to the token's identity
 ",
             "",

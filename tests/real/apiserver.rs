@@ -12,9 +12,12 @@ use std::env;
 use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -133,6 +136,33 @@ impl RealCluster {
     /// The kubectl of the assets folder.
     pub fn kubectl(&self) -> PathBuf {
         self.assets.join("kubectl")
+    }
+
+    /// Types a line into a shell where `kubectl` is the admin's. The error is what it said.
+    pub fn types(&self, line: &str) -> Result<String, String> {
+        let config = self.folder.path().join("kubeconfig");
+        let content = json!({
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "admin",
+            "contexts": [{"name": "admin", "context": {"cluster": "real", "user": "admin"}}],
+            "clusters": [{"name": "real", "cluster": {
+                "server": self.server(),
+                "certificate-authority-data": STANDARD.encode(&self.ca),
+            }}],
+            "users": [{"name": "admin", "user": {"token": ADMIN_TOKEN}}],
+        });
+        fs::write(&config, content.to_string()).expect("write a kubeconfig");
+        let output = Command::new("/bin/sh")
+            .args(["-c", line])
+            .env_clear()
+            .env("PATH", format!("{}:/usr/bin:/bin", self.assets.display()))
+            .env("HOME", self.folder.path())
+            .env("KUBECONFIG", config)
+            .output()
+            .expect("run a shell");
+        let told = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        if output.status.success() { Ok(told(&output.stdout)) } else { Err(told(&output.stderr)) }
     }
 
     /// A token for `audiences` (none: the API server itself) that lives for `seconds` (at least 600, says

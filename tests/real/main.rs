@@ -17,11 +17,14 @@ mod can_i;
 #[path = "../cluster/mod.rs"]
 mod cluster;
 mod gate;
+mod names;
 mod outcomes;
 #[path = "../pod.rs"]
 mod pod;
+mod remedies;
 #[path = "../running.rs"]
 mod running;
+mod see;
 mod settings;
 
 use std::env;
@@ -52,6 +55,10 @@ fn one_cluster_for_all() {
         ("raw requests", outcomes::raw_requests),
         ("machine readable", outcomes::machine_readable),
         ("agrees with kubectl", can_i::agrees_with_kubectl),
+        ("rules are kubectl's", see::rules_are_kubectls),
+        ("whoami without a review", see::whoami_without_a_review),
+        ("names resolve as kubectl's", names::resolved_as_kubectl_does),
+        ("remedies hold", remedies::remedies_hold),
         ("timeout", outcomes::timeout),
     ];
     let Some(cluster) = cluster(&[]) else { return };

@@ -1,0 +1,138 @@
+//! `rules`: what the service account may do in a namespace, as `kubectl auth can-i --list` prints it.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::could_not_ask;
+use super::now;
+use crate::api::review::{self, Rule, Rules, Told};
+use crate::cli::Output;
+use crate::cluster::Cluster;
+use crate::exit::Code;
+use crate::explain;
+use crate::failure::{Failure, Fault};
+use crate::report::{complain, escape, json, print, summary, termination, trace};
+use crate::verdict::{self, Bearer};
+use crate::visit::Visit;
+
+/// What `rules` was asked to do.
+#[derive(Debug)]
+pub struct RulesOf {
+    /// Whom to ask.
+    pub cluster: Cluster,
+    /// Where; `None` is the pod's own namespace.
+    pub namespace: Option<String>,
+    /// How to show it.
+    pub output: Output,
+    /// The whole run.
+    pub timeout: Duration,
+    /// Each request on stderr.
+    pub verbose: bool,
+}
+
+/// Runs it.
+pub fn run(order: &RulesOf) -> Code {
+    match ask(order) {
+        Ok(code) => code,
+        Err(fault) => {
+            if order.output == Output::Json {
+                print(&json::render_fault(&fault));
+            }
+            could_not_ask(&fault, &termination::Target::None)
+        }
+    }
+}
+
+fn ask(order: &RulesOf) -> Result<Code, Fault> {
+    let mut trace = trace(order.verbose);
+    let visit = Visit::prepare(&order.cluster, order.timeout, &mut trace)?;
+    let namespace = match &order.namespace {
+        Some(namespace) => namespace.clone(),
+        None => order.cluster.namespace()?,
+    };
+    let request = review::rules_review(&namespace);
+    let mut told = Err(Failure::Timeout(format!("no whole answer within {:?}", order.timeout)));
+    visit.run(
+        move |caller| {
+            let sent = caller.send(&request, caller.deciding());
+            caller.tell(sent.and_then(|reply| review::read(reply, "SelfSubjectRulesReview")));
+        },
+        &mut trace,
+        |news| told = news,
+    );
+    let (outcome, rules) = match told {
+        Ok(Told { answer, status }) => (Ok(answer), Rules::parse(&status)),
+        Err(failure) => (Err(failure), Rules::default()),
+    };
+    let code = match visit.bearer {
+        Bearer::Token => verdict::token_code(&outcome),
+        bearer => verdict::tokenless_code(&outcome, bearer),
+    };
+    let place = explain::Place { cluster: &order.cluster, claims: visit.claims.as_ref(), now: now() };
+    let why = explain::outcome(code, &outcome, visit.bearer, place);
+    if order.output == Output::Json {
+        let mut object = json::object(code);
+        object.insert("message".into(), summary(code).into());
+        object.insert("server".into(), order.cluster.server.to_string().into());
+        object.insert("namespace".into(), namespace.clone().into());
+        object.insert("incomplete".into(), rules.incomplete.into());
+        object.insert("evaluationError".into(), rules.error.clone().into());
+        object.insert("rules".into(), rules.list.iter().map(rule_json).collect());
+        object.insert("why".into(), why.clone().into());
+        print(&json::line(object));
+    } else if code == Code::Allowed {
+        print(&table(&rules.list));
+    }
+    if code != Code::Allowed {
+        complain(&summary(code));
+        for line in why {
+            complain(&escape(&line));
+        }
+    } else if let Some(warning) = doubt(&rules) {
+        complain(&format!("warning: {}", escape(&warning)));
+    }
+    Ok(code)
+}
+
+/// Why the list may not be the whole truth, in words.
+pub fn doubt(rules: &Rules) -> Option<String> {
+    let behind = if rules.error.is_empty() { String::new() } else { format!(": {}", rules.error) };
+    if rules.incomplete {
+        return Some(format!(
+            "the API server calls this list incomplete (an authorizer cannot list its rules, such as a webhook or the \
+             node authorizer): what is missing may still be allowed, so check it{behind}"
+        ));
+    }
+    (!rules.error.is_empty())
+        .then(|| format!("a part of the rules could not be read, so the list may lack some{behind}"))
+}
+
+/// kubectl's table: columns as wide as their longest cell and three spaces.
+fn table(rules: &[Rule]) -> String {
+    let list = |items: &[String]| format!("[{}]", items.join(" "));
+    let mut rows = vec![["Resources", "Non-Resource URLs", "Resource Names", "Verbs"].map(str::to_owned)];
+    rows.extend(rules.iter().map(|rule| {
+        let one = |item: &Option<String>| list(item.as_slice());
+        [rule.full_resource(), one(&rule.url), one(&rule.name), list(&rule.verbs)].map(|cell| escape(&cell))
+    }));
+    let width = |column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0) + 3
+    };
+    let (first, second, third) = (width(0), width(1), width(2));
+    rows.iter()
+        .map(|[resource, urls, names, verbs]| {
+            format!("{resource:first$}{urls:second$}{names:third$}{verbs}\n")
+        })
+        .collect()
+}
+
+fn rule_json(rule: &Rule) -> Value {
+    json!({
+        "group": rule.group,
+        "resource": rule.resource,
+        "nonResourceURLs": rule.url.as_slice(),
+        "resourceNames": rule.name.as_slice(),
+        "verbs": rule.verbs,
+    })
+}

@@ -1,0 +1,229 @@
+//! `whoami`: who the API server takes us for, without and with the token, and what the token claims.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::could_not_ask;
+use super::now;
+use crate::api::review::User;
+use crate::cli::Output;
+use crate::cluster::Cluster;
+use crate::exit::Code;
+use crate::explain;
+use crate::failure::{Failure, Fault};
+use crate::identity::{Recognition, recognise};
+use crate::knock::Identity;
+use crate::report::{escape, json, print, summary, termination, trace};
+use crate::token::{Claims, span, time};
+use crate::verdict::Bearer;
+use crate::visit::Visit;
+
+/// What `whoami` was asked to do.
+#[derive(Debug)]
+pub struct Whoami {
+    /// Whom to ask.
+    pub cluster: Cluster,
+    /// How to show it.
+    pub output: Output,
+    /// The whole run.
+    pub timeout: Duration,
+    /// Each request on stderr.
+    pub verbose: bool,
+}
+
+/// What was found.
+struct Found {
+    bearer: Bearer,
+    claims: Option<Claims>,
+    anonymous: Option<Recognition>,
+    token: Option<Recognition>,
+    code: Code,
+    why: Vec<String>,
+}
+
+/// Runs it.
+pub fn run(whoami: &Whoami) -> Code {
+    match find(whoami) {
+        Ok(found) => {
+            print(&match whoami.output {
+                Output::Text => text(&found),
+                Output::Json => json(&found, &whoami.cluster),
+            });
+            found.code
+        }
+        Err(fault) => {
+            if whoami.output == Output::Json {
+                print(&json::render_fault(&fault));
+            }
+            could_not_ask(&fault, &termination::Target::None)
+        }
+    }
+}
+
+fn find(whoami: &Whoami) -> Result<Found, Fault> {
+    let mut trace = trace(whoami.verbose);
+    let visit = Visit::prepare(&whoami.cluster, whoami.timeout, &mut trace)?;
+    let (mut anonymous, mut token) = (None, None);
+    let ended = visit.run(
+        |caller| {
+            for identity in caller.identities() {
+                let found = recognise(&mut |request| caller.send(request, identity));
+                let broken = matches!(&found.result, Err(failure) if failure.is_connection());
+                caller.tell((identity, found));
+                if broken {
+                    break;
+                }
+            }
+        },
+        &mut trace,
+        |(identity, found)| match identity {
+            Identity::Anonymous => anonymous = Some(found),
+            Identity::Token => token = Some(found),
+        },
+    );
+    let late = || Recognition {
+        user: None,
+        result: Err(Failure::Timeout(format!("no answer within {:?}", whoami.timeout))),
+    };
+    // Where the connection itself fails, the first failure is the token's too.
+    let deciding = match visit.bearer {
+        Bearer::Token if ended => token.clone().or_else(|| anonymous.clone()),
+        Bearer::Token => token.clone(),
+        Bearer::None | Bearer::Plain => anonymous.clone(),
+    };
+    let deciding = deciding.unwrap_or_else(late);
+    let code = deciding.code(visit.bearer);
+    let context = explain::Place { cluster: &whoami.cluster, claims: visit.claims.as_ref(), now: now() };
+    let why = explain::outcome(code, &deciding.result, visit.bearer, context);
+    Ok(Found { bearer: visit.bearer, claims: visit.claims, anonymous, token, code, why })
+}
+
+/// Aligned like `kubectl auth whoami` and `kubectl describe`.
+fn text(found: &Found) -> String {
+    let mut lines = Vec::new();
+    let without = if found.bearer == Bearer::Plain { "proxy" } else { "anonymous" };
+    lines.extend(identity_lines(without, found.anonymous.as_ref(), found.claims.as_ref()));
+    if found.bearer == Bearer::Token {
+        lines.extend(identity_lines("token", found.token.as_ref(), found.claims.as_ref()));
+    }
+    if let Some(claims) = &found.claims {
+        lines.push("claims     what the token says of itself".into());
+        lines.extend(claim_rows(claims, now()).into_iter().map(|(name, value)| row(name, &value)));
+    }
+    lines.extend(found.why.iter().map(|why| escape(why)));
+    lines.push(match found.code {
+        Code::Allowed => "allowed (0): the API server knows who this is".into(),
+        code => summary(code),
+    });
+    lines.join("\n") + "\n"
+}
+
+fn row(name: &str, value: &str) -> String {
+    format!("  {name:13} {}", escape(value))
+}
+
+fn identity_lines(who: &str, found: Option<&Recognition>, claims: Option<&Claims>) -> Vec<String> {
+    let claimed = claims.and_then(|claims| claims.subject.as_deref()).filter(|_| who == "token");
+    let name = found.and_then(Recognition::name);
+    let head = match (name, found.map(|found| &found.result), claimed) {
+        (Some(name), ..) => name.to_owned(),
+        (None, Some(Ok(answer)), _) if answer.status == 401 => "not accepted (401)".into(),
+        (None, Some(Ok(answer)), Some(claimed)) if answer.status < 429 => {
+            format!("{claimed}: the token's own word, unconfirmed")
+        }
+        (None, Some(Ok(answer)), _) => format!("unknown (status {})", answer.status),
+        (None, Some(Err(failure)), _) => format!("unknown ({})", failure.code().name()),
+        (None, None, _) => "not asked".into(),
+    };
+    let mut lines = vec![format!("{who:10} {}", escape(&head))];
+    if let Some(user) = found.and_then(|found| found.user.as_ref()) {
+        lines.extend(user.uid.iter().map(|uid| row("uid", uid)));
+        if !user.groups.is_empty() {
+            lines.push(row("groups", &user.groups.join(", ")));
+        }
+        for (key, values) in &user.extra {
+            let key = key.strip_prefix("authentication.kubernetes.io/").unwrap_or(key);
+            lines.push(row(&escape(key), &values.join(", ")));
+        }
+    } else if name.is_some() && who != "anonymous" {
+        lines.push(row("source", "the words of a refusal; this server answers no SelfSubjectReview"));
+    }
+    lines
+}
+
+/// Names and values of all claims there are; `now` in seconds since 1970.
+pub fn claim_rows(claims: &Claims, now: i64) -> Vec<(&'static str, String)> {
+    let until =
+        |at: i64| if at > now { format!("in {}", span(at - now)) } else { format!("{} ago", span(now - at)) };
+    let when = |at: i64| format!("{} ({})", until(at), time(at));
+    let rows = [
+        ("issuer", claims.issuer.clone()),
+        ("audiences", (!claims.audiences.is_empty()).then(|| claims.audiences.join(", "))),
+        ("subject", claims.subject.clone()),
+        ("pod", claims.pod.clone()),
+        ("node", claims.node.clone()),
+        ("issued", claims.issued.map(when)),
+        ("expires", claims.expires.map(when)),
+        ("warn after", claims.warn_after.map(when)),
+    ];
+    rows.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+}
+
+fn json(found: &Found, cluster: &Cluster) -> String {
+    let mut object = json::object(found.code);
+    object.insert("message".into(), summary(found.code).into());
+    object.insert("server".into(), cluster.server.to_string().into());
+    let confirmed = |found: &Recognition| found.name().map(|name| (name.to_owned(), "server"));
+    let deciding = if found.bearer == Bearer::Token { &found.token } else { &found.anonymous };
+    let claimed = || Some((found.claims.as_ref()?.subject.clone()?, "token"));
+    let identity = deciding.as_ref().and_then(confirmed).or_else(claimed);
+    let identity = identity.map(|(user, source)| json!({ "user": user, "source": source }));
+    object.insert("identity".into(), identity.unwrap_or(Value::Null));
+    object.insert("anonymous".into(), recognition(found.anonymous.as_ref()));
+    object.insert("token".into(), recognition(found.token.as_ref()));
+    object.insert(
+        "claims".into(),
+        found.claims.as_ref().map_or(Value::Null, |claims| claims_json(claims, now())),
+    );
+    object.insert("why".into(), found.why.clone().into());
+    json::line(object)
+}
+
+/// The claims as JSON; times in seconds since 1970, `expiresIn` in seconds.
+pub fn claims_json(claims: &Claims, now: i64) -> Value {
+    json!({
+        "issuer": claims.issuer,
+        "audiences": claims.audiences,
+        "subject": claims.subject,
+        "pod": claims.pod,
+        "node": claims.node,
+        "issued": claims.issued,
+        "expires": claims.expires,
+        "expiresIn": claims.expires.map(|expires| expires - now),
+        "warnAfter": claims.warn_after,
+    })
+}
+
+fn recognition(found: Option<&Recognition>) -> Value {
+    let Some(found) = found else { return Value::Null };
+    let (status, reason) = match &found.result {
+        Ok(answer) => (Some(answer.status), answer.reason.clone()),
+        Err(failure) => (None, failure.text().to_owned()),
+    };
+    json!({
+        "status": status,
+        "user": found.name(),
+        "confirmed": found.user.is_some(),
+        "uid": found.user.as_ref().and_then(|user| user.uid.clone()),
+        "groups": found.user.as_ref().map(|user| user.groups.clone()),
+        "extra": found.user.as_ref().map(extra),
+        "reason": reason,
+    })
+}
+
+fn extra(user: &User) -> Value {
+    let extra: Map<String, Value> =
+        user.extra.iter().map(|(key, values)| (key.clone(), values.clone().into())).collect();
+    Value::Object(extra)
+}

@@ -1,0 +1,141 @@
+//! A visit: a few requests to the API server, as either identity, within a deadline. For the commands
+//! that ask no permission.
+//!
+//! As in `round`, a worker thread asks and the calling thread keeps the deadline.
+
+use std::sync::mpsc::{self, Sender};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::api::{Client, Reply, Request};
+use crate::cluster::{Cluster, Trust};
+use crate::failure::{Failure, Fault};
+use crate::knock::Identity;
+use crate::pace::{Deadline, Next};
+use crate::round::Trace;
+use crate::token::{Claims, Token};
+use crate::verdict::Bearer;
+
+/// Everything that is known before the first request.
+pub struct Visit {
+    /// The connection.
+    pub client: Client,
+    /// Whether a token goes with requests.
+    pub bearer: Bearer,
+    /// What the token says of itself.
+    pub claims: Option<Claims>,
+    token: Option<Token>,
+    deadline: Deadline,
+}
+
+/// What the worker tells.
+enum Event<N> {
+    Trace(Trace),
+    News(N),
+}
+
+/// The worker's side: sends requests and tells news.
+pub struct Caller<N> {
+    client: Client,
+    token: Option<Token>,
+    events: Sender<Event<N>>,
+}
+
+impl Visit {
+    /// Reads the mount and sets up the connection; the whole visit is over after `patience`.
+    pub fn prepare(
+        cluster: &Cluster,
+        patience: Duration,
+        trace: &mut dyn FnMut(Trace),
+    ) -> Result<Visit, Fault> {
+        let bundle = cluster.bundle()?;
+        Visit::of(cluster, bundle.as_deref(), cluster.token()?, patience, trace)
+    }
+
+    /// The same with what has been read before.
+    pub fn of(
+        cluster: &Cluster,
+        bundle: Option<&[u8]>,
+        token: Option<Token>,
+        patience: Duration,
+        trace: &mut dyn FnMut(Trace),
+    ) -> Result<Visit, Fault> {
+        let deadline = Deadline::after(patience);
+        let bearer = match &token {
+            _ if !cluster.server.tls => Bearer::Plain,
+            Some(_) => Bearer::Token,
+            None => Bearer::None,
+        };
+        if cluster.trust == Trust::Anything && bearer == Bearer::Token {
+            trace(Trace::Warning("--insecure-skip-tls-verify: whoever answers gets the token".into()));
+        }
+        let claims = token.as_ref().and_then(Token::claims);
+        let longest_token = token.as_ref().map_or(0, Token::len);
+        let (client, warning) = Client::new(cluster, bundle, longest_token, patience)?;
+        if let Some(warning) = warning {
+            trace(Trace::Warning(warning));
+        }
+        Ok(Visit { client, bearer, claims, token, deadline })
+    }
+
+    /// Runs `errand` on a worker thread and hands on what it tells, until it has ended (true) or the deadline
+    /// has come (false).
+    pub fn run<N: Send + 'static>(
+        &self,
+        errand: impl FnOnce(&Caller<N>) + Send + 'static,
+        trace: &mut dyn FnMut(Trace),
+        mut news: impl FnMut(N),
+    ) -> bool {
+        let (events, received) = mpsc::channel();
+        let caller = Caller { client: self.client.clone(), token: self.token.clone(), events };
+        thread::spawn(move || errand(&caller));
+        loop {
+            match self.deadline.next(&received) {
+                Next::Event(Event::Trace(seen)) => trace(seen),
+                Next::Event(Event::News(told)) => news(told),
+                Next::Finished => return true,
+                Next::TimedOut => {
+                    self.client.interrupt();
+                    return false;
+                }
+            }
+        }
+    }
+}
+
+impl<N> Caller<N> {
+    /// The identities that can ask here: without the token, and with it where there is one.
+    pub fn identities(&self) -> Vec<Identity> {
+        let token = self.token.is_some().then_some(Identity::Token);
+        [Some(Identity::Anonymous), token].into_iter().flatten().collect()
+    }
+
+    /// The identity whose answer decides.
+    pub fn deciding(&self) -> Identity {
+        if self.token.is_some() { Identity::Token } else { Identity::Anonymous }
+    }
+
+    /// Sends a request and waits for the head of the answer.
+    pub fn send(&self, request: &Request, identity: Identity) -> Result<Reply, Failure> {
+        let token = match identity {
+            Identity::Anonymous => None,
+            Identity::Token => self.token.as_ref(),
+        };
+        let start = Instant::now();
+        let sent = self.client.send(request, token);
+        let trace = Trace::Request {
+            identity,
+            line: format!("{} {}", request.method(), request.path),
+            result: sent.as_ref().map(Reply::status).map_err(Clone::clone),
+            elapsed: start.elapsed(),
+        };
+        // If nobody listens any more, the deadline has spoken.
+        let _ = self.events.send(Event::Trace(trace));
+        sent
+    }
+
+    /// Tells the calling thread.
+    pub fn tell(&self, news: N) {
+        let _ = self.events.send(Event::News(news));
+    }
+}

@@ -10,6 +10,9 @@ use crate::round::{Finding, Round, deciding_answer};
 use crate::token::Claims;
 use crate::verdict::Bearer;
 
+/// An explanation has no more lines than this.
+const LINES: usize = 3;
+
 /// What the explanations draw on, beside the finding.
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
@@ -48,8 +51,8 @@ pub fn outcome(
     let words = outcome.as_ref().map_or_else(Failure::text, |answer| &answer.reason);
     let mut why = match (code, outcome) {
         (Code::Allowed, _) => return Vec::new(),
-        (Code::Unauthenticated, _) => vec![unauthenticated(place)],
-        (Code::Anonymous, _) => vec![anonymous(words, bearer, place.cluster)],
+        (Code::Unauthenticated, _) => unauthenticated(place),
+        (Code::Anonymous, _) => anonymous(words, bearer, place.cluster),
         (Code::Forbidden, _) | (_, Err(_)) => vec![words.to_owned()],
         (_, Ok(answer)) => vec![format!("status {} {words}", answer.status).trim_end().to_owned()],
     };
@@ -82,24 +85,17 @@ pub fn explain(finding: &Finding, context: Context<'_>) -> Explanation {
     let (why, remedy) = match finding.code {
         Code::Allowed => (allowed(finding, answer), Vec::new()),
         Code::Forbidden => forbidden(finding, answer, context),
-        Code::Unauthenticated => (vec![unauthenticated(context.place())], Vec::new()),
+        Code::Unauthenticated => (unauthenticated(context.place()), Vec::new()),
         Code::Anonymous => {
             let words = answer.map(|answer| answer.reason.as_str()).unwrap_or_default();
-            (vec![anonymous(words, context.round.bearer, context.cluster)], Vec::new())
+            (anonymous(words, context.round.bearer, context.cluster), Vec::new())
         }
-        Code::Excess => {
-            let whom = context.round.subject().unwrap_or("the token's identity");
-            (
-                vec![format!(
-                    "it is granted to {whom}; look for the binding: kubectl get rolebindings,clusterrolebindings -A -o wide"
-                )],
-                Vec::new(),
-            )
-        }
+        Code::Excess => (excess(context.round.subject()), Vec::new()),
         Code::Exposed => (
-            vec![format!(
-                "anybody may: look for a binding to {ANONYMOUS} or system:unauthenticated, or an authorization mode AlwaysAllow"
-            )],
+            vec![
+                format!("anybody may: a binding to {ANONYMOUS} or system:unauthenticated, or the authorization mode AlwaysAllow"),
+                "kubectl get rolebindings,clusterrolebindings -A -o wide | grep -E 'system:(anonymous|unauthenticated)'".into(),
+            ],
             Vec::new(),
         ),
         Code::Unserved => (unserved(finding, answer), Vec::new()),
@@ -107,7 +103,19 @@ pub fn explain(finding: &Finding, context: Context<'_>) -> Explanation {
     };
     explanation.why.extend(why);
     explanation.remedy = remedy;
-    explanation
+    explanation.fold()
+}
+
+impl Explanation {
+    /// At most three lines: what there is to say is drawn together above what there is to type.
+    fn fold(mut self) -> Explanation {
+        let room = LINES.saturating_sub(self.remedy.len()).max(1);
+        if self.why.len() > room {
+            let last = self.why.split_off(room - 1);
+            self.why.push(last.join("; "));
+        }
+        self
+    }
 }
 
 fn allowed(finding: &Finding, answer: Option<&Answer>) -> Vec<String> {
@@ -122,8 +130,13 @@ fn allowed(finding: &Finding, answer: Option<&Answer>) -> Vec<String> {
 }
 
 fn forbidden(finding: &Finding, answer: Option<&Answer>, context: Context<'_>) -> (Vec<String>, Vec<String>) {
-    let reason: Vec<String> =
-        answer.map(|answer| answer.reason.clone()).into_iter().filter(|reason| !reason.is_empty()).collect();
+    let reason = answer.map(|answer| answer.reason.as_str()).unwrap_or_default();
+    let whom = context.round.subject().unwrap_or("this identity");
+    let mut why = if reason.is_empty() { format!("no role grants it to {whom}") } else { reason.to_owned() };
+    if reason.contains("RBAC: ") && reason.contains("\" not found") {
+        why.push_str(" (a binding names a role that is not there)");
+    }
+    let reason = vec![why];
     if let Some(Unresolved::Answered(answer)) = &finding.unresolved {
         let why = format!("the name cannot be looked up: {}", answer.reason);
         return (
@@ -141,46 +154,88 @@ fn forbidden(finding: &Finding, answer: Option<&Answer>, context: Context<'_>) -
     (reason, grant)
 }
 
+/// What is granted and must not be.
+fn excess(subject: Option<&str>) -> Vec<String> {
+    let whom = subject.unwrap_or("the token's identity");
+    let name = whom.rsplit(':').next().unwrap_or(whom);
+    let pattern = format!("{name}|system:(serviceaccounts|authenticated)");
+    vec![
+        format!("it is granted to {whom}, by itself or through one of its groups: take the binding away"),
+        format!(
+            "kubectl get rolebindings,clusterrolebindings -A -o wide | grep -E {}",
+            remedy::quote(&pattern)
+        ),
+    ]
+}
+
 /// Why a 401 came although a token was sent.
-fn unauthenticated(place: Place<'_>) -> String {
+fn unauthenticated(place: Place<'_>) -> Vec<String> {
     let path = place.cluster.token_path();
-    match place.claims {
-        Some(claims) => format!("{}: {}", path.display(), claims.explain_rejection(place.now)),
-        None => format!("{}: what it holds is no service account token (no JWT)", path.display()),
-    }
+    let Some(claims) = place.claims else {
+        return vec![
+            format!("{}: what it holds is no service account token (no JWT)", path.display()),
+            "is it the right file? see --token-file, or try one of: kubectl create token NAME".into(),
+        ];
+    };
+    let account =
+        claims.subject.as_deref().and_then(|subject| subject.strip_prefix("system:serviceaccount:"));
+    let advice = match (claims.expires, account.and_then(|account| account.split_once(':'))) {
+        (Some(end), _) if end <= place.now => {
+            "read the file anew for each request; if it is old itself, the kubelet does not renew it: a copy, or a stuck volume"
+                .to_owned()
+        }
+        (_, Some((namespace, name))) => format!(
+            "is the account there, and this the cluster's issuer? kubectl get serviceaccount {name} -n {namespace}; \
+             kubectl get --raw /.well-known/openid-configuration"
+        ),
+        _ => "is this the cluster's issuer? kubectl get --raw /.well-known/openid-configuration".to_owned(),
+    };
+    vec![format!("{}: {}", path.display(), claims.explain_rejection(place.now)), advice]
 }
 
 /// `words`: the server's own.
-fn anonymous(words: &str, bearer: Bearer, cluster: &Cluster) -> String {
+fn anonymous(words: &str, bearer: Bearer, cluster: &Cluster) -> Vec<String> {
     match bearer {
-        Bearer::Token => format!(
-            "a token was sent and the API server saw {ANONYMOUS}: something on the way takes the Authorization header off"
-        ),
-        Bearer::None => format!(
-            "no token to send: {} is missing or empty (automountServiceAccountToken: false, or no token projected there)",
-            cluster.token_path().display()
-        ),
-        Bearer::Plain => format!(
-            "over plain HTTP the token stays home, and whoever listens there has no identity of its own: {words}"
-        ),
+        Bearer::Token => vec![
+            format!("a token was sent and the API server saw {ANONYMOUS}: something on the way takes the Authorization header off"),
+            "a proxy or a mesh stands between: say --server with the API server's own address (https://$KUBERNETES_SERVICE_HOST)"
+                .into(),
+        ],
+        Bearer::None => vec![
+            format!(
+                "no token to send: {} is missing or empty (automountServiceAccountToken: false, or no token projected there)",
+                cluster.token_path().display()
+            ),
+            "let the pod mount it (automountServiceAccountToken: true), project a serviceAccountToken, or say --token-file"
+                .into(),
+        ],
+        Bearer::Plain => vec![
+            format!("over plain HTTP the token stays home, and whoever listens there has no identity of its own: {words}"),
+            "ask the API server itself: --server https://HOST:PORT; or start kubectl proxy with credentials".into(),
+        ],
     }
 }
 
 fn unserved(finding: &Finding, answer: Option<&Answer>) -> Vec<String> {
     match &finding.unresolved {
-        Some(Unresolved::Unknown { nearest, .. }) if nearest.is_empty() => {
-            vec!["the API server serves no resource of that name: see kubectl api-resources".into()]
-        }
         Some(Unresolved::Unknown { nearest, .. }) => {
-            vec![format!(
-                "the API server serves no resource of that name; close to it: {}",
-                nearest.join(", ")
-            )]
+            let near = if nearest.is_empty() {
+                String::new()
+            } else {
+                format!("; close to it: {}", nearest.join(", "))
+            };
+            vec![
+                format!("the API server serves no resource of that name{near}"),
+                "is it misspelt, or is its CustomResourceDefinition not installed (yet)? see kubectl api-resources".into(),
+            ]
         }
-        _ => vec![format!(
-            "it is not refused, but it is not there: {}",
-            answer.map(|answer| answer.reason.as_str()).unwrap_or_default()
-        )],
+        _ => vec![
+            format!(
+                "it is not refused, but it is not there: {}",
+                answer.map(|answer| answer.reason.as_str()).unwrap_or_default()
+            ),
+            "what is there: kubectl api-resources, for paths kubectl get --raw /".into(),
+        ],
     }
 }
 
@@ -195,7 +250,7 @@ fn no_answer(code: Code, finding: &Finding, answer: Option<&Answer>) -> Vec<Stri
         }
         (Some(Unresolved::Unknown { silent, .. }), ..) => {
             vec![format!(
-                "the name may be of an API group whose server does not answer: {}",
+                "the name may be of an API group whose server does not answer: {} (kubectl get apiservices)",
                 silent.join(", ")
             )]
         }
@@ -226,4 +281,180 @@ pub fn advice(code: Code) -> Option<&'static str> {
         }
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::Request;
+    use crate::api::review::Attributes;
+    use crate::api::status::Asked;
+    use crate::cluster::{ServiceVariables, Where};
+    use crate::knock::{Knock, Question};
+    use crate::permission::Expected;
+    use std::time::Duration;
+
+    const USER: &str = "system:serviceaccount:ns-1:k-sa-1";
+
+    fn answered(meaning: Meaning, status: u16, reason: &str) -> Answer {
+        let user = reason.contains("User").then(|| USER.to_owned());
+        Answer { status, meaning, user, reason: reason.into(), retry_after: None }
+    }
+
+    fn finding(code: Code, token: Result<Answer, Failure>) -> Finding {
+        let attributes = Attributes::Resource {
+            verb: "list".into(),
+            group: String::new(),
+            version: "v1".into(),
+            resource: "pods".into(),
+            subresource: None,
+            name: None,
+            namespace: Some("ns-1".into()),
+        };
+        let notes =
+            vec!["nodes are cluster-scoped: the namespace x is ignored".into(), "serves no list".into()];
+        Finding {
+            phrase: "list pods".into(),
+            expected: Expected::Can,
+            code,
+            asked: true,
+            question: Some(Question {
+                phrase: "list pods in ns-1".into(),
+                attributes,
+                asked: Asked::List,
+                request: Request::get("/x"),
+                notes,
+            }),
+            anonymous: None,
+            token: Some(Knock { result: token, elapsed: Duration::ZERO }),
+            unresolved: None,
+        }
+    }
+
+    fn explained(finding: &Finding, bearer: Bearer, claims: Option<Claims>) -> Vec<String> {
+        let variables = ServiceVariables::default();
+        let cluster = Cluster::resolve(Where::default(), &variables).unwrap();
+        let round = Round { findings: Vec::new(), bearer, claims };
+        let explanation = explain(finding, Context { round: &round, cluster: &cluster, now: 1000 });
+        explanation.why.into_iter().chain(explanation.remedy).collect()
+    }
+
+    fn claims(expires: i64) -> Claims {
+        Claims { subject: Some(USER.into()), expires: Some(expires), ..Claims::default() }
+    }
+
+    /// Outcome, what the token knock got, and what the explanation has to hold: what happened, and what to
+    /// type or to look at.
+    #[test]
+    fn every_outcome_is_explained_in_three_lines() {
+        use Meaning::{Granted, Refused, Rejected, ReviewRefused, Unavailable, Unintelligible, Unserved};
+        let refusal = format!("pods is forbidden: User \"{USER}\" cannot list resource \"pods\"");
+        let dangling = format!("{refusal}: RBAC: role.rbac.authorization.k8s.io \"r\" not found");
+        let failed = |kind: fn(String) -> Failure| Err(kind("what broke".into()));
+        let table: Vec<(Code, Result<Answer, Failure>, [&str; 2])> = vec![
+            (
+                Code::Forbidden,
+                Ok(answered(Refused, 403, &refusal)),
+                ["cannot list", "kubectl create rolebinding"],
+            ),
+            (
+                Code::Forbidden,
+                Ok(answered(Refused, 403, &dangling)),
+                ["a binding names a role", "kubectl create role "],
+            ),
+            (
+                Code::Forbidden,
+                Ok(answered(Refused, 201, "")),
+                ["no role grants it to system:", "kubectl create role "],
+            ),
+            (
+                Code::Forbidden,
+                Ok(answered(ReviewRefused, 403, &refusal)),
+                ["cannot list", "system:basic-user"],
+            ),
+            (
+                Code::Unauthenticated,
+                Ok(answered(Rejected, 401, "Unauthorized")),
+                ["not expired", "kubectl get serviceaccount k-sa-1 -n ns-1"],
+            ),
+            (
+                Code::Anonymous,
+                Ok(answered(Refused, 403, &refusal)),
+                ["takes the Authorization header off", "--server"],
+            ),
+            (
+                Code::Excess,
+                Ok(answered(Granted, 200, "")),
+                ["is granted to system:", "kubectl get rolebindings"],
+            ),
+            (Code::Exposed, Ok(answered(Granted, 200, "")), ["anybody may", "kubectl get rolebindings"]),
+            (
+                Code::Unserved,
+                Ok(answered(Unserved, 404, "404 page not found")),
+                ["not there: 404 page", "kubectl api-resources"],
+            ),
+            (
+                Code::Unavailable,
+                Ok(answered(Unavailable, 503, "starting")),
+                ["status 503 starting", "asking again later"],
+            ),
+            (
+                Code::Unintelligible,
+                Ok(answered(Unintelligible, 200, "a web page")),
+                ["a web page", "--server"],
+            ),
+            (Code::Unresolved, failed(Failure::Unresolved), ["what broke", "KUBERNETES_SERVICE_HOST"]),
+            (Code::Unreachable, failed(Failure::Unreachable), ["what broke", "NetworkPolicy"]),
+            (Code::Untrusted, failed(Failure::Untrusted), ["what broke", "--tls-server-name"]),
+            (Code::Timeout, failed(Failure::Timeout), ["what broke", "--timeout"]),
+        ];
+        for (code, result, told) in table {
+            let lines = explained(&finding(code, result), Bearer::Token, Some(claims(4600)));
+            let text = lines.join("\n");
+            assert!((2..=LINES).contains(&lines.len()), "{code:?}\n{text}");
+            assert!(told.iter().all(|told| text.contains(told)), "{code:?}: no {told:?} in\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_token_that_is_not_taken_and_one_that_is_not_there() {
+        let rejected =
+            || finding(Code::Unauthenticated, Ok(answered(Meaning::Rejected, 401, "Unauthorized")));
+        for (claims, told) in [(Some(claims(400)), "read the file anew"), (None, "kubectl create token")] {
+            let text = explained(&rejected(), Bearer::Token, claims).join("\n");
+            assert!(text.contains(told) && text.lines().count() <= LINES, "{text}");
+        }
+        for (bearer, told) in
+            [(Bearer::None, "automountServiceAccountToken"), (Bearer::Plain, "kubectl proxy")]
+        {
+            let refused = finding(Code::Anonymous, Ok(answered(Meaning::Refused, 403, "no")));
+            let text = explained(&refused, bearer, None).join("\n");
+            assert!(text.contains(told) && text.lines().count() <= LINES, "{text}");
+        }
+    }
+
+    #[test]
+    fn names_that_mean_nothing() {
+        let unknown = |nearest: &[&str], silent: &[&str], code| Finding {
+            unresolved: Some(Unresolved::Unknown {
+                nearest: nearest.iter().map(ToString::to_string).collect(),
+                silent: silent.iter().map(ToString::to_string).collect(),
+            }),
+            question: None,
+            token: None,
+            ..finding(code, failed())
+        };
+        for (finding, told) in [
+            (unknown(&["pods"], &[], Code::Unserved), "close to it: pods"),
+            (unknown(&[], &[], Code::Unserved), "kubectl api-resources"),
+            (unknown(&[], &["metrics.k8s.io"], Code::Unavailable), "kubectl get apiservices"),
+        ] {
+            let text = explained(&finding, Bearer::Token, None).join("\n");
+            assert!(text.contains(told) && text.lines().count() == 2, "{text}");
+        }
+    }
+
+    fn failed() -> Result<Answer, Failure> {
+        Err(Failure::Timeout("what broke".into()))
+    }
 }

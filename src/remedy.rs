@@ -145,7 +145,7 @@ fn role_name(account: &str, words: &[&str]) -> String {
 }
 
 /// Quotes a word for a shell where it needs that.
-fn quote(word: &str) -> String {
+pub fn quote(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@=,+".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         word.to_owned()

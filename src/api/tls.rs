@@ -4,9 +4,10 @@ use std::io;
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::client::{Resumption, verify_server_cert_signed_by_trust_anchor, verify_server_name};
 use rustls::crypto::{CryptoProvider, KeyProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
 use rustls::sign::SigningKey;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, InvalidMessage, RootCertStore, SignatureScheme,
@@ -42,18 +43,14 @@ impl Trust {
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(broken)?;
-        let (verifier, skipped) = match judge {
+        let (roots, skipped) = match judge {
             Judge::Nobody => (None, 0),
             Judge::Bundle(pem, name) => {
                 let (roots, skipped) = roots(pem, name)?;
-                let verifier =
-                    WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
-                        .build()
-                        .map_err(|error| Fault::Setup(format!("CA bundle {name}: {error}")))?;
-                (Some(verifier), skipped)
+                (Some(roots), skipped)
             }
         };
-        let witness = Arc::new(Witness { verifier, provider, facts: SharedFacts::clone(facts) });
+        let witness = Arc::new(Witness { roots, provider, facts: SharedFacts::clone(facts) });
         let mut config = builder.dangerous().with_custom_certificate_verifier(witness).with_no_client_auth();
         // One connection a round: a session ticket would never be used.
         config.resumption = Resumption::disabled();
@@ -151,11 +148,11 @@ impl KeyProvider for NoKeys {
     }
 }
 
-/// Notes the certificates that the server shows, then has them verified. Without a verifier
-/// (`--insecure-skip-tls-verify`) it takes any, yet holds the peer to owning its key.
+/// Notes the certificate that the server shows and has it verified, as rustls' own verifier does. Without
+/// roots (`--insecure-skip-tls-verify`) it takes any, yet holds the peer to owning its key.
 #[derive(Debug)]
 struct Witness {
-    verifier: Option<Arc<WebPkiServerVerifier>>,
+    roots: Option<RootCertStore>,
     provider: Arc<CryptoProvider>,
     facts: SharedFacts,
 }
@@ -166,15 +163,15 @@ impl ServerCertVerifier for Witness {
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
+        _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let verdict = match &self.verifier {
-            None => Ok(ServerCertVerified::assertion()),
-            Some(verifier) => {
-                verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
-            }
-        };
+        let verdict = self.roots.as_ref().map_or(Ok(()), |roots| {
+            let certificate = ParsedCertificate::try_from(end_entity)?;
+            let algorithms = self.provider.signature_verification_algorithms.all;
+            verify_server_cert_signed_by_trust_anchor(&certificate, roots, intermediates, now, algorithms)?;
+            verify_server_name(&certificate, server_name)
+        });
         let unknown_issuer = matches!(
             verdict,
             Err(rustls::Error::InvalidCertificate(
@@ -183,10 +180,10 @@ impl ServerCertVerifier for Witness {
         );
         self.facts.note(|facts| {
             facts.certificate = Certificate::parse(end_entity);
-            facts.verified = self.verifier.is_some() && verdict.is_ok();
+            facts.verified = self.roots.is_some() && verdict.is_ok();
             facts.unknown_issuer = unknown_issuer;
         });
-        verdict
+        verdict.map(|()| ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(

@@ -272,11 +272,11 @@ struct RulesArguments {
     timeout: Option<Duration>,
 }
 
-/// Everything between this process and a permission, step by step; the first broken step is named.
+/// Every step from this process to a permission; the first broken one is named.
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand, name = "doctor")]
 struct DoctorArguments {
-    /// namespace of the rules, of "list pods" and of phrases without "in" (the pod's own)
+    /// namespace of all that is asked without "in" (the pod's own)
     #[argh(option, short = 'n', arg_name = "NS")]
     namespace: Option<String>,
     /// text or json (text)
@@ -285,7 +285,7 @@ struct DoctorArguments {
     /// the whole run (30s)
     #[argh(option, arg_name = "DURATION", from_str_fn(positive_duration))]
     timeout: Option<Duration>,
-    /// permission phrases, asked last; then they decide, not "list pods"
+    /// permission phrases, if any; they are asked last, and then decide instead of "list pods"
     #[argh(positional, arg_name = "PHRASE")]
     phrases: Vec<String>,
 }

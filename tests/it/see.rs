@@ -150,6 +150,28 @@ fn rules_refused() {
     pod.without_file("namespace").runs(&["rules"]).gives(31, &[], Stderr::Has("-n NAMESPACE"));
 }
 
+#[test]
+fn whoami_and_rules_keep_their_deadline() {
+    let (_cluster, mut pod) = ready(Version::V1_36);
+    for (name, listener, code) in [
+        ("silent", faults::silent(), 23),
+        ("never accepts", faults::never_accepts(), 23),
+        ("silent after TLS", faults::silent_after_tls(), 23),
+        ("drips", faults::drips(Duration::from_millis(100)), 23),
+        ("drips head", faults::drips_head(Duration::from_millis(100)), 23),
+        ("endless body", faults::endless_body(), 26),
+        ("web page", faults::web_page(), 26),
+        ("refuses", faults::refuses(), 21),
+        ("other cluster", faults::certificate(Certificate::OtherCluster), 22),
+    ] {
+        pod = pod.with_file("ca.crt", &listener.ca_pem()).at_server(&listener.server());
+        for command in ["whoami", "rules"] {
+            let knock = pod.runs(&[command, "--timeout", "1s"]).gives(code, &[], Stderr::Any);
+            assert!(knock.took < Duration::from_millis(1500), "{name}: {}", knock.story());
+        }
+    }
+}
+
 /// A pod whose own account may list its pods, as the tutorial leaves it.
 fn healthy(version: Version) -> (Cluster, TempDir) {
     let (cluster, _) = ready(version);
@@ -410,6 +432,25 @@ fn doctor_finds_where_the_way_ends() {
         broken(&checkup, step, code, word);
         assert!(checkup.took < Duration::from_millis(1500), "{name}: {:?}", checkup.took);
     }
+}
+
+#[test]
+fn doctor_behind_kubectl_proxy_and_without_verification() {
+    let proxy = Cluster::builder().plain_http("kubernetes-admin").start();
+    let mount = tempfile::tempdir().unwrap();
+    write_mount(mount.path(), "never-sent", "", "ns-1");
+    let checkup = doctor(&[], mount.path(), &["--server", &proxy.server()]);
+    assert_eq!(checkup.code, Some(0), "{}", checkup.text);
+    for told in ["stays home: plain HTTP", "none: plain HTTP", "✓ identity", "kubernetes-admin"] {
+        assert!(checkup.text.contains(told), "no {told:?} in\n{}", checkup.text);
+    }
+    assert!(proxy.requests().iter().all(|seen| seen.authorization.is_none()));
+
+    let (cluster, mount) = healthy(Version::V1_36);
+    let options = ["--insecure-skip-tls-verify"];
+    let checkup = in_pod_of(cluster.address(), mount.path(), &options);
+    assert_eq!(checkup.code, Some(0), "{}", checkup.text);
+    assert!(checkup.text.contains("not verified"), "{}", checkup.text);
 }
 
 #[test]

@@ -135,12 +135,12 @@ fn kubectl(cluster: &RealCluster, home: &str, name: &str) -> Option<String> {
 /// The same of kubeknock, with the whole story.
 fn kubeknock(pod: &Pod, name: &str) -> (Option<String>, String) {
     let knock = pod.runs(&["check", "-v", &format!("list {name}")]);
-    let path = (knock.code != Some(25)).then(|| {
-        let line = knock.stderr.lines().rfind(|line| line.contains("limit=1"));
-        let path = line.and_then(|line| line.split_once("GET ")?.1.split('?').next());
-        path.unwrap_or("no list").to_owned()
-    });
-    (path, knock.story())
+    if knock.code == Some(25) {
+        return (None, knock.story());
+    }
+    let line = knock.stderr.lines().rfind(|line| line.contains("limit=1"));
+    let path = line.and_then(|line| line.split_once("GET ")?.1.split('?').next());
+    (Some(path.unwrap_or("no list").to_owned()), knock.story())
 }
 
 fn set_up(cluster: &RealCluster) -> Pod {

@@ -325,6 +325,7 @@ mod tests {
                 request: Request::get("/x"),
                 notes,
             }),
+            resource: None,
             anonymous: None,
             token: Some(Knock { result: token, elapsed: Duration::ZERO }),
             unresolved: None,
@@ -334,7 +335,7 @@ mod tests {
     fn explained(finding: &Finding, bearer: Bearer, claims: Option<Claims>) -> Vec<String> {
         let variables = ServiceVariables::default();
         let cluster = Cluster::resolve(Where::default(), &variables).unwrap();
-        let round = Round { findings: Vec::new(), bearer, claims };
+        let round = Round { findings: Vec::new(), bearer, claims, timed_out: false };
         let explanation = explain(finding, Context { round: &round, cluster: &cluster, now: 1000 });
         explanation.why.into_iter().chain(explanation.remedy).collect()
     }

@@ -1,9 +1,10 @@
 //! Time: deadlines, pauses between rounds, and durations as Kubernetes writes them. The only place that
 //! sleeps.
 
+use std::collections::VecDeque;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -11,35 +12,10 @@ use std::time::{Duration, Instant, SystemTime};
 #[derive(Clone, Copy, Debug)]
 pub struct Deadline(Option<Instant>);
 
-/// What came next from a worker thread.
-#[derive(Debug)]
-pub enum Next<E> {
-    /// It told something.
-    Event(E),
-    /// It has ended.
-    Finished,
-    /// The deadline came first.
-    TimedOut,
-}
-
 impl Deadline {
     /// So far from now.
     pub fn after(patience: Duration) -> Deadline {
         Deadline(Instant::now().checked_add(patience))
-    }
-
-    /// Waits for the worker's next event, but not beyond the deadline. The kernel rounds long socket
-    /// timeouts up by seconds; this wait is exact.
-    pub fn next<E>(self, worker: &Receiver<E>) -> Next<E> {
-        let event = match self.0 {
-            None => worker.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            Some(deadline) => worker.recv_timeout(deadline.saturating_duration_since(Instant::now())),
-        };
-        match event {
-            Ok(event) => Next::Event(event),
-            Err(RecvTimeoutError::Disconnected) => Next::Finished,
-            Err(RecvTimeoutError::Timeout) => Next::TimedOut,
-        }
     }
 }
 
@@ -64,6 +40,120 @@ impl Deadline {
                 true
             }
         }
+    }
+}
+
+/// What came next from a worker thread.
+#[derive(Debug)]
+pub enum Next<E> {
+    /// It told something.
+    Event(E),
+    /// It has ended.
+    Finished,
+    /// The deadline came first.
+    TimedOut,
+}
+
+/// How many events lie in a letter box before their sender has to wait: a slow reader slows the worker
+/// down instead of filling memory.
+const LETTERS: usize = 16;
+
+/// The worker's end of a letter box. All of them dropped: the worker has ended.
+#[derive(Debug)]
+pub struct Post<E>(Arc<Sender<E>>);
+
+/// The end of whoever waits for the worker, and keeps the deadline. The kernel rounds long socket timeouts
+/// up by seconds; this wait is exact. (A channel of the standard library does the same in six times the code.)
+#[derive(Debug)]
+pub struct LetterBox<E>(Arc<Shared<E>>);
+
+#[derive(Debug)]
+struct Sender<E>(Arc<Shared<E>>);
+
+#[derive(Debug)]
+struct Shared<E> {
+    letters: Mutex<Letters<E>>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct Letters<E> {
+    waiting: VecDeque<E>,
+    sender_gone: bool,
+    reader_gone: bool,
+}
+
+/// A letter box, and its slot.
+pub fn letter_box<E>() -> (Post<E>, LetterBox<E>) {
+    let letters = Letters { waiting: VecDeque::new(), sender_gone: false, reader_gone: false };
+    let shared = Arc::new(Shared { letters: Mutex::new(letters), changed: Condvar::new() });
+    (Post(Arc::new(Sender(Arc::clone(&shared)))), LetterBox(shared))
+}
+
+impl<E> Shared<E> {
+    fn lock(&self) -> MutexGuard<'_, Letters<E>> {
+        self.letters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<E> Post<E> {
+    /// Hands an event over. False: nobody listens any more.
+    pub fn send(&self, event: E) -> bool {
+        let Sender(shared) = self.0.as_ref();
+        let mut letters = shared.lock();
+        while letters.waiting.len() >= LETTERS && !letters.reader_gone {
+            letters = shared.changed.wait(letters).unwrap_or_else(PoisonError::into_inner);
+        }
+        if letters.reader_gone {
+            return false;
+        }
+        letters.waiting.push_back(event);
+        shared.changed.notify_all();
+        true
+    }
+}
+
+impl<E> Clone for Post<E> {
+    fn clone(&self) -> Post<E> {
+        Post(Arc::clone(&self.0))
+    }
+}
+
+impl<E> LetterBox<E> {
+    /// Waits for the next event, but not beyond the deadline.
+    pub fn next(&self, deadline: Deadline) -> Next<E> {
+        let mut letters = self.0.lock();
+        loop {
+            if let Some(event) = letters.waiting.pop_front() {
+                self.0.changed.notify_all();
+                return Next::Event(event);
+            }
+            if letters.sender_gone {
+                return Next::Finished;
+            }
+            letters = match deadline.left() {
+                None => self.0.changed.wait(letters).unwrap_or_else(PoisonError::into_inner),
+                Some(Duration::ZERO) => return Next::TimedOut,
+                Some(left) => {
+                    let waited = self.0.changed.wait_timeout(letters, left);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+    }
+}
+
+impl<E> Drop for Sender<E> {
+    fn drop(&mut self) {
+        self.0.lock().sender_gone = true;
+        self.0.changed.notify_all();
+    }
+}
+
+impl<E> Drop for LetterBox<E> {
+    fn drop(&mut self) {
+        self.0.lock().reader_gone = true;
+        self.0.changed.notify_all();
     }
 }
 
@@ -195,6 +285,22 @@ mod tests {
         }
         assert!(parse_duration("10").unwrap_err().contains("no unit"));
         assert!(parse_duration("999999999h").unwrap_err().contains("ten years"));
+    }
+
+    #[test]
+    fn a_letter_box_keeps_order_bounds_and_deadline() {
+        let (post, letters) = letter_box();
+        let worker = thread::spawn(move || (0..100).all(|number| post.send(number)));
+        for expected in 0..100 {
+            assert!(matches!(letters.next(Deadline::NEVER), Next::Event(number) if number == expected));
+        }
+        assert!(worker.join().unwrap());
+        assert!(matches!(letters.next(Deadline::NEVER), Next::Finished));
+
+        let (post, letters) = letter_box::<()>();
+        assert!(matches!(letters.next(Deadline::after(Duration::from_millis(5))), Next::TimedOut));
+        drop(letters);
+        assert!(!post.send(()), "nobody listens");
     }
 
     #[test]

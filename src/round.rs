@@ -4,21 +4,19 @@
 //! the worker has learnt by then is the round's result.
 
 use std::sync::Arc;
-use std::sync::mpsc::{self, Sender};
-use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::api::discovery::{self, Resource, Unresolved, Wanted};
 use crate::api::status::{Answer, Asked};
-use crate::api::{Client, Reply, Request};
 use crate::cluster::Cluster;
 use crate::exit::Code;
 use crate::failure::{Failure, Fault};
 use crate::knock::{Identity, Knock, Question, needs_review};
-use crate::pace::{Deadline, Next, retry_after};
+use crate::pace::retry_after;
 use crate::permission::{Expected, Namespace, Permission, Target};
-use crate::token::{Claims, Token};
+use crate::token::Claims;
 use crate::verdict::{self, Bearer};
+use crate::visit::{Caller, Visit};
 
 /// What to ask, and by which rules.
 #[derive(Clone, Debug)]
@@ -114,14 +112,13 @@ pub enum Trace {
 }
 
 /// What the worker tells.
-enum Event {
-    Trace(Trace),
+enum News {
     Fault(Fault),
     /// Of the permission at this place.
-    News(usize, News),
+    Of(usize, Fact),
 }
 
-enum News {
+enum Fact {
     Question(Box<Question>, Option<Resource>),
     Unresolved(Unresolved),
     Knock(Identity, Knock),
@@ -150,7 +147,14 @@ impl Rounds {
     /// Makes a round, in at most `patience`. Faults are found before anything is asked, but for a
     /// namespace that only discovery shows to be needed.
     pub fn next(&mut self, patience: Duration, trace: &mut dyn FnMut(Trace)) -> Result<Round, Fault> {
-        let mut round = run(&self.order, &self.resources, patience, self.made == 0, trace)?;
+        let first = self.made == 0;
+        // Warnings about the setup are told once.
+        let mut trace = |seen: Trace| {
+            if first || !matches!(seen, Trace::Warning(_)) {
+                trace(seen);
+            }
+        };
+        let mut round = run(&self.order, &self.resources, patience, first, &mut trace)?;
         self.made = self.made.saturating_add(1);
         // Unserved: a resource may have gone, and come back elsewhere.
         let keep =
@@ -175,60 +179,39 @@ fn run(
     anonymous_too: bool,
     trace: &mut dyn FnMut(Trace),
 ) -> Result<Round, Fault> {
-    let deadline = Deadline::after(patience);
-    let cluster = &order.cluster;
-    let bundle = cluster.bundle()?;
-    let token = cluster.token()?;
-    let bearer = match &token {
-        _ if !cluster.server.tls => Bearer::Plain,
-        Some(_) => Bearer::Token,
-        None => Bearer::None,
-    };
-    let own_namespace = own_namespace(order)?;
-    let claims = token.as_ref().and_then(Token::claims);
+    let own_namespace = own_namespace(order);
+    let visit = Visit::prepare(&order.cluster, patience, trace)?;
+    let own_namespace = own_namespace?;
+    let Visit { bearer, ref claims, .. } = visit;
+    let claims = claims.clone();
     let mut findings: Vec<Finding> = order.permissions.iter().map(unasked).collect();
-    if order.token_only && token.is_none() {
+    if order.token_only && bearer == Bearer::None {
         for finding in &mut findings {
             finding.code = Code::Anonymous;
         }
         return Ok(Round { findings, bearer, claims, timed_out: false });
     }
-    let longest_token = token.as_ref().map_or(0, Token::len);
-    let (client, warning) = Client::new(cluster, bundle.as_deref(), longest_token, patience)?;
-    if let Some(warning) = warning {
-        trace(Trace::Warning(warning));
-    }
-    let (events, received) = mpsc::channel();
-    let anonymous = !order.token_only && (anonymous_too || order.forbid_anonymous || token.is_none());
-    let worker = Worker {
-        order: Arc::clone(order),
-        known: resources.to_vec(),
-        client: client.clone(),
-        token,
-        own_namespace,
-        anonymous,
-        events,
-    };
-    thread::spawn(move || worker.run());
-
-    let timed_out = loop {
-        match deadline.next(&received) {
-            Next::Finished => break false,
-            Next::TimedOut => break true,
-            Next::Event(Event::Trace(seen)) => trace(seen),
-            Next::Event(Event::Fault(fault)) => return Err(fault),
-            Next::Event(Event::News(index, news)) => {
+    let anonymous = !order.token_only && (anonymous_too || order.forbid_anonymous || bearer != Bearer::Token);
+    let worker =
+        Worker { order: Arc::clone(order), known: resources.to_vec(), own_namespace, anonymous, bearer };
+    let mut fault = None;
+    let finished = visit.run(
+        move |caller| worker.run(caller),
+        trace,
+        |news| match news {
+            News::Fault(found) => fault = Some(found),
+            News::Of(index, fact) => {
                 if let Some(finding) = findings.get_mut(index) {
-                    note(finding, news);
+                    note(finding, fact);
                 }
             }
-        }
-    };
-    if timed_out {
-        client.interrupt();
+        },
+    );
+    if let Some(fault) = fault {
+        return Err(fault);
     }
-    conclude(order, &mut findings, bearer, timed_out);
-    Ok(Round { findings, bearer, claims, timed_out })
+    conclude(order, &mut findings, bearer, !finished);
+    Ok(Round { findings, bearer, claims, timed_out: !finished })
 }
 
 fn unasked(permission: &Permission) -> Finding {
@@ -245,17 +228,17 @@ fn unasked(permission: &Permission) -> Finding {
     }
 }
 
-fn note(finding: &mut Finding, news: News) {
-    match news {
-        News::Question(question, resource) => {
+fn note(finding: &mut Finding, fact: Fact) {
+    match fact {
+        Fact::Question(question, resource) => {
             finding.phrase.clone_from(&question.phrase);
             finding.question = Some(*question);
             finding.resource = resource;
         }
-        News::Unresolved(why) => finding.unresolved = Some(why),
-        News::Knock(Identity::Anonymous, knock) => finding.anonymous = Some(knock),
-        News::Knock(Identity::Token, knock) => finding.token = Some(knock),
-        News::Done => finding.asked = true,
+        Fact::Unresolved(why) => finding.unresolved = Some(why),
+        Fact::Knock(Identity::Anonymous, knock) => finding.anonymous = Some(knock),
+        Fact::Knock(Identity::Token, knock) => finding.token = Some(knock),
+        Fact::Done => finding.asked = true,
     }
 }
 
@@ -300,9 +283,14 @@ fn code(finding: &Finding, bearer: Bearer, forbid_anonymous: bool) -> Code {
 /// Watches last: an allowed one costs the connection.
 fn asking_order(permissions: &[Permission]) -> Vec<usize> {
     let watches = |permission: &Permission| permission.verb == "watch" && !needs_review(permission);
-    let mut order: Vec<usize> = (0..permissions.len()).collect();
-    order.sort_by_key(|&index| permissions.get(index).is_some_and(watches));
-    order
+    let of_kind = |wanted: bool| {
+        permissions
+            .iter()
+            .enumerate()
+            .filter(move |(_, permission)| watches(permission) == wanted)
+            .map(|(at, _)| at)
+    };
+    of_kind(false).chain(of_kind(true)).collect()
 }
 
 fn wanted(permission: &Permission) -> Option<Wanted> {
@@ -339,29 +327,27 @@ struct Worker {
     order: Arc<Order>,
     /// Names that an earlier round resolved.
     known: Vec<Option<Resource>>,
-    client: Client,
-    token: Option<Token>,
     own_namespace: Result<String, String>,
     anonymous: bool,
-    events: Sender<Event>,
+    bearer: Bearer,
 }
 
 /// Nothing more can be asked: the connection itself failed, or nobody listens any more.
 struct End;
 
 impl Worker {
-    fn run(self) {
-        let resources = self.resources();
+    fn run(&self, caller: &Caller<News>) {
+        let resources = self.resources(caller);
         for index in asking_order(&self.order.permissions) {
             let resource = resources.get(index).and_then(Option::as_ref);
-            if self.ask(index, resource).is_err() {
+            if self.ask(caller, index, resource).is_err() {
                 return;
             }
         }
     }
 
     /// What each permission's name means; `None` for a path.
-    fn resources(&self) -> Vec<Option<Result<Resource, Unresolved>>> {
+    fn resources(&self, caller: &Caller<News>) -> Vec<Option<Result<Resource, Unresolved>>> {
         let wanted: Vec<Option<Wanted>> = self.order.permissions.iter().map(wanted).collect();
         let known = |(wanted, known): (&Option<Wanted>, &Option<Resource>)| {
             known.clone().or_else(|| wanted.as_ref().and_then(discovery::known))
@@ -376,8 +362,7 @@ impl Worker {
         let mut asked = if to_ask.is_empty() {
             Vec::new().into_iter()
         } else {
-            let identity = if self.token.is_some() { Identity::Token } else { Identity::Anonymous };
-            discovery::resolve(&to_ask, &mut |request| self.send(request, identity)).into_iter()
+            discovery::resolve(&to_ask, &mut |request| caller.send(request, caller.deciding())).into_iter()
         };
         let resolved = |(wanted, known): (Option<Wanted>, Option<Resource>)| match (wanted, known) {
             (None, _) => None,
@@ -387,14 +372,19 @@ impl Worker {
         wanted.into_iter().zip(known).map(resolved).collect()
     }
 
-    fn ask(&self, index: usize, resource: Option<&Result<Resource, Unresolved>>) -> Result<(), End> {
+    fn ask(
+        &self,
+        caller: &Caller<News>,
+        index: usize,
+        resource: Option<&Result<Resource, Unresolved>>,
+    ) -> Result<(), End> {
         let Some(permission) = self.order.permissions.get(index) else { return Ok(()) };
         let question = match (&permission.target, resource) {
             (Target::Path(path), _) => Question::path(permission, path, self.order.review),
             (Target::Objects(_), None) => return Err(End),
             (Target::Objects(_), Some(Err(why))) => {
-                self.tell(Event::News(index, News::Unresolved(why.clone())))?;
-                self.tell(Event::News(index, News::Done))?;
+                tell(caller, index, Fact::Unresolved(why.clone()))?;
+                tell(caller, index, Fact::Done)?;
                 let broken = matches!(why, Unresolved::Failed(failure) if failure.is_connection());
                 return if broken { Err(End) } else { Ok(()) };
             }
@@ -403,51 +393,35 @@ impl Worker {
                 match Question::objects(permission, objects, resource, own, self.order.review) {
                     Ok(question) => question,
                     Err(why) => {
-                        self.tell(Event::Fault(Fault::Setup(why)))?;
+                        caller.tell(News::Fault(Fault::Setup(why)));
                         return Err(End);
                     }
                 }
             }
         };
         let served = resource.and_then(|resource| resource.as_ref().ok()).cloned();
-        self.tell(Event::News(index, News::Question(Box::new(question.clone()), served)))?;
-        let identities =
-            [self.anonymous.then_some(Identity::Anonymous), self.token.is_some().then_some(Identity::Token)];
+        tell(caller, index, Fact::Question(Box::new(question.clone()), served))?;
+        let identities = [
+            self.anonymous.then_some(Identity::Anonymous),
+            (self.bearer == Bearer::Token).then_some(Identity::Token),
+        ];
         let mut broken = false;
         for identity in identities.into_iter().flatten() {
             let start = Instant::now();
-            let knock = Knock::finish(self.send(&question.request, identity), &question.asked, start);
+            let knock = Knock::finish(caller.send(&question.request, identity), &question.asked, start);
             broken = matches!(&knock.result, Err(failure) if failure.is_connection());
-            self.tell(Event::News(index, News::Knock(identity, knock)))?;
+            tell(caller, index, Fact::Knock(identity, knock))?;
             if broken {
                 break;
             }
         }
-        self.tell(Event::News(index, News::Done))?;
+        tell(caller, index, Fact::Done)?;
         if broken { Err(End) } else { Ok(()) }
     }
+}
 
-    fn send(&self, request: &Request, identity: Identity) -> Result<Reply, Failure> {
-        let token = match identity {
-            Identity::Anonymous => None,
-            Identity::Token => self.token.as_ref(),
-        };
-        let start = Instant::now();
-        let sent = self.client.send(request, token);
-        let trace = Trace::Request {
-            identity,
-            line: format!("{} {}", request.method(), request.path),
-            result: sent.as_ref().map(Reply::status).map_err(Clone::clone),
-            elapsed: start.elapsed(),
-        };
-        // If nobody listens any more, the next `tell` ends the worker.
-        let _ = self.events.send(Event::Trace(trace));
-        sent
-    }
-
-    fn tell(&self, event: Event) -> Result<(), End> {
-        self.events.send(event).map_err(|_| End)
-    }
+fn tell(caller: &Caller<News>, index: usize, fact: Fact) -> Result<(), End> {
+    if caller.tell(News::Of(index, fact)) { Ok(()) } else { Err(End) }
 }
 
 /// True if the review is what was answered, so that a plain "no" has no HTTP status of its own.

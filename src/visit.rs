@@ -3,7 +3,6 @@
 //!
 //! As in `round`, a worker thread asks and the calling thread keeps the deadline.
 
-use std::sync::mpsc::{self, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -11,7 +10,7 @@ use crate::api::{Client, Reply, Request};
 use crate::cluster::{Cluster, Trust};
 use crate::failure::{Failure, Fault};
 use crate::knock::Identity;
-use crate::pace::{Deadline, Next};
+use crate::pace::{Deadline, Next, Post, letter_box};
 use crate::round::Trace;
 use crate::token::{Claims, Token};
 use crate::verdict::Bearer;
@@ -38,7 +37,7 @@ enum Event<N> {
 pub struct Caller<N> {
     client: Client,
     token: Option<Token>,
-    events: Sender<Event<N>>,
+    events: Post<Event<N>>,
 }
 
 impl Visit {
@@ -86,11 +85,11 @@ impl Visit {
         trace: &mut dyn FnMut(Trace),
         mut news: impl FnMut(N),
     ) -> bool {
-        let (events, received) = mpsc::channel();
+        let (events, received) = letter_box();
         let caller = Caller { client: self.client.clone(), token: self.token.clone(), events };
         thread::spawn(move || errand(&caller));
         loop {
-            match self.deadline.next(&received) {
+            match received.next(self.deadline) {
                 Next::Event(Event::Trace(seen)) => trace(seen),
                 Next::Event(Event::News(told)) => news(told),
                 Next::Finished => return true,
@@ -130,12 +129,12 @@ impl<N> Caller<N> {
             elapsed: start.elapsed(),
         };
         // If nobody listens any more, the deadline has spoken.
-        let _ = self.events.send(Event::Trace(trace));
+        self.events.send(Event::Trace(trace));
         sent
     }
 
-    /// Tells the calling thread.
-    pub fn tell(&self, news: N) {
-        let _ = self.events.send(Event::News(news));
+    /// Tells the calling thread. False: nobody listens any more, the deadline has spoken.
+    pub fn tell(&self, news: N) -> bool {
+        self.events.send(Event::News(news))
     }
 }

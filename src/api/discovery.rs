@@ -106,7 +106,7 @@ const IN_RULES_ONLY: [(&str, &str, &str); 7] = [
 ];
 
 fn core_row(name: &str) -> Option<&'static CoreRow> {
-    let name = name.to_lowercase();
+    let name = name.to_ascii_lowercase();
     CORE.iter().find(|(plural, singular, short, ..)| {
         name == *plural || name == *singular || short.contains(&name.as_str())
     })
@@ -382,15 +382,16 @@ impl<'w> Search<'w> {
         let shown =
             if group.is_empty() { candidate.plural.clone() } else { format!("{}.{group}", candidate.plural) };
         for (wanted, nearest) in self.wanted.iter().zip(&mut self.nearest) {
-            let name = wanted.resource.name.to_lowercase();
+            let name = wanted.resource.name.to_ascii_lowercase();
             let names =
                 [&candidate.plural].into_iter().chain(&candidate.singulars).chain(&candidate.short_names);
             let Some(distance) = names.map(|other| distance(&name, other)).min() else { continue };
             if distance > name.len() / 3 || nearest.iter().any(|(_, other)| *other == shown) {
                 continue;
             }
-            nearest.push((distance, shown.clone()));
-            nearest.sort();
+            let entry = (distance, shown.clone());
+            let at = nearest.partition_point(|other| *other < entry);
+            nearest.insert(at, entry);
             nearest.truncate(OFFERS);
         }
     }
@@ -415,7 +416,7 @@ fn versions_of(group: &Value) -> Vec<String> {
 /// `None`: not of this group and version. `Some(false)`: the qualifier is only a prefix of the group, which
 /// kubectl takes too (`ingresses.networking`).
 fn group_fit(wanted: &ResourceName, group: &str, version: &str) -> Option<bool> {
-    let Some(qualifier) = wanted.qualifier.as_deref().map(str::to_lowercase) else { return Some(true) };
+    let Some(qualifier) = wanted.qualifier.as_deref().map(str::to_ascii_lowercase) else { return Some(true) };
     if group.is_empty() {
         return None;
     }
@@ -429,7 +430,7 @@ fn group_fit(wanted: &ResourceName, group: &str, version: &str) -> Option<bool> 
 
 /// `None`: another resource. `Some(false)`: its short name.
 fn name_fit(name: &str, candidate: &Candidate) -> Option<bool> {
-    let name = name.to_lowercase();
+    let name = name.to_ascii_lowercase();
     if name == candidate.plural || candidate.singulars.contains(&name) {
         return Some(true);
     }
@@ -476,7 +477,7 @@ impl Walk<'_, '_> {
         }
         let kind =
             object.pointer("/responseKind/kind").and_then(Value::as_str).unwrap_or_else(|| text("kind"));
-        let singulars = [text("singularResource"), text("singularName"), &kind.to_lowercase()];
+        let singulars = [text("singularResource"), text("singularName"), &kind.to_ascii_lowercase()];
         let candidate = Candidate {
             plural: plural.to_owned(),
             singulars: singulars.into_iter().filter(|name| !name.is_empty()).map(str::to_owned).collect(),
@@ -611,7 +612,11 @@ mod tests {
             .body(())
             .unwrap()
             .into_parts();
-        Reply { head, body: ureq::Body::builder().data(body.as_bytes()), server: "server".into() }
+        Reply {
+            head,
+            body: crate::api::Body::plain(ureq::Body::builder().data(body.as_bytes())),
+            server: "server".into(),
+        }
     }
 
     /// `GROUP/VERSION PLURAL SCOPE`, or why not; and how many requests it took.

@@ -175,7 +175,7 @@ fn handshake_failure(error: &io::Error, server: &str) -> Failure {
 /// The operating system's words without its error number.
 fn reason(error: &io::Error) -> String {
     let text = error.to_string();
-    text.split(" (os error").next().unwrap_or(&text).to_lowercase()
+    text.split(" (os error").next().unwrap_or(&text).to_ascii_lowercase()
 }
 
 /// Takes a failure through ureq; `super::failure` takes it out again.

@@ -4,7 +4,6 @@
 //! command, and lets an option be given twice. What each option is called and whether it takes a
 //! value is argh's own description of the structs in `super`, so that it stands in one place.
 
-use std::collections::BTreeSet;
 use std::ffi::OsString;
 
 use argh::{ArgsInfo, CommandInfoWithArgs, FlagInfo, FlagInfoKind};
@@ -177,7 +176,7 @@ fn take(
             }
         }
     }
-    sorted.version = taken.seen.contains("version");
+    sorted.version = taken.seen.iter().any(|name| name == "version");
     sorted.words = taken.program;
     sorted.words.extend(sorted.command.clone());
     sorted.words.extend(taken.command);
@@ -186,9 +185,16 @@ fn take(
     Ok(())
 }
 
+/// True the first time.
+fn is_new(seen: &mut Vec<String>, name: &str) -> bool {
+    let new = !seen.iter().any(|seen| seen == name);
+    seen.push(name.to_owned());
+    new
+}
+
 #[derive(Default)]
 struct Taken {
-    seen: BTreeSet<String>,
+    seen: Vec<String>,
     program: Vec<String>,
     command: Vec<String>,
     positional: Vec<String>,
@@ -215,13 +221,13 @@ impl Taken {
                     ));
                 }
             };
-            if wanted && self.seen.insert(name.to_owned()) {
+            if wanted && is_new(&mut self.seen, name) {
                 list.push(format!("--{name}"));
             }
             return Ok(());
         }
         let value = inline.or_else(next).ok_or_else(|| format!("--{name} needs a value"))?;
-        if !self.seen.insert(name.to_owned()) {
+        if !is_new(&mut self.seen, name) {
             return Err(format!("--{name} is given twice"));
         }
         list.push(format!("--{name}"));

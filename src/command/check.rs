@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Asking, now, warn};
+use super::{Asking, now};
 use crate::exit::{Code, fold};
 use crate::report::Report;
 use crate::round::Rounds;
@@ -21,7 +21,6 @@ pub struct Check {
 /// Runs it. `colour`: stdout is a terminal that wants it.
 pub fn run(check: Check, colour: bool) -> Code {
     let Check { asking: Asking { order, telling }, timeout, fail_open } = check;
-    warn(&order.cluster);
     let mut rounds = Rounds::new(order);
     let round = match rounds.next(timeout, &mut telling.trace()) {
         Ok(round) => round,

@@ -3,7 +3,6 @@
 //! Looks at the files and asks the network; what it saw becomes steps in `checkup`.
 
 use std::net::ToSocketAddrs;
-use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
@@ -22,6 +21,7 @@ use crate::explain::{Context, explain};
 use crate::failure::{Failure, Fault};
 use crate::identity::{Recognition, recognise};
 use crate::knock::Identity;
+use crate::pace::{Deadline, LetterBox, Next, letter_box};
 use crate::permission::{Expected, Namespace, Objects, Permission, ResourceName, Target};
 use crate::report::{escape, json, print, text, trace, wrap};
 use crate::round::{self, Order, Round, Rounds, Trace};
@@ -86,7 +86,7 @@ pub fn run(doctor: &Doctor, colour: bool) -> Code {
 }
 
 /// Looks at the files, then asks: version, identity, rules.
-fn examine(doctor: &Doctor, names: &Receiver<Lookup>, trace: &mut dyn FnMut(Trace)) -> Evidence {
+fn examine(doctor: &Doctor, names: &LetterBox<Lookup>, trace: &mut dyn FnMut(Trace)) -> Evidence {
     let start = Instant::now();
     let cluster = &doctor.cluster;
     let in_words = |fault: Fault| fault.text().to_owned();
@@ -215,8 +215,8 @@ fn read_version(mut reply: Reply) -> Result<(Answer, Option<String>), Failure> {
 }
 
 /// Each name on a thread of its own: a lookup cannot be given up.
-fn look_up_names() -> Receiver<Lookup> {
-    let (found, lookups) = mpsc::channel();
+fn look_up_names() -> LetterBox<Lookup> {
+    let (found, lookups) = letter_box();
     for name in SERVICE_NAMES {
         let found = found.clone();
         thread::spawn(move || {
@@ -228,20 +228,17 @@ fn look_up_names() -> Receiver<Lookup> {
                 .collect();
             addresses.dedup();
             // If nobody waits any more, it took too long.
-            let _ = found.send(Lookup { name, addresses });
+            found.send(Lookup { name, addresses });
         });
     }
     lookups
 }
 
-fn collect(lookups: &Receiver<Lookup>, patience: Duration) -> Vec<Lookup> {
-    let start = Instant::now();
+fn collect(lookups: &LetterBox<Lookup>, patience: Duration) -> Vec<Lookup> {
+    let deadline = Deadline::after(patience);
     let mut found: Vec<Lookup> = Vec::new();
-    while found.len() < SERVICE_NAMES.len() {
-        match lookups.recv_timeout(patience.saturating_sub(start.elapsed())) {
-            Ok(lookup) => found.push(lookup),
-            Err(_) => break,
-        }
+    while let Next::Event(lookup) = lookups.next(deadline) {
+        found.push(lookup);
     }
     let of = |name| found.iter().find(|lookup| lookup.name == name).cloned();
     SERVICE_NAMES.into_iter().map(|name| of(name).unwrap_or(Lookup { name, addresses: Vec::new() })).collect()

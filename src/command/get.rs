@@ -1,25 +1,20 @@
 //! `get`: the raw request. The body is streamed to stdout; the code is that of the answer.
 
 use std::io::{self, Write};
-use std::sync::mpsc::{self, SyncSender};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::{could_not_ask, now, warn};
+use super::{could_not_ask, now};
 use crate::api::status::{self, Answer, Asked, Meaning};
-use crate::api::{Client, LARGEST_BODY, Reply, Request};
+use crate::api::{LARGEST_BODY, Reply, Request};
 use crate::cli::Output;
 use crate::cluster::Cluster;
 use crate::exit::Code;
 use crate::failure::{Failure, Fault};
-use crate::knock::Identity;
-use crate::pace::{Deadline, Next};
 use crate::report::{complain, escape, json, print, summary, termination, trace};
-use crate::round::Trace;
-use crate::token::Token;
 use crate::verdict::{self, Bearer};
+use crate::visit::{Caller, Visit};
 
 /// What `get` was asked to do.
 #[derive(Debug)]
@@ -41,7 +36,7 @@ pub struct Get {
 }
 
 /// What the worker tells.
-enum Event {
+enum News {
     Head(Head),
     Chunk(Vec<u8>),
     /// The code, and why where it is not 0.
@@ -69,45 +64,26 @@ pub fn run(get: &Get) -> Code {
 }
 
 fn start(get: &Get) -> Result<Code, Fault> {
-    let deadline = Deadline::after(get.timeout);
-    warn(&get.cluster);
+    let mut trace = trace(get.verbose);
     let bundle = get.cluster.bundle()?;
     let token = if get.anonymous { None } else { get.cluster.token()? };
-    let bearer = match &token {
-        _ if !get.cluster.server.tls => Bearer::Plain,
-        Some(_) => Bearer::Token,
-        None => Bearer::None,
-    };
-    let claims = token.as_ref().and_then(Token::claims);
-    let longest_token = token.as_ref().map_or(0, Token::len);
-    let (client, warning) = Client::new(&get.cluster, bundle.as_deref(), longest_token, get.timeout)?;
-    let mut trace = trace(get.verbose);
-    if let Some(warning) = warning {
-        trace(Trace::Warning(warning));
-    }
-    // Bounded, so that a slow reader of stdout slows the server down instead of filling memory.
-    let (events, received) = mpsc::sync_channel(2);
+    let visit = Visit::of(&get.cluster, bundle.as_deref(), token, get.timeout, &mut trace)?;
+    let Visit { bearer, ref claims, .. } = visit;
     let request = Request { accept: "application/json, */*", ..Request::get(get.path.clone()) };
-    let identity = if token.is_some() { Identity::Token } else { Identity::Anonymous };
-    let start = Instant::now();
-    thread::spawn(move || ask(&client, &request, token.as_ref(), &events));
     let mut page = Page::new(get);
-    let result = loop {
-        match deadline.next(&received) {
-            Next::Event(Event::Head(head)) => page.head(head),
-            Next::Event(Event::Chunk(chunk)) => page.chunk(&chunk),
-            Next::Event(Event::End(result)) => break result,
-            Next::TimedOut | Next::Finished => {
-                break Err(Failure::Timeout(format!("no whole answer within {:?}", get.timeout)));
-            }
-        }
-    };
-    trace(Trace::Request {
-        identity,
-        line: format!("GET {}", get.path),
-        result: result.as_ref().map(|answer| answer.status).map_err(Clone::clone),
-        elapsed: start.elapsed(),
-    });
+    let mut result = Err(Failure::Timeout(format!("no whole answer within {} ms", get.timeout.as_millis())));
+    visit.run(
+        move |caller: &Caller<News>| {
+            let answer = caller.send(&request, caller.deciding()).and_then(|reply| stream(reply, caller));
+            caller.tell(News::End(answer));
+        },
+        &mut trace,
+        |news| match news {
+            News::Head(head) => page.head(head),
+            News::Chunk(chunk) => page.chunk(&chunk),
+            News::End(answer) => result = answer,
+        },
+    );
     let code = match bearer {
         Bearer::Token => verdict::token_code(&result),
         _ => verdict::tokenless_code(&result, bearer),
@@ -116,7 +92,7 @@ fn start(get: &Get) -> Result<Code, Fault> {
     if code != Code::Allowed {
         let why = match &result {
             Err(failure) => failure.text().to_owned(),
-            Ok(Answer { meaning: Meaning::Rejected, .. }) => claims.map_or_else(
+            Ok(Answer { meaning: Meaning::Rejected, .. }) => claims.as_ref().map_or_else(
                 || "what was sent is no service account token (no JWT)".to_owned(),
                 |claims| claims.explain_rejection(now()),
             ),
@@ -127,16 +103,10 @@ fn start(get: &Get) -> Result<Code, Fault> {
     Ok(code)
 }
 
-fn ask(client: &Client, request: &Request, token: Option<&Token>, events: &SyncSender<Event>) {
-    let result = client.send(request, token).and_then(|reply| stream(reply, events));
-    // If nobody listens, the deadline has spoken.
-    let _ = events.send(Event::End(result));
-}
-
 /// Passes the answer on piece by piece; its beginning is kept to understand it.
-fn stream(mut reply: Reply, events: &SyncSender<Event>) -> Result<Answer, Failure> {
+fn stream(mut reply: Reply, caller: &Caller<News>) -> Result<Answer, Failure> {
     let head = reply.head();
-    let _ = events.send(Event::Head(Head {
+    caller.tell(News::Head(Head {
         version: format!("{:?}", head.version),
         status: head.status.as_u16(),
         reason: head.status.canonical_reason().unwrap_or_default(),
@@ -159,7 +129,7 @@ fn stream(mut reply: Reply, events: &SyncSender<Event>) -> Result<Answer, Failur
         }
         let room = keep - kept.len();
         kept.extend_from_slice(chunk.get(..room).unwrap_or(chunk));
-        if events.send(Event::Chunk(chunk.to_vec())).is_err() {
+        if !caller.tell(News::Chunk(chunk.to_vec())) {
             break;
         }
     }
@@ -187,11 +157,12 @@ impl<'g> Page<'g> {
 
     fn head(&mut self, head: Head) {
         if self.get.output == Output::Json {
-            let header =
-                |(name, value): (String, Vec<u8>)| (name, Value::from(String::from_utf8_lossy(&value)));
+            let mut headers = Map::new();
+            for (name, value) in head.headers {
+                headers.insert(name, Value::from(String::from_utf8_lossy(&value)));
+            }
             self.object.insert("status".into(), head.status.into());
-            self.object
-                .insert("headers".into(), Value::Object(head.headers.into_iter().map(header).collect()));
+            self.object.insert("headers".into(), Value::Object(headers));
         } else if self.get.include {
             self.write(format!("{} {} {}\r\n", head.version, head.status, head.reason).as_bytes());
             for (name, value) in &head.headers {

@@ -12,7 +12,6 @@ pub mod whoami;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::cli::Output;
-use crate::cluster::{Cluster, Trust};
 use crate::exit::Code;
 use crate::failure::Fault;
 use crate::report::{self, Report, complain, json, print, termination, text};
@@ -68,13 +67,6 @@ impl Telling {
             print(&json::render_fault(fault));
         }
         could_not_ask(fault, &self.termination)
-    }
-}
-
-/// Says what is dangerous about the way the cluster is asked.
-fn warn(cluster: &Cluster) {
-    if cluster.trust == Trust::Anything {
-        complain("warning: --insecure-skip-tls-verify: whoever answers gets the token");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::{Asking, now, warn};
+use super::{Asking, now};
 use crate::exit::{Class, Code, fold};
 use crate::pace::{Backoff, Deadline, draw, jittered};
 use crate::report::{Report, complain, print, termination};
@@ -27,7 +27,6 @@ pub struct Monitor {
 pub fn run(monitor: Monitor, colour: bool) -> Code {
     let Monitor { asking: Asking { order, telling }, request_timeout, interval, max_interval, until_lost } =
         monitor;
-    warn(&order.cluster);
     let mut rounds = Rounds::new(order);
     let mut trace = telling.trace();
     let mut backoff = Backoff::new(max_interval);

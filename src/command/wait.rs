@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::{Asking, Telling, now, warn};
+use super::{Asking, Telling, now};
 use crate::exit::{Class, Code, fold};
 use crate::failure::Fault;
 use crate::pace::{Backoff, Deadline, draw};
@@ -60,7 +60,6 @@ impl End {
 /// Runs it. `colour`: stdout is a terminal that wants it.
 pub fn run(wait: &Wait, colour: bool) -> End {
     let Wait { asking: Asking { order, telling }, command, .. } = wait;
-    warn(&order.cluster);
     let start = Instant::now();
     let mut rounds = Rounds::new(order.clone());
     let ended = knock(wait, &mut rounds);

@@ -435,7 +435,7 @@ fn doctor_finds_where_the_way_ends() {
 }
 
 #[test]
-fn doctor_behind_kubectl_proxy_and_without_verification() {
+fn doctor_behind_kubectl_proxy_outside_of_a_pod_and_without_verification() {
     let proxy = Cluster::builder().plain_http("kubernetes-admin").start();
     let mount = tempfile::tempdir().unwrap();
     write_mount(mount.path(), "never-sent", "", "ns-1");
@@ -447,6 +447,21 @@ fn doctor_behind_kubectl_proxy_and_without_verification() {
     assert!(proxy.requests().iter().all(|seen| seen.authorization.is_none()));
 
     let (cluster, mount) = healthy(Version::V1_36);
+    let file = |name: &str| mount.path().join(name).to_str().unwrap().to_owned();
+    let (server, token, ca) = (cluster.server(), file("token"), file("ca.crt"));
+    let options = ["--server", &server, "--token-file", &token, "--certificate-authority", &ca];
+    let checkup = doctor(&[], &mount.path().join("none"), &options);
+    assert_eq!(checkup.code, Some(0), "{}", checkup.text);
+    assert_eq!(checkup.step("mount")["mark"], "open", "{}", checkup.text);
+    let checkup = doctor(&[], &mount.path().join("none"), &[&options[..], &["-n", "ns-1"]].concat());
+    assert!(checkup.text.contains("✓ question") && checkup.code == Some(0), "{}", checkup.text);
+    let checkup = doctor(
+        &[],
+        &mount.path().join("none"),
+        &["--server", &server, "--token-file", &file("missing"), "--certificate-authority", &ca],
+    );
+    broken(&checkup, "mount", 12, "--token-file");
+
     let options = ["--insecure-skip-tls-verify"];
     let checkup = in_pod_of(cluster.address(), mount.path(), &options);
     assert_eq!(checkup.code, Some(0), "{}", checkup.text);
@@ -466,4 +481,21 @@ fn a_token() -> String {
     let (cluster, pod) = ready(Version::V1_36);
     drop(cluster);
     pod.token().unwrap()
+}
+
+#[test]
+fn five_thousand_custom_resources_cost_one_discovery_request() {
+    let (cluster, pod) = ready(Version::V1_36);
+    for number in 0..5000 {
+        let (group, plural) = (format!("g{}.example.com", number / 20), format!("things{number}"));
+        cluster.custom_resource(&group, "v1", &plural, &format!("Thing{number}"), "Namespaced");
+    }
+    pod.runs(&["check", "list things4999", "list thing7.g0.example.com", "list deploy"]).gives(
+        10,
+        &["list things4999.g249.example.com", "list things7.g0.example.com", "list deployments.apps"],
+        Stderr::Empty,
+    );
+    let discovery =
+        cluster.requests().iter().filter(|seen| seen.path_and_query.matches('/').count() == 1).count();
+    assert_eq!(discovery, 1);
 }

@@ -46,7 +46,7 @@ fn whoami_tells_everything_that_1_36_knows() {
     let report = report(&knock.stdout);
     assert_eq!(report["schema"], "kubeknock/v1");
     assert_eq!(report["identity"], json!({ "user": USER, "source": "server" }));
-    assert_eq!(report["token"]["confirmed"], true);
+    assert_eq!((&report["token"]["confirmed"], &report["token"]["source"]), (&json!(true), &json!("review")));
     assert_eq!(report["token"]["extra"]["authentication.kubernetes.io/pod-name"], json!(["k-sa-1-pod"]));
     assert_eq!(report["anonymous"]["status"], 403);
     assert_eq!(report["claims"]["pod"], "k-sa-1-pod");
@@ -63,7 +63,8 @@ fn whoami_falls_back_to_the_words_of_a_refusal_on_1_20() {
     pod.runs(&["whoami"]).gives(0, &told, Stderr::Empty);
     let knock = pod.runs(&["whoami", "-ojson"]).gives(0, &[], Stderr::Empty);
     assert_eq!(report(&knock.stdout)["token"]["user"], USER);
-    assert_eq!(report(&knock.stdout)["token"]["confirmed"], false);
+    let token = &report(&knock.stdout)["token"];
+    assert_eq!((&token["confirmed"], &token["source"]), (&json!(true), &json!("refusal")));
 }
 
 #[test]
@@ -77,6 +78,7 @@ fn whoami_marks_the_claims_unconfirmed_where_nothing_is_refused_on_1_20() {
     );
     let knock = pod.runs(&["whoami", "-ojson"]).gives(0, &[], Stderr::Empty);
     assert_eq!(report(&knock.stdout)["identity"], json!({ "user": USER, "source": "token" }));
+    assert_eq!(report(&knock.stdout)["token"]["confirmed"], false);
 }
 
 #[test]

@@ -25,6 +25,9 @@ pub const SERVICE_NAMES: [&str; 4] =
 /// Clocks may differ by this many seconds; beyond it, certificates and tokens are misjudged.
 const TOLERANCE: i64 = 300;
 
+const TOKEN: &str = "token";
+const NAMESPACE: &str = "namespace";
+
 /// How a step went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mark {
@@ -93,6 +96,10 @@ impl Step {
 /// A file of the mount.
 #[derive(Clone, Debug)]
 struct MountFile {
+    /// What it is for.
+    what: &'static str,
+    /// It lies in the mount, not where an option says.
+    inside: bool,
     name: String,
     needed: bool,
     /// Its age, or why it cannot be read.
@@ -242,8 +249,9 @@ impl Evidence {
         const NAME: &str = "mount";
         let folder = self.cluster.mount();
         let files = self.mount_files();
-        let inside = files.iter().any(|file| file.needed && !file.name.contains('/'));
-        if !folder.is_dir() && inside {
+        let inside = files.iter().any(|file| file.needed && file.inside && file.what != NAMESPACE);
+        let mounted = folder.is_dir();
+        if !mounted && inside {
             return Step::broken(NAME, Code::Setup, format!("no {}", folder.display())).advise([
                 "the pod or its service account says automountServiceAccountToken: false: remove it, or project a token",
                 "a container of kubectl debug has no mount of its own: debug with a profile that mounts it, or in a copy",
@@ -262,16 +270,16 @@ impl Evidence {
                 file.name
             )]);
         }
-        if let Some(file) = faulty(&|file| missing(file) && !file.name.ends_with("token")) {
-            let advice = match file.name.as_str() {
-                "namespace" => "say -n NAMESPACE, or project the namespace by the downward API".to_owned(),
-                name => format!(
-                    "project {name} beside the token: configMap kube-root-ca.crt has it, in every namespace"
-                ),
+        // Outside of a pod there is no namespace of its own to know.
+        let lacking = |file: &MountFile| missing(file) && (mounted || file.what != NAMESPACE);
+        if let Some(file) = faulty(&|file| lacking(file) && file.what != TOKEN) {
+            let advice = match file.what {
+                NAMESPACE => "say -n NAMESPACE, or project the namespace by the downward API".to_owned(),
+                _ => "the cluster's own: kubectl get configmap kube-root-ca.crt -o jsonpath='{.data.ca\\.crt}' (in every namespace)".to_owned(),
             };
             return Step::broken(NAME, Code::Setup, found).advise([advice]);
         }
-        if faulty(&missing).is_some() {
+        if faulty(&lacking).is_some() {
             return Step::broken(NAME, Code::Anonymous, found)
                 .advise(["no token to send: project one there (serviceAccountToken), or say --token-file"]);
         }
@@ -280,16 +288,18 @@ impl Evidence {
 
     fn mount_files(&self) -> Vec<MountFile> {
         let mount = self.cluster.mount();
-        let file = |path: PathBuf, needed: bool| MountFile {
+        let file = |what: &'static str, path: PathBuf, needed: bool| MountFile {
+            what,
+            inside: path.starts_with(mount),
             name: name_in(mount, &path),
             needed,
             state: age(&path),
         };
-        let mut files = vec![file(self.cluster.token_path(), self.cluster.server.tls)];
+        let mut files = vec![file(TOKEN, self.cluster.token_path(), self.cluster.server.tls)];
         if let Trust::Bundle(path) = &self.cluster.trust {
-            files.push(file(path.clone(), true));
+            files.push(file("CA bundle", path.clone(), true));
         }
-        files.push(file(mount.join("namespace"), !self.explicit_namespace));
+        files.push(file(NAMESPACE, mount.join("namespace"), !self.explicit_namespace));
         files
     }
 

@@ -73,7 +73,9 @@ fn ask(order: &RulesOf) -> Result<Code, Fault> {
     let why = explain::outcome(code, &outcome, visit.bearer, place);
     if order.output == Output::Json {
         let mut object = json::object(code);
-        object.insert("message".into(), summary(code).into());
+        let message =
+            if code == Code::Allowed { "allowed (0): these are the rules".to_owned() } else { summary(code) };
+        object.insert("message".into(), message.into());
         object.insert("server".into(), order.cluster.server.to_string().into());
         object.insert("namespace".into(), namespace.clone().into());
         object.insert("incomplete".into(), rules.incomplete.into());

@@ -112,11 +112,15 @@ fn text(found: &Found) -> String {
         lines.extend(claim_rows(claims, now()).into_iter().map(|(name, value)| row(name, &value)));
     }
     lines.extend(found.why.iter().map(|why| escape(why)));
-    lines.push(match found.code {
+    lines.push(message(found.code));
+    lines.join("\n") + "\n"
+}
+
+fn message(code: Code) -> String {
+    match code {
         Code::Allowed => "allowed (0): the API server knows who this is".into(),
         code => summary(code),
-    });
-    lines.join("\n") + "\n"
+    }
 }
 
 fn row(name: &str, value: &str) -> String {
@@ -172,7 +176,7 @@ pub fn claim_rows(claims: &Claims, now: i64) -> Vec<(&'static str, String)> {
 
 fn json(found: &Found, cluster: &Cluster) -> String {
     let mut object = json::object(found.code);
-    object.insert("message".into(), summary(found.code).into());
+    object.insert("message".into(), message(found.code).into());
     object.insert("server".into(), cluster.server.to_string().into());
     let confirmed = |found: &Recognition| found.name().map(|name| (name.to_owned(), "server"));
     let deciding = if found.bearer == Bearer::Token { &found.token } else { &found.anonymous };
@@ -211,10 +215,16 @@ fn recognition(found: Option<&Recognition>) -> Value {
         Ok(answer) => (Some(answer.status), answer.reason.clone()),
         Err(failure) => (None, failure.text().to_owned()),
     };
+    let source = match (&found.user, found.name()) {
+        (Some(_), _) => Some("review"),
+        (None, Some(_)) => Some("refusal"),
+        (None, None) => None,
+    };
     json!({
         "status": status,
         "user": found.name(),
-        "confirmed": found.user.is_some(),
+        "confirmed": found.name().is_some(),
+        "source": source,
         "uid": found.user.as_ref().and_then(|user| user.uid.clone()),
         "groups": found.user.as_ref().map(|user| user.groups.clone()),
         "extra": found.user.as_ref().map(extra),

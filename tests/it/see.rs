@@ -46,7 +46,7 @@ fn whoami_tells_everything_that_1_36_knows() {
     let report = report(&knock.stdout);
     assert_eq!(report["schema"], "kubeknock/v1");
     assert_eq!(report["identity"], json!({ "user": USER, "source": "server" }));
-    assert_eq!(report["token"]["confirmed"], true);
+    assert_eq!((&report["token"]["confirmed"], &report["token"]["source"]), (&json!(true), &json!("review")));
     assert_eq!(report["token"]["extra"]["authentication.kubernetes.io/pod-name"], json!(["k-sa-1-pod"]));
     assert_eq!(report["anonymous"]["status"], 403);
     assert_eq!(report["claims"]["pod"], "k-sa-1-pod");
@@ -63,7 +63,8 @@ fn whoami_falls_back_to_the_words_of_a_refusal_on_1_20() {
     pod.runs(&["whoami"]).gives(0, &told, Stderr::Empty);
     let knock = pod.runs(&["whoami", "-ojson"]).gives(0, &[], Stderr::Empty);
     assert_eq!(report(&knock.stdout)["token"]["user"], USER);
-    assert_eq!(report(&knock.stdout)["token"]["confirmed"], false);
+    let token = &report(&knock.stdout)["token"];
+    assert_eq!((&token["confirmed"], &token["source"]), (&json!(true), &json!("refusal")));
 }
 
 #[test]
@@ -77,6 +78,7 @@ fn whoami_marks_the_claims_unconfirmed_where_nothing_is_refused_on_1_20() {
     );
     let knock = pod.runs(&["whoami", "-ojson"]).gives(0, &[], Stderr::Empty);
     assert_eq!(report(&knock.stdout)["identity"], json!({ "user": USER, "source": "token" }));
+    assert_eq!(report(&knock.stdout)["token"]["confirmed"], false);
 }
 
 #[test]
@@ -435,7 +437,7 @@ fn doctor_finds_where_the_way_ends() {
 }
 
 #[test]
-fn doctor_behind_kubectl_proxy_and_without_verification() {
+fn doctor_behind_kubectl_proxy_outside_of_a_pod_and_without_verification() {
     let proxy = Cluster::builder().plain_http("kubernetes-admin").start();
     let mount = tempfile::tempdir().unwrap();
     write_mount(mount.path(), "never-sent", "", "ns-1");
@@ -447,6 +449,21 @@ fn doctor_behind_kubectl_proxy_and_without_verification() {
     assert!(proxy.requests().iter().all(|seen| seen.authorization.is_none()));
 
     let (cluster, mount) = healthy(Version::V1_36);
+    let file = |name: &str| mount.path().join(name).to_str().unwrap().to_owned();
+    let (server, token, ca) = (cluster.server(), file("token"), file("ca.crt"));
+    let options = ["--server", &server, "--token-file", &token, "--certificate-authority", &ca];
+    let checkup = doctor(&[], &mount.path().join("none"), &options);
+    assert_eq!(checkup.code, Some(0), "{}", checkup.text);
+    assert_eq!(checkup.step("mount")["mark"], "open", "{}", checkup.text);
+    let checkup = doctor(&[], &mount.path().join("none"), &[&options[..], &["-n", "ns-1"]].concat());
+    assert!(checkup.text.contains("✓ question") && checkup.code == Some(0), "{}", checkup.text);
+    let checkup = doctor(
+        &[],
+        &mount.path().join("none"),
+        &["--server", &server, "--token-file", &file("missing"), "--certificate-authority", &ca],
+    );
+    broken(&checkup, "mount", 12, "--token-file");
+
     let options = ["--insecure-skip-tls-verify"];
     let checkup = in_pod_of(cluster.address(), mount.path(), &options);
     assert_eq!(checkup.code, Some(0), "{}", checkup.text);
@@ -466,4 +483,21 @@ fn a_token() -> String {
     let (cluster, pod) = ready(Version::V1_36);
     drop(cluster);
     pod.token().unwrap()
+}
+
+#[test]
+fn five_thousand_custom_resources_cost_one_discovery_request() {
+    let (cluster, pod) = ready(Version::V1_36);
+    for number in 0..5000 {
+        let (group, plural) = (format!("g{}.example.com", number / 20), format!("things{number}"));
+        cluster.custom_resource(&group, "v1", &plural, &format!("Thing{number}"), "Namespaced");
+    }
+    pod.runs(&["check", "list things4999", "list thing7.g0.example.com", "list deploy"]).gives(
+        10,
+        &["list things4999.g249.example.com", "list things7.g0.example.com", "list deployments.apps"],
+        Stderr::Empty,
+    );
+    let discovery =
+        cluster.requests().iter().filter(|seen| seen.path_and_query.matches('/').count() == 1).count();
+    assert_eq!(discovery, 1);
 }

@@ -56,6 +56,7 @@ fn one_cluster_for_all() {
         ("machine readable", outcomes::machine_readable),
         ("agrees with kubectl", can_i::agrees_with_kubectl),
         ("rules are kubectl's", see::rules_are_kubectls),
+        ("doctor", see::doctor),
         ("whoami without a review", see::whoami_without_a_review),
         ("names resolve as kubectl's", names::resolved_as_kubectl_does),
         ("remedies hold", remedies::remedies_hold),

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::apiserver::RealCluster;
+use crate::apiserver::{RealCluster, keys};
 use crate::cluster::World;
 use crate::outcomes::{lister, newcomer};
 use crate::pod::{Pod, Stderr};
@@ -64,4 +64,21 @@ pub fn whoami_without_a_review(cluster: &RealCluster) {
     assert_eq!(report["identity"], identity, "{report}");
     let expired = cluster.expired_token("whoami", "k-sa-1");
     pod.with_file("token", &expired).runs(&["whoami"]).gives(11, &["401", "expired"], Stderr::Empty);
+}
+
+/// Every step is good for one that may list its pods; the last question is the broken one for a newcomer.
+pub fn doctor(cluster: &RealCluster) {
+    let told = [
+        "✓ TLS",
+        "✓ clock",
+        "✓ version",
+        "CN=kube-apiserver",
+        "list pods in doctor: anonymous 403, token 200",
+    ];
+    lister(cluster, "doctor").runs(&["doctor"]).gives(0, &told, Stderr::Empty);
+    let told =
+        ["the first broken step is \"list pods in doctor-2\"", "→ kubectl create role k-sa-1-list-pods"];
+    newcomer(cluster, "doctor-2").runs(&["doctor"]).gives(10, &told, Stderr::Empty);
+    let pod = newcomer(cluster, "doctor-2").with_file("ca.crt", &keys::stranger_ca());
+    pod.runs(&["doctor"]).gives(22, &["the first broken step is CA"], Stderr::Empty);
 }

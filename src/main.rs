@@ -19,6 +19,7 @@ mod token;
 mod verdict;
 mod visit;
 
+use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -28,7 +29,6 @@ use std::{env, io, panic, process};
 use cli::Invocation;
 use cluster::ServiceVariables;
 use exit::Code;
-use report::termination;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
@@ -44,7 +44,10 @@ fn main() -> ExitCode {
     };
     let colour =
         || io::stdout().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let number = match cli::parse(env::args_os().skip(1).collect(), &variables) {
+    let arguments: Vec<OsString> = env::args_os().skip(1).collect();
+    // Asked for in a command line that cannot be read, it is still wanted.
+    let termination = cli::termination_of(&arguments);
+    let number = match cli::parse(arguments, &variables) {
         Ok(Invocation::Print(text)) => {
             report::print(&text);
             Code::Allowed.number()
@@ -60,7 +63,7 @@ fn main() -> ExitCode {
         Ok(Invocation::Rules(rules)) => command::rules::run(&rules).number(),
         Ok(Invocation::Doctor(doctor)) => command::doctor::run(&doctor, colour()).number(),
         Ok(Invocation::Install(dest)) => command::install::run(&dest).number(),
-        Err(fault) => command::could_not_ask(&fault, &termination::Target::Automatic).number(),
+        Err(fault) => command::could_not_ask(&fault, &termination).number(),
     };
     ExitCode::from(number)
 }

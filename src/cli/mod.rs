@@ -366,6 +366,19 @@ pub fn parse(arguments: Vec<OsString>, variables: &ServiceVariables) -> Result<I
     }
 }
 
+/// Where the verdict goes, as far as a command line tells that cannot be read as a whole.
+pub fn termination_of(arguments: &[OsString]) -> termination::Target {
+    const OPTION: &str = "--termination-log";
+    let words = arguments.iter().map_while(|word| word.to_str().filter(|&word| word != "--"));
+    let mut words = words.skip_while(|word| !word.starts_with(OPTION));
+    let value = match words.next().map(|word| word.strip_prefix(OPTION).unwrap_or(word)) {
+        Some("") => words.next(),
+        Some(rest) => rest.strip_prefix('='),
+        None => None,
+    };
+    value.and_then(|value| termination_log(value).ok()).unwrap_or(termination::Target::Automatic)
+}
+
 /// What argh says is wrong, without its hints.
 fn one_line(text: &str) -> String {
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();

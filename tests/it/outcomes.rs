@@ -62,6 +62,7 @@ fn unauthenticated() {
         "\
 list pods in ns-1  anonymous 403  token 401  unauthenticated
     MOUNT/token: the token is not expired (audience vault, issuer https://kubernetes.default.svc.cluster.local, subject system:serviceaccount:ns-1:k-sa-1, valid for another 10d): wrong audience, another cluster's issuer, or its account or pod is gone
+    is the account there, and this the cluster's issuer? kubectl get serviceaccount k-sa-1 -n ns-1; kubectl get --raw /.well-known/openid-configuration
 unauthenticated (11): the API server does not accept the token
 ",
         "",
@@ -90,6 +91,7 @@ unauthenticated (11): the API server does not accept the token
         "\
 list pods in ns-1  anonymous 403  token 401  unauthenticated
     MOUNT/token: what it holds is no service account token (no JWT)
+    is it the right file? see --token-file, or try one of: kubectl create token NAME
 unauthenticated (11): the API server does not accept the token
 ",
         "",
@@ -119,6 +121,7 @@ fn anonymous_without_a_token() {
         "\
 list pods in ns-1  anonymous 403  token -  anonymous
     no token to send: MOUNT/token is missing or empty (automountServiceAccountToken: false, or no token projected there)
+    let the pod mount it (automountServiceAccountToken: true), project a serviceAccountToken, or say --token-file
 get /version       anonymous 200  token -  allowed
 anonymous (12): no token was sent or seen, and anonymous is refused
 ",
@@ -144,6 +147,7 @@ fn anonymous_although_a_token_was_sent() {
         "\
 list pods in ns-1  anonymous 403  token 403  anonymous
     a token was sent and the API server saw system:anonymous: something on the way takes the Authorization header off
+    a proxy or a mesh stands between: say --server with the API server's own address (https://$KUBERNETES_SERVICE_HOST)
 anonymous (12): no token was sent or seen, and anonymous is refused
 ",
         "",
@@ -156,7 +160,8 @@ fn excess() {
         13,
         "\
 cannot list pods in ns-1  anonymous 403  token 200  excess
-    it is granted to system:serviceaccount:ns-1:k-sa-1; look for the binding: kubectl get rolebindings,clusterrolebindings -A -o wide
+    it is granted to system:serviceaccount:ns-1:k-sa-1, by itself or through one of its groups: take the binding away
+    kubectl get rolebindings,clusterrolebindings -A -o wide | grep -E 'k-sa-1|system:(serviceaccounts|authenticated)'
 excess (13): a permission that must not be there is granted
 ",
         "",
@@ -169,7 +174,8 @@ fn exposed() {
         14,
         "\
 get /version  anonymous 200  token 200  exposed
-    anybody may: look for a binding to system:anonymous or system:unauthenticated, or an authorization mode AlwaysAllow
+    anybody may: a binding to system:anonymous or system:unauthenticated, or the authorization mode AlwaysAllow
+    kubectl get rolebindings,clusterrolebindings -A -o wide | grep -E 'system:(anonymous|unauthenticated)'
 exposed (14): it is open without a token (--forbid-anonymous)
 ",
         "",
@@ -384,8 +390,10 @@ fn unserved() {
         "\
 get /no-such-path  anonymous 403  token 404  unserved
     it is not refused, but it is not there: 404 page not found
+    what is there: kubectl api-resources, for paths kubectl get --raw /
 list gadgets       anonymous -    token -    unserved
-    the API server serves no resource of that name: see kubectl api-resources
+    the API server serves no resource of that name
+    is it misspelt, or is its CustomResourceDefinition not installed (yet)? see kubectl api-resources
 unserved (25): not refused, but there is no such resource or path
 ",
         "",

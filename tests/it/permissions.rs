@@ -76,12 +76,12 @@ get pods/web-1 in ns-1        anonymous 403      token 404  allowed
 get /version                  anonymous 200      token 200  allowed
     it is open to everybody, and says nothing of the token
 list nodes                    anonymous 403      token 403  forbidden
-    nodes are cluster-scoped: the namespace ns-1 is ignored
-    nodes is forbidden: User \"system:serviceaccount:ns-1:k-sa-1\" cannot list resource \"nodes\" in API group \"\" at the cluster scope
+    nodes are cluster-scoped: the namespace ns-1 is ignored; nodes is forbidden: User \"system:serviceaccount:ns-1:k-sa-1\" cannot list resource \"nodes\" in API group \"\" at the cluster scope
     kubectl create clusterrole ns-1-k-sa-1-list-nodes --verb=list --resource=nodes
     kubectl create clusterrolebinding ns-1-k-sa-1-list-nodes --clusterrole=ns-1-k-sa-1-list-nodes --serviceaccount=ns-1:k-sa-1
 cannot list secrets in ns-1   anonymous 403      token 403  allowed
 delete pods/web-1 in default  anonymous unknown  token no   forbidden
+    no role grants it to system:serviceaccount:ns-1:k-sa-1
     kubectl create role ns-1-k-sa-1-delete-pods-web-1 --verb=delete --resource=pods --resource-name=web-1 --namespace=default
     kubectl create rolebinding ns-1-k-sa-1-delete-pods-web-1 --role=ns-1-k-sa-1-delete-pods-web-1 --serviceaccount=ns-1:k-sa-1 --namespace=default
 forbidden (10): the API server refuses it to the token's identity
@@ -276,6 +276,7 @@ fn token_only_makes_no_anonymous_knock() {
         "\
 list pods in ns-1    anonymous -  token 200  allowed
 create pods in ns-1  anonymous -  token no   forbidden
+    no role grants it to system:serviceaccount:ns-1:k-sa-1
     kubectl create role k-sa-1-create-pods --verb=create --resource=pods --namespace=ns-1
     kubectl create rolebinding k-sa-1-create-pods --role=k-sa-1-create-pods --serviceaccount=ns-1:k-sa-1 --namespace=ns-1
 forbidden (10): the API server refuses it to the token's identity
@@ -298,6 +299,7 @@ forbidden (10): the API server refuses it to the token's identity
         "\
 get /version  anonymous -  token -  anonymous
     no token to send: MOUNT/token is missing or empty (automountServiceAccountToken: false, or no token projected there)
+    let the pod mount it (automountServiceAccountToken: true), project a serviceAccountToken, or say --token-file
 anonymous (12): no token was sent or seen, and anonymous is refused
 ",
         "",
@@ -314,6 +316,7 @@ fn review_asks_everything_by_access_review() {
 list pods in ns-1        anonymous unknown  token yes  allowed
 get /version             anonymous unknown  token yes  allowed
 get secrets/db in vault  anonymous unknown  token no   forbidden
+    no role grants it to system:serviceaccount:ns-1:k-sa-1
     kubectl create role ns-1-k-sa-1-get-secrets-db --verb=get --resource=secrets --resource-name=db --namespace=vault
     kubectl create rolebinding ns-1-k-sa-1-get-secrets-db --role=ns-1-k-sa-1-get-secrets-db --serviceaccount=ns-1:k-sa-1 --namespace=vault
 forbidden (10): the API server refuses it to the token's identity
@@ -406,6 +409,7 @@ fn subresources() {
 get pods/web-0/log in ns-1  anonymous unknown  token yes  allowed
 get pods/*/log in ns-1      anonymous unknown  token yes  allowed
 create pods/*/exec in ns-1  anonymous unknown  token no   forbidden
+    no role grants it to system:serviceaccount:ns-1:k-sa-1
     kubectl create role k-sa-1-create-pods-exec --verb=create --resource=pods/exec --namespace=ns-1
     kubectl create rolebinding k-sa-1-create-pods-exec --role=k-sa-1-create-pods-exec --serviceaccount=ns-1:k-sa-1 --namespace=ns-1
 forbidden (10): the API server refuses it to the token's identity
@@ -560,7 +564,7 @@ allowed (0): every permission is as wanted
 /// A binding to a role that is not there: the API server says so behind its refusal.
 #[test]
 fn a_missing_role_is_shown() {
-    const REASON: &str = "RBAC: role.rbac.authorization.k8s.io \"no-such-role\" not found";
+    const REASON: &str = "RBAC: role.rbac.authorization.k8s.io \"no-such-role\" not found (a binding names a role that is not there)";
     let scene = Scene::new();
     scene.cluster.role_binding("ns-1", "dangling", "no-such-role", "ns-1", "k-sa-1");
     scene.runs(&["check", "list pods"]).gives(

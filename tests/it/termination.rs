@@ -109,6 +109,7 @@ fn it_names_the_missing_token() {
 anonymous (12): no token was sent or seen, and anonymous is refused
 list pods: anonymous
   no token to send: MOUNT/token is missing or empty (automountServiceAccountToken: false, or no token projected there)
+  let the pod mount it (automountServiceAccountToken: true), project a serviceAccountToken, or say --token-file
 "
     );
     knock.gives(12, &[], Stderr::Empty);

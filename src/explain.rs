@@ -132,7 +132,7 @@ fn allowed(finding: &Finding, answer: Option<&Answer>) -> Vec<String> {
 fn forbidden(finding: &Finding, answer: Option<&Answer>, context: Context<'_>) -> (Vec<String>, Vec<String>) {
     let reason = answer.map(|answer| answer.reason.as_str()).unwrap_or_default();
     let whom = context.round.subject().unwrap_or("this identity");
-    let mut why = if reason.is_empty() { format!("no role grants it to {whom}") } else { reason.to_owned() };
+    let mut why = if reason.is_empty() { format!("nothing grants it to {whom}") } else { reason.to_owned() };
     if reason.contains("RBAC: ") && reason.contains("\" not found") {
         why.push_str(" (a binding names a role that is not there)");
     }
@@ -156,9 +156,13 @@ fn forbidden(finding: &Finding, answer: Option<&Answer>, context: Context<'_>) -
 
 /// What is granted and must not be.
 fn excess(subject: Option<&str>) -> Vec<String> {
-    let whom = subject.unwrap_or("the token's identity");
-    let name = whom.rsplit(':').next().unwrap_or(whom);
-    let pattern = format!("{name}|system:(serviceaccounts|authenticated)");
+    let whom = subject.unwrap_or("this identity");
+    // In the wide columns a service account is NAMESPACE/NAME.
+    let name = whom
+        .strip_prefix("system:serviceaccount:")
+        .map_or_else(|| whom.to_owned(), |name| name.replace(':', "/"));
+    let groups = "system:(serviceaccounts|authenticated)";
+    let pattern = if subject.is_some() { format!("{name}|{groups}") } else { groups.to_owned() };
     vec![
         format!("it is granted to {whom}, by itself or through one of its groups: take the binding away"),
         format!(
@@ -181,8 +185,10 @@ fn unauthenticated(place: Place<'_>) -> Vec<String> {
         claims.subject.as_deref().and_then(|subject| subject.strip_prefix("system:serviceaccount:"));
     let advice = match (claims.expires, account.and_then(|account| account.split_once(':'))) {
         (Some(end), _) if end <= place.now => {
-            "read the file anew for each request; if it is old itself, the kubelet does not renew it: a copy, or a stuck volume"
-                .to_owned()
+            "the file itself is old: is it a copy, or is the volume stuck? mount a projected serviceAccountToken".to_owned()
+        }
+        _ if claims.issued.is_some_and(|issued| issued > place.now + 60) => {
+            "kubeknock doctor compares this clock with the API server's".to_owned()
         }
         (_, Some((namespace, name))) => format!(
             "is the account there, and this the cluster's issuer? kubectl get serviceaccount {name} -n {namespace}; \
@@ -198,7 +204,7 @@ fn anonymous(words: &str, bearer: Bearer, cluster: &Cluster) -> Vec<String> {
     match bearer {
         Bearer::Token => vec![
             format!("a token was sent and the API server saw {ANONYMOUS}: something on the way takes the Authorization header off"),
-            "a proxy or a mesh stands between: say --server with the API server's own address (https://$KUBERNETES_SERVICE_HOST)"
+            "whatever stands between has to pass it on or to be gone around (in a mesh: exclude the API server's address)"
                 .into(),
         ],
         Bearer::None => vec![
@@ -219,15 +225,18 @@ fn anonymous(words: &str, bearer: Bearer, cluster: &Cluster) -> Vec<String> {
 fn unserved(finding: &Finding, answer: Option<&Answer>) -> Vec<String> {
     match &finding.unresolved {
         Some(Unresolved::Unknown { nearest, .. }) => {
-            let near = if nearest.is_empty() {
-                String::new()
+            let (near, advice) = if nearest.is_empty() {
+                (
+                    String::new(),
+                    "is its CustomResourceDefinition not installed (yet)? see kubectl api-resources",
+                )
             } else {
-                format!("; close to it: {}", nearest.join(", "))
+                (
+                    format!("; close to it: {}", nearest.join(", ")),
+                    "is it misspelt? see kubectl api-resources",
+                )
             };
-            vec![
-                format!("the API server serves no resource of that name{near}"),
-                "is it misspelt, or is its CustomResourceDefinition not installed (yet)? see kubectl api-resources".into(),
-            ]
+            vec![format!("the API server serves no resource of that name{near}"), advice.into()]
         }
         _ => vec![
             format!(
@@ -249,10 +258,13 @@ fn no_answer(code: Code, finding: &Finding, answer: Option<&Answer>) -> Vec<Stri
             vec![format!("status {} {}", answer.status, answer.reason).trim_end().to_owned()]
         }
         (Some(Unresolved::Unknown { silent, .. }), ..) => {
-            vec![format!(
-                "the name may be of an API group whose server does not answer: {} (kubectl get apiservices)",
-                silent.join(", ")
-            )]
+            return vec![
+                format!(
+                    "the name may be of an API group whose server does not answer: {}",
+                    silent.join(", ")
+                ),
+                "the rest of the API does; which are down: kubectl get apiservices".into(),
+            ];
         }
         _ => Vec::new(),
     };
@@ -366,7 +378,7 @@ mod tests {
             (
                 Code::Forbidden,
                 Ok(answered(Refused, 201, "")),
-                ["no role grants it to system:", "kubectl create role "],
+                ["nothing grants it to system:", "kubectl create role "],
             ),
             (
                 Code::Forbidden,
@@ -381,7 +393,7 @@ mod tests {
             (
                 Code::Anonymous,
                 Ok(answered(Refused, 403, &refusal)),
-                ["takes the Authorization header off", "--server"],
+                ["takes the Authorization header off", "gone around"],
             ),
             (
                 Code::Excess,
@@ -421,7 +433,7 @@ mod tests {
     fn a_token_that_is_not_taken_and_one_that_is_not_there() {
         let rejected =
             || finding(Code::Unauthenticated, Ok(answered(Meaning::Rejected, 401, "Unauthorized")));
-        for (claims, told) in [(Some(claims(400)), "read the file anew"), (None, "kubectl create token")] {
+        for (claims, told) in [(Some(claims(400)), "the volume stuck"), (None, "kubectl create token")] {
             let text = explained(&rejected(), Bearer::Token, claims).join("\n");
             assert!(text.contains(told) && text.lines().count() <= LINES, "{text}");
         }

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::{could_not_ask, now};
+use super::{end, now};
 use crate::api::status::{self, Answer, Asked, Meaning};
 use crate::api::{LARGEST_BODY, Reply, Request};
 use crate::cli::Output;
 use crate::cluster::Cluster;
 use crate::exit::Code;
 use crate::failure::{Failure, Fault};
-use crate::report::{complain, escape, json, print, summary, termination, trace};
+use crate::report::{complain, escape, json, print, summary, trace};
 use crate::verdict::{self, Bearer};
 use crate::visit::{Caller, Visit};
 
@@ -52,18 +52,10 @@ struct Head {
 
 /// Runs it.
 pub fn run(get: &Get) -> Code {
-    match start(get) {
-        Ok(code) => code,
-        Err(fault) => {
-            if get.output == Output::Json {
-                print(&json::render_fault(&fault));
-            }
-            could_not_ask(&fault, &termination::Target::None)
-        }
-    }
+    end(ask(get), get.output)
 }
 
-fn start(get: &Get) -> Result<Code, Fault> {
+fn ask(get: &Get) -> Result<Code, Fault> {
     let mut trace = trace(get.verbose);
     let bundle = get.cluster.bundle()?;
     let token = if get.anonymous { None } else { get.cluster.token()? };
@@ -71,7 +63,7 @@ fn start(get: &Get) -> Result<Code, Fault> {
     let Visit { bearer, ref claims, .. } = visit;
     let request = Request { accept: "application/json, */*", ..Request::get(get.path.clone()) };
     let mut page = Page::new(get);
-    let mut result = Err(Failure::Timeout(format!("no whole answer within {} ms", get.timeout.as_millis())));
+    let mut result = Err(Failure::Timeout(format!("no whole answer within {:?}", get.timeout)));
     visit.run(
         move |caller: &Caller<News>| {
             let answer = caller.send(&request, caller.deciding()).and_then(|reply| stream(reply, caller));

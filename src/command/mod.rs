@@ -70,6 +70,23 @@ impl Telling {
     }
 }
 
+/// Ends a command without permissions: a fault is told, and so is the verdict where this is PID 1.
+fn end(result: Result<Code, Fault>, output: Output) -> Code {
+    let termination = termination::Target::Automatic;
+    match result {
+        Ok(code) => {
+            termination.write(code, &format!("{}\n", report::summary(code)));
+            code
+        }
+        Err(fault) => {
+            if output == Output::Json {
+                print(&json::render_fault(&fault));
+            }
+            could_not_ask(&fault, &termination)
+        }
+    }
+}
+
 /// Says on stderr, and in the termination message, why it could not be asked.
 pub fn could_not_ask(fault: &Fault, termination: &termination::Target) -> Code {
     let code = fault.code();

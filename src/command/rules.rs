@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::could_not_ask;
+use super::end;
 use super::now;
 use crate::api::review::{self, Rule, Rules, Told};
 use crate::cli::Output;
@@ -12,7 +12,7 @@ use crate::cluster::Cluster;
 use crate::exit::Code;
 use crate::explain;
 use crate::failure::{Failure, Fault};
-use crate::report::{complain, escape, json, print, summary, termination, trace};
+use crate::report::{complain, escape, json, print, summary, trace};
 use crate::verdict::{self, Bearer};
 use crate::visit::Visit;
 
@@ -33,15 +33,7 @@ pub struct RulesOf {
 
 /// Runs it.
 pub fn run(order: &RulesOf) -> Code {
-    match ask(order) {
-        Ok(code) => code,
-        Err(fault) => {
-            if order.output == Output::Json {
-                print(&json::render_fault(&fault));
-            }
-            could_not_ask(&fault, &termination::Target::None)
-        }
-    }
+    end(ask(order), order.output)
 }
 
 fn ask(order: &RulesOf) -> Result<Code, Fault> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::could_not_ask;
+use super::end;
 use super::now;
 use crate::api::review::User;
 use crate::cli::Output;
@@ -14,7 +14,7 @@ use crate::explain;
 use crate::failure::{Failure, Fault};
 use crate::identity::{Recognition, recognise};
 use crate::knock::Identity;
-use crate::report::{escape, json, print, summary, termination, trace};
+use crate::report::{escape, json, print, summary, trace};
 use crate::token::{Claims, span, time};
 use crate::verdict::Bearer;
 use crate::visit::Visit;
@@ -44,21 +44,14 @@ struct Found {
 
 /// Runs it.
 pub fn run(whoami: &Whoami) -> Code {
-    match find(whoami) {
-        Ok(found) => {
-            print(&match whoami.output {
-                Output::Text => text(&found),
-                Output::Json => json(&found, &whoami.cluster),
-            });
-            found.code
-        }
-        Err(fault) => {
-            if whoami.output == Output::Json {
-                print(&json::render_fault(&fault));
-            }
-            could_not_ask(&fault, &termination::Target::None)
-        }
-    }
+    let told = find(whoami).map(|found| {
+        print(&match whoami.output {
+            Output::Text => text(&found),
+            Output::Json => json(&found, &whoami.cluster),
+        });
+        found.code
+    });
+    end(told, whoami.output)
 }
 
 fn find(whoami: &Whoami) -> Result<Found, Fault> {

@@ -30,10 +30,11 @@ mod token;
 #[cfg(test)]
 mod trials;
 
+pub use certificates::SERVER_NAMES;
 pub use discovery::custom_resource_definition;
 pub use token::{ISSUER, TokenSpec};
 
-use certificates::{Authority, SERVER_NAMES};
+use certificates::Authority;
 use discovery::Discovery;
 use rbac::User;
 use route::{Rule, State};

@@ -398,13 +398,8 @@ fn no_mount() {
     ] {
         let arguments = [arguments, &["--server", &server, "--service-account-dir", &mount]].concat();
         let knock = scene.pod.run(&mut bare_command(&arguments));
-        let warning = if arguments.contains(&"--insecure-skip-tls-verify") {
-            "warning: --insecure-skip-tls-verify: whoever answers gets the token\nkubeknock: "
-        } else {
-            ""
-        };
-        let line = format!("{warning}no service account mount at MOUNT/nowhere: {WHY}");
-        refused(&scene.cluster, knock, 31, &line);
+        // No warning: there is no token that anybody could get.
+        refused(&scene.cluster, knock, 31, &format!("no service account mount at MOUNT/nowhere: {WHY}"));
     }
     // The folder that the kubelet mounts, where this is no pod.
     let default = "/var/run/secrets/kubernetes.io/serviceaccount";

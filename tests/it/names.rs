@@ -133,16 +133,16 @@ fn unknown_names_are_unserved_and_near_ones_are_offered() {
             "\
 list deploymnts          anonymous -  token -  unserved
     the API server serves no resource of that name; close to it: deployments.apps
-    is it misspelt, or is its CustomResourceDefinition not installed (yet)? see kubectl api-resources
+    is it misspelt? see kubectl api-resources
 list podz                anonymous -  token -  unserved
     the API server serves no resource of that name; close to it: pods
-    is it misspelt, or is its CustomResourceDefinition not installed (yet)? see kubectl api-resources
+    is it misspelt? see kubectl api-resources
 list widgts.example.com  anonymous -  token -  unserved
     the API server serves no resource of that name; close to it: widgets.example.com
-    is it misspelt, or is its CustomResourceDefinition not installed (yet)? see kubectl api-resources
+    is it misspelt? see kubectl api-resources
 list zebras              anonymous -  token -  unserved
     the API server serves no resource of that name
-    is it misspelt, or is its CustomResourceDefinition not installed (yet)? see kubectl api-resources
+    is its CustomResourceDefinition not installed (yet)? see kubectl api-resources
 unserved (25): not refused, but there is no such resource or path
 ",
             "",
@@ -183,11 +183,11 @@ fn a_group_whose_server_is_down() {
         24,
         "\
 list widgets.example.com  anonymous -  token -  unavailable
-    the name may be of an API group whose server does not answer: example.com (kubectl get apiservices)
-    the API server is there and cannot answer yet; asking again later is right
+    the name may be of an API group whose server does not answer: example.com
+    the rest of the API does; which are down: kubectl get apiservices
 list widgets              anonymous -  token -  unavailable
-    the name may be of an API group whose server does not answer: example.com (kubectl get apiservices)
-    the API server is there and cannot answer yet; asking again later is right
+    the name may be of an API group whose server does not answer: example.com
+    the rest of the API does; which are down: kubectl get apiservices
 unavailable (24): the API server answers 429 or 5xx
 ",
         "",

@@ -73,6 +73,7 @@ unauthenticated (11): the API server does not accept the token
         "\
 list pods in ns-1  anonymous 403  token 401  unauthenticated
     MOUNT/token: the token expired 3h0m ago; the kubelet renews only mounted tokens
+    the file itself is old: is it a copy, or is the volume stuck? mount a projected serviceAccountToken
 unauthenticated (11): the API server does not accept the token
 ",
         "",
@@ -147,7 +148,7 @@ fn anonymous_although_a_token_was_sent() {
         "\
 list pods in ns-1  anonymous 403  token 403  anonymous
     a token was sent and the API server saw system:anonymous: something on the way takes the Authorization header off
-    a proxy or a mesh stands between: say --server with the API server's own address (https://$KUBERNETES_SERVICE_HOST)
+    whatever stands between has to pass it on or to be gone around (in a mesh: exclude the API server's address)
 anonymous (12): no token was sent or seen, and anonymous is refused
 ",
         "",
@@ -161,7 +162,7 @@ fn excess() {
         "\
 cannot list pods in ns-1  anonymous 403  token 200  excess
     it is granted to system:serviceaccount:ns-1:k-sa-1, by itself or through one of its groups: take the binding away
-    kubectl get rolebindings,clusterrolebindings -A -o wide | grep -E 'k-sa-1|system:(serviceaccounts|authenticated)'
+    kubectl get rolebindings,clusterrolebindings -A -o wide | grep -E 'ns-1/k-sa-1|system:(serviceaccounts|authenticated)'
 excess (13): a permission that must not be there is granted
 ",
         "",
@@ -393,7 +394,7 @@ get /no-such-path  anonymous 403  token 404  unserved
     what is there: kubectl api-resources, for paths kubectl get --raw /
 list gadgets       anonymous -    token -    unserved
     the API server serves no resource of that name
-    is it misspelt, or is its CustomResourceDefinition not installed (yet)? see kubectl api-resources
+    is its CustomResourceDefinition not installed (yet)? see kubectl api-resources
 unserved (25): not refused, but there is no such resource or path
 ",
         "",

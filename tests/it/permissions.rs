@@ -81,7 +81,7 @@ list nodes                    anonymous 403      token 403  forbidden
     kubectl create clusterrolebinding ns-1-k-sa-1-list-nodes --clusterrole=ns-1-k-sa-1-list-nodes --serviceaccount=ns-1:k-sa-1
 cannot list secrets in ns-1   anonymous 403      token 403  allowed
 delete pods/web-1 in default  anonymous unknown  token no   forbidden
-    no role grants it to system:serviceaccount:ns-1:k-sa-1
+    nothing grants it to system:serviceaccount:ns-1:k-sa-1
     kubectl create role ns-1-k-sa-1-delete-pods-web-1 --verb=delete --resource=pods --resource-name=web-1 --namespace=default
     kubectl create rolebinding ns-1-k-sa-1-delete-pods-web-1 --role=ns-1-k-sa-1-delete-pods-web-1 --serviceaccount=ns-1:k-sa-1 --namespace=default
 forbidden (10): the API server refuses it to the token's identity
@@ -276,7 +276,7 @@ fn token_only_makes_no_anonymous_knock() {
         "\
 list pods in ns-1    anonymous -  token 200  allowed
 create pods in ns-1  anonymous -  token no   forbidden
-    no role grants it to system:serviceaccount:ns-1:k-sa-1
+    nothing grants it to system:serviceaccount:ns-1:k-sa-1
     kubectl create role k-sa-1-create-pods --verb=create --resource=pods --namespace=ns-1
     kubectl create rolebinding k-sa-1-create-pods --role=k-sa-1-create-pods --serviceaccount=ns-1:k-sa-1 --namespace=ns-1
 forbidden (10): the API server refuses it to the token's identity
@@ -316,7 +316,7 @@ fn review_asks_everything_by_access_review() {
 list pods in ns-1        anonymous unknown  token yes  allowed
 get /version             anonymous unknown  token yes  allowed
 get secrets/db in vault  anonymous unknown  token no   forbidden
-    no role grants it to system:serviceaccount:ns-1:k-sa-1
+    nothing grants it to system:serviceaccount:ns-1:k-sa-1
     kubectl create role ns-1-k-sa-1-get-secrets-db --verb=get --resource=secrets --resource-name=db --namespace=vault
     kubectl create rolebinding ns-1-k-sa-1-get-secrets-db --role=ns-1-k-sa-1-get-secrets-db --serviceaccount=ns-1:k-sa-1 --namespace=vault
 forbidden (10): the API server refuses it to the token's identity
@@ -409,7 +409,7 @@ fn subresources() {
 get pods/web-0/log in ns-1  anonymous unknown  token yes  allowed
 get pods/*/log in ns-1      anonymous unknown  token yes  allowed
 create pods/*/exec in ns-1  anonymous unknown  token no   forbidden
-    no role grants it to system:serviceaccount:ns-1:k-sa-1
+    nothing grants it to system:serviceaccount:ns-1:k-sa-1
     kubectl create role k-sa-1-create-pods-exec --verb=create --resource=pods/exec --namespace=ns-1
     kubectl create rolebinding k-sa-1-create-pods-exec --role=k-sa-1-create-pods-exec --serviceaccount=ns-1:k-sa-1 --namespace=ns-1
 forbidden (10): the API server refuses it to the token's identity

@@ -276,7 +276,7 @@ list configmaps in ns-1      anonymous 403  token -  forbidden
     kubectl create role k-sa-1-list-configmaps --verb=list --resource=configmaps --namespace=ns-1
     kubectl create rolebinding k-sa-1-list-configmaps --role=k-sa-1-list-configmaps --serviceaccount=ns-1:k-sa-1 --namespace=ns-1
 create pods in ns-1          anonymous no   token -  forbidden
-    no role grants it to system:serviceaccount:ns-1:k-sa-1
+    nothing grants it to system:serviceaccount:ns-1:k-sa-1
     kubectl create role k-sa-1-create-pods --verb=create --resource=pods --namespace=ns-1
     kubectl create rolebinding k-sa-1-create-pods --role=k-sa-1-create-pods --serviceaccount=ns-1:k-sa-1 --namespace=ns-1
 forbidden (10): the API server refuses it to the token's identity

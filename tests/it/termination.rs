@@ -155,3 +155,16 @@ fn failing_to_write_changes_nothing() {
     assert!(!Path::new(&missing).exists());
     assert!(!Path::new("none").exists());
 }
+
+/// A command line that cannot be read still tells where the verdict is wanted.
+#[test]
+fn a_bad_command_line_is_told_there_too() {
+    let (scene, log) = (Scene::new(), Log::new());
+    let path = log.path().display().to_string();
+    for option in [vec!["--termination-log", &path], vec![&*format!("--termination-log={path}")]] {
+        fs::write(log.path(), "").unwrap();
+        scene.runs(&[&["check", "list pods", "--nope"], &option[..]].concat()).gives(30, &[], Stderr::Any);
+        let message = fs::read_to_string(log.path()).unwrap();
+        assert_eq!(message, "usage (30): there is no option --nope; see kubeknock --help\n");
+    }
+}

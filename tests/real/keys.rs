@@ -9,16 +9,7 @@ use rcgen::{
 };
 use serde_json::Value;
 
-/// The names that an API server's certificate carries, as a pod knows it; and where tests reach it.
-const SERVER_NAMES: [&str; 7] = [
-    "127.0.0.1",
-    "::1",
-    "localhost",
-    "kubernetes",
-    "kubernetes.default",
-    "kubernetes.default.svc",
-    "kubernetes.default.svc.cluster.local",
-];
+use crate::cluster::SERVER_NAMES;
 
 /// A certificate authority and one server certificate from it, all PEM.
 pub struct ServerKeys {

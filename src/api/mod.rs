@@ -234,6 +234,11 @@ impl Client {
         let answer = answer
             .map_err(|error| Failure::Unintelligible(format!("no HTTP request can say this: {error}")))?;
         let (mut head, inner) = answer.map_err(|error| failure(error, &server))?.into_parts();
+        let encoding = head.headers.get("transfer-encoding");
+        if encoding.is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"chunked")) {
+            let why = format!("{server} answers in a transfer encoding that it was not asked for");
+            return Err(Failure::Unintelligible(why));
+        }
         let sent = self.sent.get();
         if let Some(token) = sent {
             head.headers.values_mut().for_each(|value| *value = redact(value, token));

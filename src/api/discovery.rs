@@ -616,6 +616,7 @@ mod tests {
             head,
             body: crate::api::Body::plain(ureq::Body::builder().data(body.as_bytes())),
             server: "server".into(),
+            token: None,
         }
     }
 

@@ -65,6 +65,14 @@ impl Token {
         Redactor { secret: self.0.clone().into_bytes(), held: Vec::new() }
     }
 
+    /// A text without the token in it.
+    pub fn hidden_in(&self, text: &str) -> String {
+        let mut redactor = self.redactor();
+        let shown = [redactor.pass(text.as_bytes()), redactor.end()].concat();
+        // What is taken out is ASCII, and so is what stands for it.
+        String::from_utf8(shown).unwrap_or_default()
+    }
+
     /// What the token says of itself, if it is a JWT.
     pub fn claims(&self) -> Option<Claims> {
         Claims::parse(&self.0)

@@ -69,8 +69,7 @@ impl Visit {
             trace(Trace::Warning("--insecure-skip-tls-verify: whoever answers gets the token".into()));
         }
         let claims = token.as_ref().and_then(Token::claims);
-        let longest_token = token.as_ref().map_or(0, Token::len);
-        let (client, warning) = Client::new(cluster, bundle, longest_token, patience)?;
+        let (client, warning) = Client::new(cluster, bundle, token.as_ref(), patience)?;
         if let Some(warning) = warning {
             trace(Trace::Warning(warning));
         }

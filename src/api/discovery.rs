@@ -4,19 +4,29 @@
 //! asked for (Kubernetes 1.27 and later: one request), and the older ones are read where the server
 //! answers with those. Documents are read as streams that keep only what was asked for.
 
-use std::io::BufReader;
+use std::cell::Cell;
+use std::io::{self, BufReader, Read};
 
-use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
+use super::json::{self, Sparing};
 use super::status::{Answer, Asked};
-use super::{LARGEST_BODY, Reply, Request, failure_of_io, status};
+use super::{LARGEST_BODY, Reply, Request, failure_of_io, io_of_failure, status};
 use crate::failure::Failure;
 use crate::permission::ResourceName;
+use crate::token::Token;
 
 /// Aggregated discovery, v2 (1.30) and v2beta1 (1.27), with the older documents behind them.
 const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,\
                           application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json";
+
+/// No piece of a document (a resource, a key) may be larger, in bytes; real resources have less than 2 KiB.
+/// The whole may be of any length.
+const LARGEST_PIECE: usize = 32 * 1024;
+
+/// How many groups that do not answer are named.
+const SILENT_GROUPS: usize = 10;
 
 /// How many names are offered for an unknown one.
 const OFFERS: usize = 3;
@@ -250,6 +260,9 @@ impl<'w> Search<'w> {
         for group in groups.get("groups").and_then(Value::as_array).into_iter().flatten() {
             let name = group.get("name").and_then(Value::as_str).unwrap_or_default();
             let versions = versions_of(group);
+            if !is_plain(name) || !versions.iter().all(|version| is_plain(version)) {
+                continue;
+            }
             for version in &versions {
                 let wanted_here = |wanted: &Wanted| {
                     !in_core(wanted) && group_fit(&wanted.resource, name, version).is_some()
@@ -263,7 +276,7 @@ impl<'w> Search<'w> {
                     self.read(reply, name, version)?;
                 } else {
                     // The group's server is down; the rest of the cluster still resolves.
-                    self.silent.push((name.to_owned(), version.clone()));
+                    self.note_silent(name, version);
                     reply.drain().map_err(Unresolved::Failed)?;
                 }
             }
@@ -311,12 +324,16 @@ impl<'w> Search<'w> {
             Unresolved::Failed(if error.is_io() {
                 failure_of_io(error.into(), &server)
             } else {
-                Failure::Unintelligible(format!("a discovery document that cannot be read: {error}"))
+                // Not in the parser's words: they quote the document.
+                let (line, column) = (error.line(), error.column());
+                Failure::Unintelligible(format!(
+                    "a discovery document that cannot be read (line {line}, column {column})"
+                ))
             })
         };
         if !aggregated && version.is_empty() {
             let body = reply.take(LARGEST_BODY).map_err(Unresolved::Failed)?;
-            let document: Value = serde_json::from_slice(&body).map_err(broken)?;
+            let document: Value = json::parse(&body, reply.token()).map_err(broken)?;
             reply.drain().map_err(Unresolved::Failed)?;
             let kind = document.get("kind").and_then(Value::as_str);
             if !matches!(kind, Some("APIGroupList" | "APIVersions")) {
@@ -325,8 +342,11 @@ impl<'w> Search<'w> {
             }
             return Ok(Document::Older(document));
         }
-        let mut walk = Walk { search: self, group: group.to_owned(), version: version.to_owned() };
-        let mut parser = serde_json::Deserializer::from_reader(BufReader::new(reply.reader()));
+        let (token, left) = (reply.token().cloned(), Cell::new(LARGEST_PIECE));
+        let (group, version) = (group.to_owned(), version.to_owned());
+        let mut walk = Walk { search: self, group, version, left: &left, token: token.as_ref() };
+        let pieces = Pieces { body: reply.reader(), left: &left };
+        let mut parser = serde_json::Deserializer::from_reader(BufReader::new(pieces));
         Object(&mut walk).deserialize(&mut parser).and_then(|()| parser.end()).map_err(broken)?;
         drop(parser);
         Ok(Document::Read)
@@ -375,6 +395,13 @@ impl<'w> Search<'w> {
                 hit.whole = true;
                 hit.resource.verbs = verbs.to_vec();
             }
+        }
+    }
+
+    fn note_silent(&mut self, group: &str, version: &str) {
+        let wanted = self.wanted.iter().any(|wanted| group_fit(&wanted.resource, group, version).is_some());
+        if wanted && is_plain(group) && self.silent.len() < SILENT_GROUPS {
+            self.silent.push((group.to_owned(), version.to_owned()));
         }
     }
 
@@ -455,14 +482,49 @@ fn distance(from: &str, to: &str) -> usize {
     row.last().copied().unwrap_or(0)
 }
 
+/// A body that ends with a failure where one piece of it is too large to be held.
+struct Pieces<'l, B> {
+    body: B,
+    /// Bytes that may still be read before the next piece begins.
+    left: &'l Cell<usize>,
+}
+
+impl<B: Read> Read for Pieces<'_, B> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let limit = buffer.len().min(self.left.get());
+        if limit == 0 {
+            let why = format!("a discovery document with something of more than {LARGEST_PIECE} bytes in it");
+            return Err(io_of_failure(Failure::Unintelligible(why)));
+        }
+        let count = self.body.read(buffer.get_mut(..limit).unwrap_or_default())?;
+        self.left.set(self.left.get() - count);
+        Ok(count)
+    }
+}
+
+/// True for what can be a group, a version or a resource: it comes into paths, and into lines to copy.
+fn is_plain(name: &str) -> bool {
+    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
+    name.len() <= 253 && name.bytes().all(inner) && !name.starts_with('.')
+}
+
 /// Where in the documents we are. In them, names stand before what they name.
 struct Walk<'s, 'w> {
     search: &'s mut Search<'w>,
     group: String,
     version: String,
+    /// See [`Pieces`].
+    left: &'s Cell<usize>,
+    /// What is taken out of texts.
+    token: Option<&'s Token>,
 }
 
 impl Walk<'_, '_> {
+    /// A new piece begins.
+    fn next_piece(&self) {
+        self.left.set(LARGEST_PIECE);
+    }
+
     fn resource(&mut self, object: &Value) {
         let text = |key: &str| object.get(key).and_then(Value::as_str).unwrap_or_default();
         let texts = |value: &Value, key: &str| -> Vec<String> {
@@ -471,6 +533,10 @@ impl Walk<'_, '_> {
         };
         // The aggregated documents say `resource`, the older ones `name`.
         let plural = if text("resource").is_empty() { text("name") } else { text("resource") };
+        let name = plural.split('/').next().unwrap_or_default();
+        if name.is_empty() || ![name, &self.group, &self.version].into_iter().all(is_plain) {
+            return;
+        }
         let verbs = texts(object, "verbs");
         if let Some((plural, subresource)) = plural.split_once('/') {
             return self.search.offer_subresource(&self.group, plural, subresource, &verbs);
@@ -518,18 +584,28 @@ impl<'de> Visitor<'de> for Object<'_, '_, '_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(key) = map.next_key::<String>()? {
+        let room = Cell::new(json::ROOM);
+        loop {
+            self.0.next_piece();
+            room.set(json::ROOM);
+            let sparing = Sparing { room: &room, token: self.0.token };
+            let Some(key) = map.next_key::<String>()? else { break };
             match key.as_str() {
                 "metadata" => {
-                    let metadata: Value = map.next_value()?;
+                    let metadata = map.next_value_seed(sparing)?;
                     if let Some(name) = metadata.get("name").and_then(Value::as_str) {
                         name.clone_into(&mut self.0.group);
                     }
                 }
-                "version" => self.0.version = map.next_value()?,
+                "version" => {
+                    let Value::String(version) = map.next_value_seed(sparing)? else {
+                        return Err(A::Error::custom("a version is a text"));
+                    };
+                    self.0.version = version;
+                }
                 "freshness" => {
-                    if map.next_value::<String>()? == "Stale" {
-                        self.0.search.silent.push((self.0.group.clone(), self.0.version.clone()));
+                    if map.next_value_seed(sparing)? == "Stale" {
+                        self.0.search.note_silent(&self.0.group, &self.0.version);
                     }
                 }
                 "items" | "versions" => map.next_value_seed(List { walk: &mut *self.0, resources: false })?,
@@ -574,7 +650,14 @@ impl<'de> Visitor<'de> for List<'_, '_, '_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
         if self.resources {
-            while let Some(resource) = list.next_element::<Value>()? {
+            loop {
+                self.walk.next_piece();
+                let room = Cell::new(json::ROOM);
+                let Some(resource) =
+                    list.next_element_seed(Sparing { room: &room, token: self.walk.token })?
+                else {
+                    break;
+                };
                 self.walk.resource(&resource);
             }
         } else {
@@ -616,6 +699,7 @@ mod tests {
             head,
             body: crate::api::Body::plain(ureq::Body::builder().data(body.as_bytes())),
             server: "server".into(),
+            token: None,
         }
     }
 

@@ -2,13 +2,14 @@
 
 pub mod certificate;
 pub mod discovery;
+pub mod json;
 pub mod review;
 pub mod status;
 pub mod tls;
 mod wire;
 
 use std::io::{self, Read};
-use std::sync::{Arc, OnceLock};
+
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
@@ -56,12 +57,13 @@ pub struct Reply {
     head: http::response::Parts,
     body: Body,
     server: String,
+    token: Option<Token>,
 }
 
 /// A body without the token in it.
 struct Body {
     inner: ureq::Body,
-    /// Nothing to take out before a token was sent.
+    /// Nothing to take out where there is no token.
     redactor: Option<Redactor>,
     /// Read, and still to be given.
     ready: Vec<u8>,
@@ -120,6 +122,11 @@ impl Reply {
         self.body.read(buffer).map_err(|error| failure_of_io(error, &self.server))
     }
 
+    /// What may be in its texts once they are decoded, and has to be taken out.
+    pub fn token(&self) -> Option<&Token> {
+        self.token.as_ref()
+    }
+
     /// The body as a stream, for parsers. Failures come out of [`failure_of_io`] again.
     pub fn reader(&mut self) -> impl Read + '_ {
         &mut self.body
@@ -156,18 +163,19 @@ impl Reply {
 pub struct Client {
     agent: ureq::Agent,
     server: cluster::Server,
-    /// The token that the server has seen.
-    sent: Arc<OnceLock<Token>>,
+    /// What no answer may show.
+    token: Option<Token>,
     facts: SharedFacts,
 }
 
 impl Client {
-    /// Sets up; connects with the first request. `patience` is how long connecting may take;
-    /// `longest_token` in bytes. The second value is a warning about the CA bundle.
+    /// Sets up; connects with the first request. `patience` is how long connecting may take. `token` is what
+    /// no answer may show, to whomever: a server that saw it once can say it to anybody later. The second
+    /// value is a warning about the CA bundle.
     pub fn new(
         cluster: &Cluster,
         bundle: Option<&[u8]>,
-        longest_token: usize,
+        token: Option<&Token>,
         patience: Duration,
     ) -> Result<(Client, Option<String>), Fault> {
         let server = cluster.server.clone();
@@ -201,10 +209,10 @@ impl Client {
             .max_response_header_size(LARGEST_HEAD)
             .max_idle_age(Duration::from_secs(3600))
             .build();
-        let head = 4096 + longest_token;
+        let head = 4096 + token.map_or(0, Token::len);
         let wire = Wire { server: server.clone(), tls, patience, head, facts: facts.clone() };
         let agent = ureq::Agent::with_parts(config, wire, NoLookup);
-        Ok((Client { agent, server, sent: Arc::default(), facts }, warning))
+        Ok((Client { agent, server, token: token.cloned(), facts }, warning))
     }
 
     /// What is known of the latest connection.
@@ -220,7 +228,6 @@ impl Client {
             .header("Accept", request.accept);
         if let Some(token) = token {
             builder = builder.header("Authorization", token.authorization());
-            self.sent.get_or_init(|| token.clone());
         }
         let answer = match &request.post {
             None => builder.method("GET").body(()).map(|request| self.agent.run(request)),
@@ -234,13 +241,17 @@ impl Client {
         let answer = answer
             .map_err(|error| Failure::Unintelligible(format!("no HTTP request can say this: {error}")))?;
         let (mut head, inner) = answer.map_err(|error| failure(error, &server))?.into_parts();
-        let sent = self.sent.get();
-        if let Some(token) = sent {
+        let encoding = head.headers.get("transfer-encoding");
+        if encoding.is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"chunked")) {
+            let why = format!("{server} answers in a transfer encoding that it was not asked for");
+            return Err(Failure::Unintelligible(why));
+        }
+        if let Some(token) = &self.token {
             head.headers.values_mut().for_each(|value| *value = redact(value, token));
         }
-        let redactor = sent.map(Token::redactor);
+        let redactor = self.token.as_ref().map(Token::redactor);
         let body = Body { inner, redactor, ready: Vec::new(), ended: false };
-        Ok(Reply { head, body, server })
+        Ok(Reply { head, body, server, token: self.token.clone() })
     }
 
     /// Ends whatever is being waited for on another thread, and every connection.
@@ -270,6 +281,11 @@ fn failure(error: ureq::Error, server: &str) -> Failure {
             Failure::Unintelligible(format!("{server} does not speak HTTP as an API server does: {other}"))
         }
     }
+}
+
+/// Takes a failure through what only knows I/O errors; [`failure_of_io`] takes it out again.
+pub fn io_of_failure(failure: Failure) -> io::Error {
+    ureq::Error::Other(Box::new(failure)).into_io()
 }
 
 /// What an error from [`Reply::reader`] means.

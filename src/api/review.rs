@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::status::{self, Answer, Asked, Meaning};
-use super::{LARGEST_BODY, Reply, Request};
+use super::{LARGEST_BODY, Reply, Request, json};
 use crate::failure::Failure;
 
 /// What a permission is about, in the API server's terms (authorization.k8s.io/v1).
@@ -108,8 +108,8 @@ pub fn read(mut reply: Reply, kind: &str) -> Result<Told, Failure> {
     }
     let body = reply.take(LARGEST_BODY + 1)?;
     let mut answer = status::answer_from(&reply, &Asked::Path, &body);
+    let mut object = json::parse(&body, reply.token()).unwrap_or_default();
     reply.drain()?;
-    let mut object = serde_json::from_slice::<Value>(&body).unwrap_or_default();
     let status = object.get_mut("status").map(Value::take).unwrap_or_default();
     let right = object.get("kind").and_then(Value::as_str) == Some(kind) && status.is_object();
     if answer.meaning == Meaning::Granted && !right {

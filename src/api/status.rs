@@ -5,8 +5,9 @@
 
 use serde_json::Value;
 
-use super::{LARGEST_BODY, Reply};
+use super::{LARGEST_BODY, Reply, json};
 use crate::failure::Failure;
+use crate::token::Token;
 
 /// The user name of requests without credentials (k8s.io/apiserver/pkg/authentication/user).
 pub const ANONYMOUS: &str = "system:anonymous";
@@ -96,17 +97,18 @@ pub fn answer_from(reply: &Reply, asked: &Asked, body: &[u8]) -> Answer {
             let location = reply.header("location").unwrap_or_default();
             (Meaning::Unintelligible, None, format!("a redirect to {location:?}: this is no API server"))
         }
-        _ => understand(asked, status, reply.header("content-type").unwrap_or_default(), body),
+        _ => understand(asked, status, reply.header("content-type").unwrap_or_default(), body, reply.token()),
     };
     Answer { status, meaning, user, reason, retry_after: reply.header("retry-after").map(str::to_owned) }
 }
 
-/// Pure: what this status, content type and body (or its beginning) mean.
+/// Pure: what this status, content type and body (or its beginning) mean. The token is taken out of words.
 pub fn understand(
     asked: &Asked,
     status: u16,
     content_type: &str,
     body: &[u8],
+    token: Option<&Token>,
 ) -> (Meaning, Option<String>, String) {
     let html = is_html(content_type, body);
     let strange = |why: String| (Meaning::Unintelligible, None, why);
@@ -117,19 +119,22 @@ pub fn understand(
         };
     }
     match status {
-        429 | 500..600 => (Meaning::Unavailable, None, if html { String::new() } else { words(body) }),
+        429 | 500..600 => (Meaning::Unavailable, None, if html { String::new() } else { words(body, token) }),
         _ if html => strange(format!("a web page with status {status}: a proxy or a portal, no API server")),
-        200..300 if *asked == Asked::Review => review(status, body),
+        200..300 if *asked == Asked::Review => review(status, body, token),
         200..300 => match read(asked, status, content_type, body) {
             Ok(()) => (Meaning::Granted, None, String::new()),
             Err(why) => strange(why),
         },
-        401 => (Meaning::Rejected, None, words(body)),
-        403 if status_object(body).is_none() => strange(
-            "a 403 that is no Kubernetes Status: something in front of the API server refused it".into(),
-        ),
+        401 => (Meaning::Rejected, None, words(body, token)),
         403 => {
-            let words = words(body);
+            let Some(object) = status_object(body, token) else {
+                return strange(
+                    "a 403 that is no Kubernetes Status: something in front of the API server refused it"
+                        .into(),
+                );
+            };
+            let words = message(&object);
             let meaning = if *asked == Asked::Review { Meaning::ReviewRefused } else { Meaning::Refused };
             (meaning, user(&words), words)
         }
@@ -138,13 +143,13 @@ pub fn understand(
                 |object: &Value| object.pointer("/details/name").and_then(Value::as_str).map(str::to_owned);
             let absent = match asked {
                 Asked::Object(name) if status == 404 => {
-                    status_object(body).and_then(|object| named(&object)).as_deref() == Some(name)
+                    status_object(body, token).and_then(|object| named(&object)).as_deref() == Some(name)
                 }
                 _ => false,
             };
-            (if absent { Meaning::Absent } else { Meaning::Unserved }, None, words(body))
+            (if absent { Meaning::Absent } else { Meaning::Unserved }, None, words(body, token))
         }
-        _ => strange(format!("status {status}: {}", words(body))),
+        _ => strange(format!("status {status}: {}", words(body, token))),
     }
 }
 
@@ -165,34 +170,41 @@ fn read(asked: &Asked, status: u16, content_type: &str, body: &[u8]) -> Result<(
         _ if !begins.starts_with(b"{") || !(typed(b"\"kind\"") || typed(b"\"apiVersion\"")) => {
             Err("JSON that is no Kubernetes object".into())
         }
-        _ if typed(b"\"kind\":\"Status\"") => Err("a Status where an object was asked for".into()),
+        _ if is_status(begins) => Err("a Status where an object was asked for".into()),
         _ => Ok(()),
     }
 }
 
+/// Whether a key `kind` in it says `Status`, however it is spaced.
+fn is_status(body: &[u8]) -> bool {
+    let kinds = body.windows(6).enumerate().filter(|(_, window)| window == b"\"kind\"");
+    let mut values = kinds.filter_map(|(at, key)| {
+        body.get(at + key.len()..)?.trim_ascii_start().strip_prefix(b":").map(<[u8]>::trim_ascii_start)
+    });
+    values.any(|value| value.starts_with(b"\"Status\""))
+}
+
 /// `status.allowed` decides, `denied` overrides; neither is a no (kubernetes.io, authorization API).
-fn review(status: u16, body: &[u8]) -> (Meaning, Option<String>, String) {
+fn review(status: u16, body: &[u8], token: Option<&Token>) -> (Meaning, Option<String>, String) {
     let strange = |why: &str| (Meaning::Unintelligible, None, why.to_owned());
     if !matches!(status, 200 | 201) {
         return strange("the access review was not answered with 201");
     }
-    let Ok(object) = serde_json::from_slice::<Value>(body) else {
+    let Ok(object) = json::parse(body, token) else {
         return strange("the access review came back as broken JSON");
     };
-    if object.get("kind").and_then(Value::as_str) != Some("SelfSubjectAccessReview") {
+    let kind = object.get("kind").and_then(Value::as_str);
+    let status = object.get("status").and_then(Value::as_object);
+    let (Some("SelfSubjectAccessReview"), Some(status)) = (kind, status) else {
         return strange("the answer to an access review is no SelfSubjectAccessReview");
-    }
-    let flag = |name: &str| match object.pointer(&format!("/status/{name}")) {
-        None | Some(Value::Null) => Some(false),
-        Some(value) => value.as_bool(),
     };
-    let text =
-        |name: &str| object.pointer(&format!("/status/{name}")).and_then(Value::as_str).unwrap_or_default();
+    let flag = |name: &str| status.get(name).map_or(Some(false), Value::as_bool);
+    let text = |name: &str| status.get(name).and_then(Value::as_str).unwrap_or_default();
     let (Some(allowed), Some(denied)) = (flag("allowed"), flag("denied")) else {
         return strange("the access review says neither true nor false");
     };
     let reason = [text("reason"), text("evaluationError")].into_iter().filter(|text| !text.is_empty());
-    let reason = reason.collect::<Vec<_>>().join("; ");
+    let reason = cut(&reason.collect::<Vec<_>>().join("; "));
     (if allowed && !denied { Meaning::Granted } else { Meaning::Refused }, None, reason)
 }
 
@@ -206,19 +218,27 @@ fn is_html(content_type: &str, body: &[u8]) -> bool {
 }
 
 /// The body as a Status object, if it is one.
-fn status_object(body: &[u8]) -> Option<Value> {
-    let object: Value = serde_json::from_slice(body).ok()?;
+fn status_object(body: &[u8], token: Option<&Token>) -> Option<Value> {
+    let object = json::parse(body, token).ok()?;
     (object.get("kind").and_then(Value::as_str) == Some("Status")).then_some(object)
 }
 
 /// The server's words: a Status' message, or a text body.
-fn words(body: &[u8]) -> String {
-    let message = match status_object(body) {
-        Some(object) => object.get("message").and_then(Value::as_str).unwrap_or_default().to_owned(),
-        None => String::from_utf8_lossy(body.trim_ascii()).into_owned(),
-    };
-    let cut = message.char_indices().nth(1000).map_or(message.len(), |(at, _)| at);
-    message.get(..cut).unwrap_or_default().to_owned()
+fn words(body: &[u8], token: Option<&Token>) -> String {
+    match status_object(body, token) {
+        Some(object) => message(&object),
+        None => cut(&String::from_utf8_lossy(body.trim_ascii())),
+    }
+}
+
+fn message(status: &Value) -> String {
+    cut(status.get("message").and_then(Value::as_str).unwrap_or_default())
+}
+
+/// As much of a server's words as anybody reads.
+fn cut(words: &str) -> String {
+    let end = words.char_indices().nth(1000).map_or(words.len(), |(at, _)| at);
+    words.get(..end).unwrap_or_default().to_owned()
 }
 
 /// Who the server takes us for: the quoted name in `… forbidden: User "NAME" cannot …`.
@@ -276,7 +296,7 @@ mod tests {
                 Refused,
             ),
         ] {
-            let (found, ..) = understand(&asked, status, content_type, body.as_bytes());
+            let (found, ..) = understand(&asked, status, content_type, body.as_bytes(), None);
             assert_eq!(found, meaning, "{asked:?} {status} {body}");
         }
     }
@@ -289,7 +309,9 @@ mod tests {
             (Asked::List, 200, "application/json", "[]"),
             (Asked::List, 200, "application/json", "{}"),
             (Asked::List, 200, "application/json", r#"{"kind":"Status","status":"Success"}"#),
+            (Asked::List, 200, "application/json", "{\n  \"kind\": \"Status\",\n"),
             (Asked::List, 200, "text/plain", r#"{"kind":"PodList"}"#),
+            (Asked::List, 403, "application/json", r#"{"kind":"Status","kind":"Status"}"#),
             (Asked::List, 204, "", ""),
             (Asked::Watch, 200, "text/plain", ""),
             (Asked::List, 403, "text/html", "<html>blocked</html>"),
@@ -301,9 +323,18 @@ mod tests {
             (Asked::Review, 201, "", "{"),
             (Asked::Review, 201, "", r#"{"kind":"Pod","status":{"allowed":true}}"#),
             (Asked::Review, 201, "", r#"{"kind":"SelfSubjectAccessReview","status":{"allowed":"true"}}"#),
+            (
+                Asked::Review,
+                201,
+                "",
+                r#"{"kind":"SelfSubjectAccessReview","status":{"allowed":false,"allowed":true}}"#,
+            ),
+            (Asked::Review, 201, "", r#"{"kind":"SelfSubjectAccessReview","status":{"allowed":null}}"#),
+            (Asked::Review, 201, "", r#"{"kind":"SelfSubjectAccessReview","status":[]}"#),
+            (Asked::Review, 201, "", r#"{"kind":"SelfSubjectAccessReview"}"#),
             (Asked::Review, 204, "", ""),
         ] {
-            let (found, _, reason) = understand(&asked, status, content_type, body.as_bytes());
+            let (found, _, reason) = understand(&asked, status, content_type, body.as_bytes(), None);
             assert_eq!(found, Meaning::Unintelligible, "{asked:?} {status} {body}");
             assert!(!reason.is_empty());
         }
@@ -311,11 +342,11 @@ mod tests {
 
     #[test]
     fn the_user_is_the_servers_word() {
-        let (_, user, _) = understand(&Asked::List, 403, "application/json", FORBIDDEN.as_bytes());
+        let (_, user, _) = understand(&Asked::List, 403, "application/json", FORBIDDEN.as_bytes(), None);
         assert_eq!(user.as_deref(), Some("system:serviceaccount:ns-1:k-sa-1"));
         let bare = r#"{"kind":"Status","message":"nope","code":403}"#;
         assert_eq!(
-            understand(&Asked::List, 403, "", bare.as_bytes()),
+            understand(&Asked::List, 403, "", bare.as_bytes(), None),
             (Meaning::Refused, None, "nope".into())
         );
     }

@@ -257,6 +257,11 @@ impl Transport for Line {
 
     fn await_input(&mut self, _: NextTimeout) -> Result<bool, ureq::Error> {
         let input = self.buffers.input_append_buf();
+        if input.is_empty() {
+            // Reading nothing would look like the end of the connection.
+            let why = format!("{} sends a head without an end", self.server);
+            return Err(carry(Failure::Unintelligible(why)));
+        }
         let mut socket = &*self.socket;
         let read = loop {
             let read = match &mut self.tls {

@@ -209,8 +209,8 @@ fn read_version(mut reply: Reply) -> Result<(Answer, Option<String>), Failure> {
     }
     let body = reply.take(LARGEST)?;
     let answer = status::answer_from(&reply, &Asked::Path, &body);
+    let object = crate::api::json::parse(&body, reply.token()).unwrap_or_default();
     reply.drain()?;
-    let object: Value = serde_json::from_slice(&body).unwrap_or_default();
     Ok((answer, object.get("gitVersion").and_then(Value::as_str).map(str::to_owned)))
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::{end, now};
+use crate::api;
 use crate::api::status::{self, Answer, Asked, Meaning};
 use crate::api::{LARGEST_BODY, Reply, Request};
 use crate::cli::Output;
@@ -13,6 +14,7 @@ use crate::cluster::Cluster;
 use crate::exit::Code;
 use crate::failure::{Failure, Fault};
 use crate::report::{complain, escape, json, print, summary, trace};
+use crate::token::Token;
 use crate::verdict::{self, Bearer};
 use crate::visit::{Caller, Visit};
 
@@ -59,10 +61,10 @@ fn ask(get: &Get) -> Result<Code, Fault> {
     let mut trace = trace(get.verbose);
     let bundle = get.cluster.bundle()?;
     let token = if get.anonymous { None } else { get.cluster.token()? };
+    let mut page = Page::new(get, token.clone());
     let visit = Visit::of(&get.cluster, bundle.as_deref(), token, get.timeout, &mut trace)?;
     let Visit { bearer, ref claims, .. } = visit;
     let request = Request { accept: "application/json, */*", ..Request::get(get.path.clone()) };
-    let mut page = Page::new(get);
     let mut result = Err(Failure::Timeout(format!("no whole answer within {:?}", get.timeout)));
     visit.run(
         move |caller: &Caller<News>| {
@@ -131,6 +133,8 @@ fn stream(mut reply: Reply, caller: &Caller<News>) -> Result<Answer, Failure> {
 /// Where the answer goes.
 struct Page<'g> {
     get: &'g Get,
+    /// What no answer may show.
+    token: Option<Token>,
     object: Map<String, Value>,
     body: Vec<u8>,
     cut: bool,
@@ -139,8 +143,8 @@ struct Page<'g> {
 }
 
 impl<'g> Page<'g> {
-    fn new(get: &'g Get) -> Page<'g> {
-        Page { get, object: Map::new(), body: Vec::new(), cut: false, open: true }
+    fn new(get: &'g Get, token: Option<Token>) -> Page<'g> {
+        Page { get, token, object: Map::new(), body: Vec::new(), cut: false, open: true }
     }
 
     fn write(&mut self, bytes: &[u8]) {
@@ -180,7 +184,7 @@ impl<'g> Page<'g> {
         }
         let mut object = json::object(code);
         object.append(&mut self.object);
-        let body = serde_json::from_slice(&self.body)
+        let body = api::json::parse(&self.body, self.token.as_ref())
             .unwrap_or_else(|_| Value::from(String::from_utf8_lossy(&self.body)));
         object.insert("body".into(), body);
         object.insert("truncated".into(), self.cut.into());

@@ -58,11 +58,10 @@ pub fn summary(code: Code) -> String {
     format!("{} ({}): {}", code.name(), code.number(), code.sentence())
 }
 
-/// Escapes control characters and those that reorder text, so that a server's words cannot paint the
+/// Escapes control characters and those that reorder text or break lines, so that a server's words cannot paint the
 /// reader's terminal or forge lines.
 pub fn escape(text: &str) -> String {
-    let reorders =
-        |c| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let reorders = |c| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         if c.is_control() || reorders(c) {

@@ -4,7 +4,8 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, 
 use std::sync::Arc;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring::default_provider;
-use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
 /// The names a kube-apiserver's certificate is valid for.
 pub const SERVER_NAMES: [&str; 7] = [
@@ -39,6 +40,11 @@ impl Authority {
         Self { issuer: Issuer::new(params, key), pem }
     }
 
+    /// The same as DER.
+    pub fn der(&self) -> CertificateDer<'static> {
+        CertificateDer::from_pem_slice(self.pem.as_bytes()).unwrap()
+    }
+
     /// The `ca.crt` to trust it.
     pub fn pem(&self) -> &str {
         &self.pem
@@ -46,22 +52,71 @@ impl Authority {
 
     /// A server with a certificate for the names (host names or IP addresses).
     pub fn server(&self, names: &[&str], expired: bool) -> Arc<ServerConfig> {
+        self.server_with(names, |params| {
+            if expired {
+                params.not_before = date_time_ymd(2019, 1, 1);
+                params.not_after = date_time_ymd(2020, 1, 1);
+            }
+        })
+    }
+
+    /// The same with a certificate that the closure has changed.
+    pub fn server_with(
+        &self,
+        names: &[&str],
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Arc<ServerConfig> {
+        let (certificate, key) = self.certify(names, change);
+        Arc::new(server_config(vec![certificate], key))
+    }
+
+    /// A certificate for the names, changed by the closure, and its key.
+    pub fn certify(
+        &self,
+        names: &[&str],
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
         let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
         let mut params = CertificateParams::new(names).unwrap();
         params.distinguished_name.push(DnType::CommonName, "kube-apiserver");
-        if expired {
-            params.not_before = date_time_ymd(2019, 1, 1);
-            params.not_after = date_time_ymd(2020, 1, 1);
-        }
+        change(&mut params);
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], key)
-            .unwrap();
-        Arc::new(config)
+        (certificate.der().clone(), key)
+    }
+}
+
+/// Shows this chain, in any version of TLS that there is.
+pub fn server_config(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> ServerConfig {
+    ServerConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .unwrap()
+}
+
+/// What no certificate library makes any more: a CA, the certificate that it signed for 127.0.0.1, and that
+/// one's key, in one PEM text as `certificates/make` wrote it.
+pub struct Fixture {
+    /// The `ca.crt`.
+    pub ca_pem: String,
+    /// What the server shows.
+    pub chain: Vec<CertificateDer<'static>>,
+    /// Its key.
+    pub key: PrivateKeyDer<'static>,
+}
+
+impl Fixture {
+    /// Reads it.
+    pub fn read(pem: &str) -> Self {
+        let certificates = CertificateDer::pem_slice_iter(pem.as_bytes()).skip(1);
+        let end = "-----END CERTIFICATE-----\n";
+        Self {
+            ca_pem: pem.split_inclusive(end).take(1).collect(),
+            chain: certificates.collect::<Result<_, _>>().unwrap(),
+            key: PrivateKeyDer::from_pem_slice(pem.as_bytes()).unwrap(),
+        }
     }
 }

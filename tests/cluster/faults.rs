@@ -9,7 +9,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
-use tokio_rustls::rustls::{ServerConnection, StreamOwned};
+use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+/// Where most of them listen, at a port of their own.
+const LOOPBACK: &str = "127.0.0.1:0";
 
 /// TLS on the server's side, after the handshake.
 pub type TlsStream = StreamOwned<ServerConnection, TcpStream>;
@@ -36,8 +39,8 @@ pub struct Listener {
     connections: Arc<AtomicUsize>,
     hold: Arc<Hold>,
     accepting: Option<JoinHandle<()>>,
-    /// Sockets that only have to stay open.
-    _kept: Box<dyn Send + Sync>,
+    /// What only has to stay open.
+    kept: Box<dyn Send + Sync>,
 }
 
 impl Listener {
@@ -54,6 +57,12 @@ impl Listener {
     /// The CA bundle that a client is given, good for its certificate or not.
     pub fn ca_pem(&self) -> String {
         self.ca_pem.clone()
+    }
+
+    /// The same, with another one that lives as long.
+    pub fn beside(mut self, other: Listener) -> Self {
+        self.kept = Box::new(other);
+        self
     }
 
     /// How many connections it accepted.
@@ -110,7 +119,7 @@ impl Hold {
 
 /// Hands every connection, each in its own thread, to the closure.
 pub fn tcp_listener(behave: impl Fn(TcpStream, &Hold) + Send + Sync + 'static) -> Listener {
-    listener(String::new(), move |stream, hold| {
+    listener(LOOPBACK, String::new(), move |stream, hold| {
         behave(stream, hold);
         Ok(())
     })
@@ -129,7 +138,17 @@ pub fn tls_listener(
         Certificate::Expired => authority.server(&SERVER_NAMES, true),
         Certificate::WrongName => authority.server(&["somewhere-else.example.com"], false),
     };
-    listener(authority.pem().to_owned(), move |mut stream, hold| {
+    tls_listener_with(LOOPBACK, authority.pem(), config, behave)
+}
+
+/// The same at this address, with any set-up of TLS, for a client that is given this CA bundle.
+pub fn tls_listener_with(
+    address: &str,
+    ca_pem: &str,
+    config: Arc<ServerConfig>,
+    behave: impl Fn(&mut TlsStream, &Hold) -> io::Result<()> + Send + Sync + 'static,
+) -> Listener {
+    listener(address, ca_pem.to_owned(), move |mut stream, hold| {
         let mut tls = ServerConnection::new(Arc::clone(&config)).map_err(io::Error::other)?;
         while tls.is_handshaking() {
             tls.complete_io(&mut stream)?;
@@ -325,6 +344,82 @@ fn respond(
     }
 }
 
+/// TLS, then these bytes for every request, and nothing after them.
+pub fn says(bytes: impl Into<Vec<u8>>) -> Listener {
+    let bytes = bytes.into();
+    tls_listener(Certificate::Good, move |stream, _| {
+        loop {
+            read_request(stream)?;
+            stream.write_all(&bytes)?;
+            stream.flush()?;
+        }
+    })
+}
+
+/// TLS, then these bytes, and the end of the connection.
+pub fn says_and_closes(bytes: impl Into<Vec<u8>>) -> Listener {
+    let bytes = bytes.into();
+    tls_listener(Certificate::Good, move |stream, _| {
+        read_request(stream)?;
+        stream.write_all(&bytes)?;
+        stream.conn.send_close_notify();
+        stream.flush()
+    })
+}
+
+/// TLS, then these bytes, and then the piece for as long as anybody reads.
+pub fn floods(begin: impl Into<Vec<u8>>, piece: impl AsRef<[u8]>) -> Listener {
+    let (begin, piece) = (begin.into(), piece.as_ref());
+    // In large writes: the flood has to be faster than any deadline.
+    let piece = piece.repeat(16384 / piece.len() + 1);
+    tls_listener(Certificate::Good, move |stream, _| {
+        read_request(stream)?;
+        stream.write_all(&begin)?;
+        loop {
+            stream.write_all(&piece)?;
+        }
+    })
+}
+
+/// TLS, then what the closure makes of the bearer token of each request, if one came.
+pub fn echoes(answer: impl Fn(Option<&str>) -> String + Send + Sync + 'static) -> Listener {
+    tls_listener(Certificate::Good, move |stream, _| {
+        loop {
+            let head = read_request(stream)?;
+            let token = head.lines().find_map(|line| line.strip_prefix("authorization: Bearer "));
+            stream.write_all(answer(token).as_bytes())?;
+            stream.flush()?;
+        }
+    })
+}
+
+/// TLS, then what the closure says to the request of each number, the first of all being 0.
+pub fn counts(answer: impl Fn(usize) -> String + Send + Sync + 'static) -> Listener {
+    let count = AtomicUsize::new(0);
+    tls_listener(Certificate::Good, move |stream, _| {
+        loop {
+            read_request(stream)?;
+            stream.write_all(answer(count.fetch_add(1, Ordering::SeqCst)).as_bytes())?;
+            stream.flush()?;
+        }
+    })
+}
+
+/// Below TLS: reads what the client says first, then says these bytes, and nothing after them.
+pub fn says_in_the_clear(bytes: &'static [u8]) -> Listener {
+    tcp_listener(move |mut stream, hold| {
+        drop(stream.read(&mut [0; 4096]));
+        drop(stream.write_all(bytes));
+        hold.until_dropped();
+    })
+}
+
+/// A whole answer with this body.
+pub fn answer(status: &str, content_type: &str, body: &str) -> String {
+    let length = body.len();
+    format!("HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n\r\n{body}")
+}
+
 /// Reads one request with its body, and gives its head.
 pub fn read_request(stream: &mut impl Read) -> io::Result<String> {
     let mut head = Vec::new();
@@ -343,10 +438,11 @@ pub fn read_request(stream: &mut impl Read) -> io::Result<String> {
 }
 
 fn listener(
+    address: &str,
     ca_pem: String,
     behave: impl Fn(TcpStream, &Hold) -> io::Result<()> + Send + Sync + 'static,
 ) -> Listener {
-    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+    let socket = TcpListener::bind(address).unwrap();
     let address = socket.local_addr().unwrap();
     let (hold, connections) = (Arc::new(Hold::default()), Arc::new(AtomicUsize::new(0)));
     let ca_pem = if ca_pem.is_empty() { Authority::new().pem().to_owned() } else { ca_pem };
@@ -370,11 +466,11 @@ fn listener(
             });
         }
     });
-    Listener { address, ca_pem, connections, hold, accepting: Some(accepting), _kept: Box::new(()) }
+    Listener { address, ca_pem, connections, hold, accepting: Some(accepting), kept: Box::new(()) }
 }
 
 /// A listener that has no work to do but to keep its sockets.
 fn idle(address: SocketAddr, kept: Box<dyn Send + Sync>) -> Listener {
     let (connections, hold, ca_pem) = (Arc::default(), Arc::default(), Authority::new().pem().to_owned());
-    Listener { address, ca_pem, connections, hold, accepting: None, _kept: kept }
+    Listener { address, ca_pem, connections, hold, accepting: None, kept }
 }

@@ -13,7 +13,7 @@
 )]
 
 mod answers;
-mod certificates;
+pub mod certificates;
 pub mod client;
 mod discovery;
 pub mod faults;

@@ -13,6 +13,7 @@ mod cluster;
 mod deadline;
 mod documents;
 mod gate;
+mod hostile;
 mod install;
 mod names;
 mod outcomes;

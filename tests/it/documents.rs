@@ -79,7 +79,7 @@ fn the_transcript_is_what_runs() {
 #[test]
 fn the_json_table_is_what_is_printed() {
     let json = section("JSON");
-    let (report, get) = json.split_once("What could not be asked").expect("the two tables of JSON");
+    let (report, others) = json.split_once("What could not be asked").expect("the tables of JSON");
     let scene = Scene::with_reader();
     let fields = |arguments: &[&str]| {
         let knock = scene.pod.runs(arguments);
@@ -96,9 +96,18 @@ fn the_json_table_is_what_is_printed() {
     printed.extend(fields(&["wait", "-o", "json", "list pods"]));
     assert_eq!(documented(report), printed, "README left, printed right");
 
-    let mut documented_of_get = documented(get);
-    documented_of_get.extend(["schema", "outcome", "exitCode"].map(str::to_owned));
-    assert_eq!(documented_of_get, fields(&["get", "-o", "json", "/readyz"]), "README left, printed right");
+    for arguments in [&["get", "/readyz"][..], &["whoami"], &["rules"], &["doctor"]] {
+        let heading = format!("| `{}` |", arguments[0]);
+        let (_, table) = others.split_once(&heading).unwrap_or_else(|| panic!("no table {heading}"));
+        let table = table.split("\n\n").next().unwrap_or_default();
+        let names = rows(table)
+            .into_iter()
+            .flat_map(|row| row[0].replace('`', "").split(", ").map(str::to_owned).collect::<Vec<String>>());
+        let mut documented: BTreeSet<String> = names.collect();
+        documented.extend(["schema", "outcome", "exitCode"].map(str::to_owned));
+        let printed = fields(&[arguments, &["-o", "json"]].concat());
+        assert_eq!(documented, printed, "{heading} README left, printed right");
+    }
 
     let fault = fields(&["check", "-o", "json", "--certificate-authority", "/no-such-file", "list pods"]);
     assert_eq!(fault, ["schema", "outcome", "exitCode", "message"].map(str::to_owned).into());
@@ -333,15 +342,19 @@ fn kubectl_create(cluster: &Cluster, kind: &str, name: &str, flags: &[&str]) -> 
 }
 
 /// Paths of an object's fields: `a.b`, `a[].b`. What the two knocks have is told once, as `*`; the values
-/// of headers and bodies are not ours.
+/// of headers, bodies and extra facts are not ours.
 fn flatten(place: &str, value: &Value, fields: &mut BTreeSet<String>) {
     match value {
-        Value::Object(object) if !matches!(place, "headers" | "body") => {
+        Value::Object(object) if !matches!(place, "headers" | "body" | "*.extra") => {
             for (name, value) in object {
                 let field = if place.is_empty() { name.clone() } else { format!("{place}.{name}") };
                 fields.insert(field.clone());
-                let knock = matches!(field.as_str(), "permissions[].anonymous" | "permissions[].token");
-                flatten(if knock { "permissions[].*" } else { &field }, value, fields);
+                let below = match field.as_str() {
+                    "permissions[].anonymous" | "permissions[].token" => "permissions[].*",
+                    "anonymous" | "token" => "*",
+                    _ => &field,
+                };
+                flatten(below, value, fields);
             }
         }
         Value::Array(list) => list.iter().for_each(|value| flatten(&format!("{place}[]"), value, fields)),

@@ -14,6 +14,7 @@ mod deadline;
 mod documents;
 mod gate;
 mod hostile;
+mod house;
 mod install;
 mod names;
 mod outcomes;

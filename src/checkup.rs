@@ -373,8 +373,8 @@ impl Evidence {
         let over = claims.expires.is_some_and(|expires| expires <= now);
         let left = match claims.expires {
             None => "without an end".to_owned(),
-            Some(expires) if over => format!("expired {} ago", span(now - expires)),
-            Some(expires) => format!("valid for another {}", span(expires - now)),
+            Some(expires) if over => format!("expired {} ago", span(now.saturating_sub(expires))),
+            Some(expires) => format!("valid for another {}", span(expires.saturating_sub(now))),
         };
         let mut facts = Vec::new();
         if !claims.audiences.is_empty() {

@@ -194,11 +194,14 @@ impl Claims {
         if let Some(expired) = self.expires.filter(|&expires| expires <= now) {
             return format!(
                 "the token expired {} ago; the kubelet renews only mounted tokens",
-                span(now - expired)
+                span(now.saturating_sub(expired))
             );
         }
         if let Some(issued) = self.issued.filter(|&issued| issued > now + 60) {
-            return format!("the token is issued {} in the future: check the clocks", span(issued - now));
+            return format!(
+                "the token is issued {} in the future: check the clocks",
+                span(issued.saturating_sub(now))
+            );
         }
         let mut facts = Vec::new();
         if !self.audiences.is_empty() {
@@ -211,7 +214,7 @@ impl Claims {
             facts.push(format!("subject {subject}"));
         }
         if let Some(expires) = self.expires {
-            facts.push(format!("valid for another {}", span(expires - now)));
+            facts.push(format!("valid for another {}", span(expires.saturating_sub(now))));
         }
         format!(
             "the token is not expired ({}): wrong audience, another cluster's issuer, or its account or pod is gone",
@@ -252,13 +255,15 @@ pub fn time(seconds: i64) -> String {
 pub fn http_date(text: &str) -> Option<i64> {
     const MONTHS: [&str; 12] =
         ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    // Longer ones are in no date, and would not fit.
+    let number = |word: &str| word.parse::<i64>().ok().filter(|_| word.len() <= 4);
     let mut words = text.split_once(", ")?.1.split(' ');
-    let day = words.next()?.parse().ok()?;
+    let day = number(words.next()?)?;
     let name = words.next()?;
     let month = MONTHS.into_iter().position(|month| month == name)?;
-    let year = words.next()?.parse().ok()?;
-    let mut clock = words.next()?.split(':').map(str::parse::<i64>);
-    let second = clock.next()?.ok()? * 3600 + clock.next()?.ok()? * 60 + clock.next()?.ok()?;
+    let year = number(words.next()?)?;
+    let mut clock = words.next()?.split(':').map(number);
+    let second = clock.next()?? * 3600 + clock.next()?? * 60 + clock.next()??;
     Some(seconds(year, i64::try_from(month).ok()? + 1, day, second))
 }
 
@@ -358,6 +363,8 @@ mod tests {
         let claims = |json: &str| Claims::parse(&jwt(json)).unwrap();
         let expired = claims(r#"{"exp":1000}"#).explain_rejection(1000 + 7500);
         assert!(expired.contains("expired 2h5m ago"), "{expired}");
+        let never = claims(r#"{"exp":-9223372036854775808}"#).explain_rejection(1000);
+        assert!(never.contains("expired 292"), "{never}");
         let early = claims(r#"{"exp":99999,"iat":9000}"#).explain_rejection(1000);
         assert!(early.contains("in the future"), "{early}");
         let audience = claims(r#"{"exp":4600,"aud":"vault","iss":"https://other"}"#).explain_rejection(1000);
@@ -387,7 +394,14 @@ mod tests {
     #[test]
     fn dates_of_answers() {
         assert_eq!(http_date("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777));
-        for text in ["", "now", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"] {
+        for text in [
+            "",
+            "now",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun Nov  6 08:49:37 1994",
+            "Sun, 06 Nov 1994 9999999999999999:49:37 GMT",
+            "Sun, 06 Nov 9223372036854775807 08:49:37 GMT",
+        ] {
             assert_eq!(http_date(text), None);
         }
     }

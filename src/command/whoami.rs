@@ -151,8 +151,13 @@ fn identity_lines(who: &str, found: Option<&Recognition>, claims: Option<&Claims
 
 /// Names and values of all claims there are; `now` in seconds since 1970.
 pub fn claim_rows(claims: &Claims, now: i64) -> Vec<(&'static str, String)> {
-    let until =
-        |at: i64| if at > now { format!("in {}", span(at - now)) } else { format!("{} ago", span(now - at)) };
+    let until = |at: i64| {
+        if at > now {
+            format!("in {}", span(at.saturating_sub(now)))
+        } else {
+            format!("{} ago", span(now.saturating_sub(at)))
+        }
+    };
     let when = |at: i64| format!("{} ({})", until(at), time(at));
     let rows = [
         ("issuer", claims.issuer.clone()),
@@ -197,7 +202,7 @@ pub fn claims_json(claims: &Claims, now: i64) -> Value {
         "node": claims.node,
         "issued": claims.issued,
         "expires": claims.expires,
-        "expiresIn": claims.expires.map(|expires| expires - now),
+        "expiresIn": claims.expires.map(|expires| expires.saturating_sub(now)),
         "warnAfter": claims.warn_after,
     })
 }

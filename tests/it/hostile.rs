@@ -385,7 +385,8 @@ fn http() -> Vec<Row> {
         flood("says a status line without an end", 26, "HTTP/1.1 200 ".into(), "OK"),
         flood("says a name of a header without an end", 26, "HTTP/1.1 200 OK\r\n".into(), "X"),
         flood("says empty lines without an end", 26, String::new(), "\r\n"),
-        flood("says small chunks without an end", 23, chunked(""), "1\r\n \r\n"),
+        flood("says small chunks without an end", 26, chunked(""), "10\r\n                \r\n")
+            .within(DEADLINE),
         flood("says a chunk size without an end", 26, chunked(""), "0"),
         flood("says a chunk extension without an end", 26, chunked("1;"), "x"),
         flood("says a trailer without an end", 26, chunked(&format!("{whole}0\r\nX-Long: ")), "x"),
@@ -977,6 +978,10 @@ fn echoes() -> Vec<Row> {
         .asked(&["rules"]),
         echo("echoes the token as a version", 26, |token| {
             answer("200 OK", JSON, &r#"{"gitVersion":"NAME"}"#.replace("NAME", &escaped(token)))
+        })
+        .asked(&["doctor"]),
+        row("says a date beyond all numbers", 26, || {
+            faults::says("HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 9223372036854775807 9223372036854775807:49:37 GMT\r\nContent-Length: 0\r\n\r\n")
         })
         .asked(&["doctor"]),
         row("says the token of earlier to nobody", 24, || {

@@ -387,6 +387,9 @@ impl fmt::Display for Permission {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.expected == Expected::Cannot {
             formatter.write_str("cannot ")?;
+        } else if matches!(self.verb.as_str(), "can" | "cannot") {
+            // Alone they would not be read as verbs.
+            formatter.write_str("can ")?;
         }
         write!(formatter, "{} ", self.verb)?;
         match &self.target {
@@ -440,6 +443,8 @@ mod tests {
             (&["get pods/*"], &["get pods"]),
             (&["list nodes"], &["list nodes"]),
             (&["get /metrics"], &["get /metrics"]),
+            (&["can can /metrics"], &["can can /metrics"]),
+            (&["cannot can pods"], &["cannot can pods"]),
             (&["get /"], &["get /"]),
             (&["get /apis/apps/v1"], &["get /apis/apps/v1"]),
             (&["get /api/v1"], &["get /api/v1"]),

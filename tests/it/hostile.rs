@@ -523,19 +523,6 @@ fn http() -> Vec<Row> {
                 _ => answer("403 Forbidden", JSON, &refusal("system:serviceaccount:ns-1:k-sa-1")),
             })
         }),
-        row("answers before it is asked", 10, || {
-            faults::tls_listener(Certificate::Good, |stream, _| {
-                if read_request(stream)?.contains("authorization: ") {
-                    stream.write_all(answer("403 Forbidden", JSON, &refusal("jane")).as_bytes())?;
-                } else {
-                    stream
-                        .write_all(answer("403 Forbidden", JSON, &refusal("system:anonymous")).as_bytes())?;
-                    stream.flush()?;
-                    stream.write_all(answer("200 OK", JSON, PODS).as_bytes())?;
-                }
-                stream.flush()
-            })
-        }),
     ]
 }
 

@@ -1,0 +1,41 @@
+//! Replies to answers: nothing is a yes but what says so, and no words hold the token or go on for ever.
+#![no_main]
+
+use kubeknock_fuzz::api::status::{Asked, Meaning, understand};
+use kubeknock_fuzz::{SECRET, TOKEN, choose};
+use libfuzzer_sys::fuzz_target;
+
+const STATUSES: [u16; 16] = [200, 201, 202, 204, 206, 400, 401, 403, 404, 405, 409, 429, 500, 503, 101, 999];
+const TYPES: [&str; 4] = ["application/json", "text/plain; charset=utf-8", "text/html", ""];
+
+fuzz_target!(|data: &[u8]| {
+    let Some(([asked, status, content_type], body)) = choose(data) else { return };
+    let asked = match asked % 5 {
+        0 => Asked::List,
+        1 => Asked::Object("web-0".into()),
+        2 => Asked::Watch,
+        3 => Asked::Path,
+        _ => Asked::Review,
+    };
+    let (status, content_type) = (STATUSES[status % STATUSES.len()], TYPES[content_type % TYPES.len()]);
+    let (meaning, user, reason) = understand(&asked, status, content_type, body, Some(&TOKEN));
+    let has = |text: &str| body.windows(text.len()).any(|window| window == text.as_bytes());
+    match meaning {
+        Meaning::Granted if asked == Asked::Review => {
+            assert!(matches!(status, 200 | 201) && (has("true") && has("SelfSubjectAccessReview") || has("\\u")));
+        }
+        Meaning::Granted => assert!((200..300).contains(&status)),
+        Meaning::Absent => assert!(status == 404 && asked == Asked::Object("web-0".into())),
+        Meaning::Refused if asked == Asked::Review => assert!(matches!(status, 200 | 201)),
+        Meaning::Refused | Meaning::ReviewRefused => assert_eq!(status, 403),
+        Meaning::Rejected => assert_eq!(status, 401),
+        Meaning::Unserved => assert!(matches!(status, 404 | 405)),
+        Meaning::Unavailable => assert!(status == 429 || (500..600).contains(&status)),
+        Meaning::Unintelligible => assert!(!reason.is_empty()),
+    }
+    // Text bodies are redacted as they are read, before this.
+    if !has(SECRET) {
+        assert!(!reason.contains(SECRET) && user.is_none_or(|user| !user.contains(SECRET)));
+    }
+    assert!(reason.chars().count() < 1100, "{} letters", reason.len());
+});

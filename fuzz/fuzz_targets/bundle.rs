@@ -1,0 +1,15 @@
+//! CA bundles and certificates: any bytes are good for at least one certificate, or a fault of one line.
+#![no_main]
+
+use kubeknock_fuzz::api::certificate::Certificate;
+use kubeknock_fuzz::api::tls::{Judge, Trust, certificates};
+use kubeknock_fuzz::api::wire::SharedFacts;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| {
+    let _ = Certificate::parse(data);
+    let _ = certificates(data);
+    if let Err(fault) = Trust::new(&Judge::Bundle(data, "ca.crt"), &SharedFacts::default()) {
+        assert!(fault.text().starts_with("CA bundle ca.crt: ") && fault.text().lines().count() == 1);
+    }
+});

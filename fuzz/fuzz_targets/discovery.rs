@@ -1,0 +1,45 @@
+//! Discovery documents: what is resolved can stand in a path, and what is told of the rest holds no token.
+#![no_main]
+
+use kubeknock_fuzz::api::Reply;
+use kubeknock_fuzz::api::discovery::{Unresolved, Wanted, resolve};
+use kubeknock_fuzz::permission::ResourceName;
+use kubeknock_fuzz::{SECRET, choose};
+use libfuzzer_sys::fuzz_target;
+
+const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+
+fuzz_target!(|data: &[u8]| {
+    let Some(([content_type], body)) = choose(data) else { return };
+    let content_type = [AGGREGATED, "application/json"][content_type % 2];
+    let wanted = [("deploy", None), ("pods", Some("metrics.k8s.io")), ("widgets", Some("v1.example.com"))];
+    let wanted = wanted.map(|(name, qualifier)| Wanted {
+        verb: "list".into(),
+        resource: ResourceName { name: name.into(), qualifier: qualifier.map(str::to_owned) },
+        subresource: (name == "widgets").then(|| "scale".to_owned()),
+    });
+    // The first document is the fuzzer's first part, each further one its next.
+    let mut documents = body.split(|&byte| byte == 0).take(20);
+    let results = resolve(&wanted, &mut |request| {
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "/.-".contains(c);
+        assert!(request.path.chars().all(plain) && !request.path.contains("/.."), "{}", request.path);
+        Ok(match documents.next() {
+            Some(body) => Reply::of(200, content_type, body),
+            None => Reply::of(404, "text/plain", b"404 page not found"),
+        })
+    });
+    for result in results {
+        match result {
+            Ok(resource) => {
+                let names = [&resource.group, &resource.version, &resource.plural];
+                assert!(names.into_iter().all(|name| !name.contains(['/', ';', ' ', '\''])));
+            }
+            Err(Unresolved::Failed(failure)) => assert!(!failure.text().contains(SECRET)),
+            Err(Unresolved::Answered(_)) => {}
+            Err(Unresolved::Unknown { nearest, silent }) => {
+                assert!(nearest.len() <= 3 && silent.len() <= 10);
+                assert!(nearest.iter().chain(&silent).all(|name| !name.contains(SECRET)));
+            }
+        }
+    }
+});

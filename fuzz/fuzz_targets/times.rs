@@ -1,0 +1,24 @@
+//! `Retry-After` and durations: no number overflows, and no pause is longer than five minutes.
+#![no_main]
+
+use std::time::{Duration, SystemTime};
+
+use kubeknock_fuzz::pace::{Backoff, parse_duration, retry_after};
+use kubeknock_fuzz::token::http_date;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|text: &str| {
+    let _ = http_date(text);
+    if let Ok(duration) = parse_duration(text) {
+        assert!(duration <= Duration::from_secs(10 * 366 * 86_400));
+        let mut backoff = Backoff::new(duration);
+        for _ in 0..40 {
+            // A float holds ten years to the microsecond.
+            assert!(backoff.next(1.0, None) <= duration + Duration::from_micros(1));
+        }
+    }
+    for now in [SystemTime::UNIX_EPOCH, SystemTime::now()] {
+        let asked = retry_after(text, now);
+        assert!(Backoff::new(Duration::from_secs(30)).next(1.0, asked) <= Duration::from_secs(300));
+    }
+});

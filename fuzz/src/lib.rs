@@ -1,0 +1,40 @@
+//! The program's own modules, as they are, for the fuzz targets: kubeknock has no library. Only the connection
+//! has a stand-in, in `api`, so that an answer can be made of bytes.
+
+#![allow(dead_code, reason = "the targets use a part of it")]
+
+pub mod api;
+#[path = "../../src/cluster.rs"]
+pub mod cluster;
+#[path = "../../src/exit.rs"]
+pub mod exit;
+#[path = "../../src/failure.rs"]
+pub mod failure;
+#[path = "../../src/pace.rs"]
+pub mod pace;
+#[path = "../../src/permission.rs"]
+pub mod permission;
+#[path = "../../src/token.rs"]
+pub mod token;
+
+use std::sync::LazyLock;
+
+use token::Token;
+
+/// What no answer may show.
+pub const SECRET: &str = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJl";
+
+/// The same as a token, which is only ever read from a file.
+pub static TOKEN: LazyLock<Token> = LazyLock::new(|| {
+    let path = std::env::temp_dir().join(format!("kubeknock-fuzz-{}", std::process::id()));
+    std::fs::write(&path, SECRET).expect("write a token");
+    let token = Token::read(&path).expect("a token").expect("a token");
+    std::fs::remove_file(&path).expect("remove it");
+    token
+});
+
+/// Takes the first `N` bytes off, to choose by.
+pub fn choose<const N: usize>(data: &[u8]) -> Option<([usize; N], &[u8])> {
+    let (first, rest) = data.split_first_chunk::<N>()?;
+    Some((first.map(usize::from), rest))
+}

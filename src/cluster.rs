@@ -4,8 +4,8 @@
 //! because the kubelet rotates it.
 
 use std::fmt;
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
 
@@ -20,7 +20,10 @@ pub const MOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 const SERVICE_NAME: &str = "kubernetes.default.svc.cluster.local";
 
 /// A CA bundle larger than this is not read.
-const LARGEST_BUNDLE: u64 = 4 * 1024 * 1024;
+const LARGEST_BUNDLE: usize = 4 * 1024 * 1024;
+
+/// A namespace has 63 letters at most.
+const LARGEST_NAMESPACE: usize = 1024;
 
 /// The variables the kubelet injects into every container.
 #[derive(Clone, Debug, Default)]
@@ -232,11 +235,11 @@ impl Cluster {
             self.need_mount()?;
         }
         let fault = |why: String| Fault::Setup(format!("CA bundle {}: {why}", path.display()));
-        let size = fs::metadata(path).map_err(|error| fault(error.to_string()))?.len();
-        if size > LARGEST_BUNDLE {
-            return Err(fault(format!("{size} bytes are no CA bundle")));
+        match read(path, LARGEST_BUNDLE) {
+            Ok(Some(bundle)) => Ok(Some(bundle)),
+            Ok(None) => Err(fault("more than 4 MiB are no CA bundle".into())),
+            Err(error) => Err(fault(error.to_string())),
         }
-        fs::read(path).map(Some).map_err(|error| fault(error.to_string()))
     }
 
     /// The pod's own namespace, from the mount.
@@ -245,8 +248,9 @@ impl Cluster {
             Fault::Setup(format!("no namespace known: {why}; say it with -n NAMESPACE or \"in NAMESPACE\""))
         };
         let path = self.mount.join("namespace");
-        let text =
-            fs::read_to_string(&path).map_err(|error| unknown(format!("{}: {error}", path.display())))?;
+        let content = read(&path, LARGEST_NAMESPACE)
+            .map_err(|error| unknown(format!("{}: {error}", path.display())))?;
+        let text = content.and_then(|content| String::from_utf8(content).ok()).unwrap_or_default();
         let name = text.trim();
         match permission::namespace_fault(name) {
             None => Ok(name.to_owned()),
@@ -264,6 +268,15 @@ impl Cluster {
             _ => Ok(()),
         }
     }
+}
+
+/// Reads a whole file, of which no more than `limit` bytes and one are held. `None`: it is larger, whatever
+/// its size is said to be.
+fn read(path: &Path, limit: usize) -> io::Result<Option<Vec<u8>>> {
+    let mut content = Vec::with_capacity(2048);
+    let most = u64::try_from(limit + 1).unwrap_or(u64::MAX);
+    File::open(path)?.take(most).read_to_end(&mut content)?;
+    Ok((content.len() <= limit).then_some(content))
 }
 
 #[cfg(test)]

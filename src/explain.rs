@@ -178,7 +178,7 @@ fn unauthenticated(place: Place<'_>) -> Vec<String> {
     let Some(claims) = place.claims else {
         return vec![
             format!("{}: what it holds is no service account token (no JWT)", path.display()),
-            "is it the right file? see --token-file, or try one of: kubectl create token NAME".into(),
+            "is it the right file? see --token-file, or make one with: kubectl create token NAME".into(),
         ];
     };
     let account =

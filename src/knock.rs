@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::api::discovery::Resource;
+use crate::api::discovery::{self, Resource, Wanted};
 use crate::api::review::Attributes;
 use crate::api::status::{self, Answer, Asked};
 use crate::api::{Reply, Request};
@@ -71,12 +71,21 @@ pub fn needs_review(permission: &Permission) -> bool {
         Target::Objects(objects) => {
             let read = match verb {
                 "list" | "watch" => true,
-                "get" => objects.name.is_some() && objects.namespace != Namespace::All,
+                "get" => {
+                    objects.name.is_some()
+                        && (objects.namespace != Namespace::All || is_cluster_scoped(objects))
+                }
                 _ => false,
             };
             !read || objects.subresource.is_some() || objects.resource.name == "*"
         }
     }
+}
+
+/// True for what is known to lie in no namespace: there `in *` means nothing.
+fn is_cluster_scoped(objects: &Objects) -> bool {
+    let wanted = Wanted { verb: "get".into(), resource: objects.resource.clone(), subresource: None };
+    discovery::known(&wanted).is_some_and(|resource| !resource.namespaced)
 }
 
 impl Question {

@@ -45,8 +45,8 @@ fn main() -> ExitCode {
     let colour =
         || io::stdout().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let arguments: Vec<OsString> = env::args_os().skip(1).collect();
-    // Asked for in a command line that cannot be read, it is still wanted.
-    let termination = cli::termination_of(&arguments);
+    // What a command line asks for that cannot be read as a whole is still wanted.
+    let telling = cli::telling_of(&arguments);
     let number = match cli::parse(arguments, &variables) {
         Ok(Invocation::Print(text)) => {
             report::print(&text);
@@ -63,7 +63,7 @@ fn main() -> ExitCode {
         Ok(Invocation::Rules(rules)) => command::rules::run(&rules).number(),
         Ok(Invocation::Doctor(doctor)) => command::doctor::run(&doctor, colour()).number(),
         Ok(Invocation::Install(dest)) => command::install::run(&dest).number(),
-        Err(fault) => command::could_not_ask(&fault, &termination).number(),
+        Err(fault) => telling.fault(&fault).number(),
     };
     ExitCode::from(number)
 }

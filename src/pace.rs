@@ -13,20 +13,18 @@ use std::time::{Duration, Instant, SystemTime};
 pub struct Deadline(Option<Instant>);
 
 impl Deadline {
+    /// Never.
+    pub const NEVER: Deadline = Deadline(None);
+
     /// So far from now.
     pub fn after(patience: Duration) -> Deadline {
         Deadline(Instant::now().checked_add(patience))
     }
-}
 
-impl Deadline {
     /// How long there is until then; `None`: for ever.
     pub fn left(self) -> Option<Duration> {
         self.0.map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }
-
-    /// Never.
-    pub const NEVER: Deadline = Deadline(None);
 
     /// Sleeps, but not beyond the deadline. False: the deadline came first.
     pub fn sleep(self, pause: Duration) -> bool {
@@ -184,9 +182,11 @@ impl Backoff {
 
     /// The next pause. `draw` is even between 0 and 1; `at_least` is what the server asked for.
     pub fn next(&mut self, draw: f64, at_least: Option<Duration>) -> Duration {
-        let pause = self.step.mul_f64(0.5 + draw.clamp(0.0, 1.0) / 2.0);
+        let half = self.step / 2;
+        let drawn = half.mul_f64(draw.clamp(0.0, 1.0));
         self.step = (self.step * 2).min(self.longest);
-        pause.max(at_least.unwrap_or_default().min(LONGEST_RETRY_AFTER))
+        // Who is told the same time shall not come back at the same moment.
+        half.max(at_least.unwrap_or_default().min(LONGEST_RETRY_AFTER)) + drawn
     }
 }
 
@@ -195,10 +195,14 @@ pub fn jittered(interval: Duration, draw: f64) -> Duration {
     interval.mul_f64(0.9 + draw.clamp(0.0, 1.0) / 5.0)
 }
 
-/// A number between 0 and 1, from the seed the standard library takes for its hash tables.
+/// Any number, from the seed the standard library takes for its hash tables. Not for secrets.
+pub fn random() -> u32 {
+    u32::try_from(RandomState::new().build_hasher().finish() >> 32).unwrap_or_default()
+}
+
+/// Any number between 0 and 1.
 pub fn draw() -> f64 {
-    let bits = RandomState::new().build_hasher().finish();
-    f64::from(u32::try_from(bits >> 32).unwrap_or(u32::MAX)) / f64::from(u32::MAX)
+    f64::from(random()) / f64::from(u32::MAX)
 }
 
 /// Understands `Retry-After`: seconds, or a date. `None` where it is neither, or past.
@@ -320,9 +324,10 @@ mod tests {
     #[test]
     fn what_the_server_asks_for_is_the_least() {
         let mut backoff = Backoff::new(Duration::from_secs(30));
-        assert_eq!(backoff.next(1.0, Some(Duration::from_secs(5))), Duration::from_secs(5));
-        assert_eq!(backoff.next(1.0, Some(Duration::from_secs(1))), Duration::from_secs(2));
-        assert_eq!(backoff.next(1.0, Some(Duration::from_secs(86_400))), LONGEST_RETRY_AFTER);
+        assert_eq!(backoff.next(0.0, Some(Duration::from_secs(5))), Duration::from_secs(5));
+        assert_eq!(backoff.next(1.0, Some(Duration::from_secs(5))), Duration::from_secs(6));
+        assert_eq!(backoff.next(1.0, Some(Duration::from_secs(1))), Duration::from_secs(4));
+        assert_eq!(backoff.next(0.0, Some(Duration::from_secs(86_400))), LONGEST_RETRY_AFTER);
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! One round: every permission asked, both knocks, over one connection, within a deadline.
 //!
-//! A worker thread asks; the calling thread keeps the deadline, because a blocked read cannot. What
-//! the worker has learnt by then is the round's result.
+//! What the visit's worker has learnt by the deadline is the round's result.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -140,8 +139,8 @@ pub struct Rounds {
 impl Rounds {
     /// None was made yet.
     pub fn new(order: Order) -> Rounds {
-        let nothing = order.permissions.iter().map(|_| None);
-        Rounds { made: 0, resources: nothing.collect(), anonymous: Vec::new(), order: Arc::new(order) }
+        let count = order.permissions.len();
+        Rounds { made: 0, resources: vec![None; count], anonymous: vec![None; count], order: Arc::new(order) }
     }
 
     /// Makes a round, in at most `patience`. Faults are found before anything is asked, but for a
@@ -154,18 +153,19 @@ impl Rounds {
                 trace(seen);
             }
         };
-        let mut round = run(&self.order, &self.resources, patience, first, &mut trace)?;
+        // The anonymous knock is repeated until it has been answered.
+        let open = |knock: &Option<Knock>| knock.as_ref().is_some_and(|knock| knock.result.is_err());
+        let anonymous_too = first || self.anonymous.iter().any(open);
+        let mut round = run(&self.order, &self.resources, patience, anonymous_too, &mut trace)?;
         self.made = self.made.saturating_add(1);
         // Unserved: a resource may have gone, and come back elsewhere.
         let keep =
             |finding: &Finding| if finding.code == Code::Unserved { None } else { finding.resource.clone() };
         self.resources = round.findings.iter().map(keep).collect();
-        if self.anonymous.is_empty() {
-            self.anonymous = round.findings.iter().map(|finding| finding.anonymous.clone()).collect();
-        }
-        for (finding, first) in round.findings.iter_mut().zip(&self.anonymous) {
-            if finding.anonymous.is_none() {
-                finding.anonymous.clone_from(first);
+        for (finding, known) in round.findings.iter_mut().zip(&mut self.anonymous) {
+            match &finding.anonymous {
+                Some(_) => known.clone_from(&finding.anonymous),
+                None => finding.anonymous.clone_from(known),
             }
         }
         Ok(round)

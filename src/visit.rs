@@ -1,7 +1,7 @@
-//! A visit: a few requests to the API server, as either identity, within a deadline. For the commands
-//! that ask no permission.
+//! A visit: some requests to the API server, as either identity, within a deadline.
 //!
-//! As in `round`, a worker thread asks and the calling thread keeps the deadline.
+//! A worker thread asks; the calling thread keeps the deadline, because a blocked read cannot. What the
+//! worker has told by then is what there is.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -65,8 +65,9 @@ impl Visit {
             Some(_) => Bearer::Token,
             None => Bearer::None,
         };
-        if cluster.trust == Trust::Anything && bearer == Bearer::Token {
-            trace(Trace::Warning("--insecure-skip-tls-verify: whoever answers gets the token".into()));
+        if cluster.trust == Trust::Anything {
+            let what = if bearer == Bearer::Token { "gets the token" } else { "is believed" };
+            trace(Trace::Warning(format!("--insecure-skip-tls-verify: whoever answers {what}")));
         }
         let claims = token.as_ref().and_then(Token::claims);
         let (client, warning) = Client::new(cluster, bundle, token.as_ref(), patience)?;

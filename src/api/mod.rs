@@ -9,7 +9,8 @@ pub mod tls;
 mod wire;
 
 use std::io::{self, Read};
-
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
@@ -166,6 +167,8 @@ pub struct Client {
     /// What no answer may show.
     token: Option<Token>,
     facts: SharedFacts,
+    /// The connection in use has answered before, and may have been idle.
+    answered: Arc<AtomicBool>,
 }
 
 impl Client {
@@ -212,7 +215,7 @@ impl Client {
         let head = 4096 + token.map_or(0, Token::len);
         let wire = Wire { server: server.clone(), tls, patience, head, facts: facts.clone() };
         let agent = ureq::Agent::with_parts(config, wire, NoLookup);
-        Ok((Client { agent, server, token: token.cloned(), facts }, warning))
+        Ok((Client { agent, server, token: token.cloned(), facts, answered: Arc::default() }, warning))
     }
 
     /// What is known of the latest connection.
@@ -222,6 +225,21 @@ impl Client {
 
     /// Sends the request, with the token or without, and waits for the head of the answer.
     pub fn send(&self, request: &Request, token: Option<&Token>) -> Result<Reply, Failure> {
+        let sent = match self.send_once(request, token) {
+            // A server may close an idle connection in the moment it is used again. Nothing changes by asking
+            // twice: requests are reads and reviews.
+            Err(Failure::Closed(_)) if self.answered.swap(false, Ordering::Relaxed) => {
+                self.send_once(request, token)
+            }
+            sent => sent,
+        };
+        if sent.is_ok() {
+            self.answered.store(true, Ordering::Relaxed);
+        }
+        sent
+    }
+
+    fn send_once(&self, request: &Request, token: Option<&Token>) -> Result<Reply, Failure> {
         let server = self.server.authority();
         let mut builder = http::Request::builder()
             .uri(format!("{}{}", self.server, request.path))

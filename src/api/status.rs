@@ -94,8 +94,13 @@ pub fn answer_from(reply: &Reply, asked: &Asked, body: &[u8]) -> Answer {
     let status = reply.status();
     let (meaning, user, reason) = match status {
         300..400 => {
-            let location = reply.header("location").unwrap_or_default();
-            (Meaning::Unintelligible, None, format!("a redirect to {location:?}: this is no API server"))
+            let why = if reply.head().headers.contains_key("location") {
+                let location = reply.header("location").unwrap_or_default();
+                format!("a redirect to {location:?}: this is no API server")
+            } else {
+                format!("no API server answers with status {status}")
+            };
+            (Meaning::Unintelligible, None, why)
         }
         _ => understand(asked, status, reply.header("content-type").unwrap_or_default(), body, reply.token()),
     };

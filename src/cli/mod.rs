@@ -366,17 +366,27 @@ pub fn parse(arguments: Vec<OsString>, variables: &ServiceVariables) -> Result<I
     }
 }
 
-/// Where the verdict goes, as far as a command line tells that cannot be read as a whole.
-pub fn termination_of(arguments: &[OsString]) -> termination::Target {
-    const OPTION: &str = "--termination-log";
-    let words = arguments.iter().map_while(|word| word.to_str().filter(|&word| word != "--"));
-    let mut words = words.skip_while(|word| !word.starts_with(OPTION));
-    let value = match words.next().map(|word| word.strip_prefix(OPTION).unwrap_or(word)) {
-        Some("") => words.next(),
-        Some(rest) => rest.strip_prefix('='),
-        None => None,
+/// How a fault is to be told, as far as a command line says that cannot be read as a whole.
+pub fn telling_of(arguments: &[OsString]) -> Telling {
+    let words: Vec<&str> =
+        arguments.iter().map_while(|word| word.to_str().filter(|&word| word != "--")).collect();
+    let value = |long: &str, short: &str| {
+        words.iter().enumerate().find_map(|(at, word)| {
+            let rest = match word.strip_prefix(long) {
+                Some(rest) if rest.is_empty() || rest.starts_with('=') => rest,
+                _ => word.strip_prefix(short).filter(|_| !short.is_empty())?,
+            };
+            let inline = rest.strip_prefix('=').unwrap_or(rest);
+            if inline.is_empty() { words.get(at + 1).copied() } else { Some(inline) }
+        })
     };
-    value.and_then(|value| termination_log(value).ok()).unwrap_or(termination::Target::Automatic)
+    let termination = value("--termination-log", "").and_then(|value| termination_log(value).ok());
+    Telling {
+        output: value("--output", "-o").and_then(|value| output(value).ok()).unwrap_or(Output::Text),
+        quiet: words.iter().any(|word| matches!(*word, "-q" | "--quiet")),
+        verbose: false,
+        termination: termination.unwrap_or(termination::Target::Automatic),
+    }
 }
 
 /// What argh says is wrong, without its hints.

@@ -6,15 +6,18 @@ use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::process;
 
 use super::could_not_ask;
 use crate::exit::Code;
 use crate::failure::Fault;
+use crate::pace::random;
 use crate::report::{print, termination};
 
 /// This process's own binary. The one thing that needs `/proc`.
 const OWN_BINARY: &str = "/proc/self/exe";
+
+/// How the name of an unfinished copy begins. One that was killed stays; it is in nobody's way.
+const BESIDE: &str = ".kubeknock.";
 
 /// The mode of the copy: anybody may run it.
 const MODE: u32 = 0o755;
@@ -45,7 +48,8 @@ fn install(dest: &Path) -> Result<&'static str, (PathBuf, io::Error)> {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    let beside = folder.join(format!(".kubeknock.{}", process::id()));
+    // Drawn, not numbered: in containers that share a folder every process is PID 1.
+    let beside = folder.join(format!("{BESIDE}{:08x}", random()));
     let copied = copy(&beside).and_then(|()| fs::rename(&beside, dest));
     if let Err(error) = copied {
         // What is left of a failed copy is of no use to anybody.
@@ -59,7 +63,7 @@ fn install(dest: &Path) -> Result<&'static str, (PathBuf, io::Error)> {
 
 fn copy(beside: &Path) -> io::Result<()> {
     let mut source = File::open(OWN_BINARY)?;
-    let mut target = OpenOptions::new().write(true).create(true).truncate(true).mode(MODE).open(beside)?;
+    let mut target = OpenOptions::new().write(true).create_new(true).mode(MODE).open(beside)?;
     io::copy(&mut source, &mut target)?;
     // The umask may have taken bits away.
     target.set_permissions(Permissions::from_mode(MODE))?;

@@ -58,7 +58,7 @@ impl Telling {
         if !self.quiet {
             print(&self.render(report, colour));
         }
-        self.termination.write(report.code, &termination::message(report));
+        self.termination.write(report.code.number(), &termination::message(report));
     }
 
     /// Says why it could not be asked.
@@ -75,7 +75,7 @@ fn end(result: Result<Code, Fault>, output: Output) -> Code {
     let termination = termination::Target::Automatic;
     match result {
         Ok(code) => {
-            termination.write(code, &format!("{}\n", report::summary(code)));
+            termination.write(code.number(), &format!("{}\n", report::summary(code)));
             code
         }
         Err(fault) => {
@@ -91,7 +91,7 @@ fn end(result: Result<Code, Fault>, output: Output) -> Code {
 pub fn could_not_ask(fault: &Fault, termination: &termination::Target) -> Code {
     let code = fault.code();
     complain(fault.text());
-    termination.write(code, &format!("{} ({}): {}\n", code.name(), code.number(), fault.text()));
+    termination.write(code.number(), &format!("{} ({}): {}\n", code.name(), code.number(), fault.text()));
     code
 }
 

@@ -55,7 +55,7 @@ pub fn run(monitor: Monitor, colour: bool) -> Code {
                 }
                 state = codes;
                 if until_lost && code.class() == Class::No {
-                    telling.termination.write(code, &termination::message(&report));
+                    telling.termination.write(code.number(), &termination::message(&report));
                     return code;
                 }
                 if code.class() == Class::NoAnswer {

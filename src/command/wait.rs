@@ -65,7 +65,11 @@ pub fn run(wait: &Wait, colour: bool) -> End {
     let ended = knock(wait, &mut rounds);
     let waited = Some((start.elapsed(), rounds.made));
     let code = match ended {
-        Err(fault) => return End::Code(telling.fault(&fault)),
+        // stdout is the command's, if there is one.
+        Err(fault) => {
+            let telling = Telling { quiet: telling.quiet || command.is_some(), ..telling.clone() };
+            return End::Code(telling.fault(&fault));
+        }
         Ok((round, code)) => {
             let cluster = &rounds.order.cluster;
             let report = Report { round: &round, cluster, code, fail_open: false, now: now(), waited };
@@ -77,7 +81,9 @@ pub fn run(wait: &Wait, colour: bool) -> End {
         }
     };
     match command.as_deref() {
-        Some([program, arguments @ ..]) if code == Code::Allowed => become_program(program, arguments),
+        Some([program, arguments @ ..]) if code == Code::Allowed => {
+            become_program(program, arguments, telling)
+        }
         _ => End::Code(code),
     }
 }
@@ -147,8 +153,11 @@ fn tell_beside(telling: &Telling, report: &Report<'_>) {
 
 /// The same process, with the same environment and descriptors; handlers fall back to their defaults with
 /// `exec`, and the standard library gives SIGPIPE its default back.
-fn become_program(program: &OsString, arguments: &[OsString]) -> End {
+fn become_program(program: &OsString, arguments: &[OsString], telling: &Telling) -> End {
     let error = Command::new(program).args(arguments).exec();
-    complain(&format!("{}: {error}", escape(&program.to_string_lossy())));
-    if error.kind() == io::ErrorKind::NotFound { End::NotFound } else { End::NotExecutable }
+    let why = format!("{}: {error}", escape(&program.to_string_lossy()));
+    let end = if error.kind() == io::ErrorKind::NotFound { End::NotFound } else { End::NotExecutable };
+    complain(&why);
+    telling.termination.write(end.number(), &format!("{why} ({})\n", end.number()));
+    end
 }

@@ -313,7 +313,7 @@ fn bundles() {
         (key, "no certificate in it (-----BEGIN CERTIFICATE-----)"),
         (bad_certificate(), "none of its 1 certificates can be read"),
         (bad_certificate() + &bad_certificate(), "none of its 2 certificates can be read"),
-        ("x".repeat(5 * 1024 * 1024), "5242880 bytes are no CA bundle"),
+        ("x".repeat(5 * 1024 * 1024), "more than 4 MiB are no CA bundle"),
     ] {
         pod = pod.with_file("ca.crt", &content);
         refused(&cluster, pod.runs(&["check", "list pods"]), 31, &format!("CA bundle MOUNT/ca.crt: {why}"));

@@ -92,7 +92,7 @@ unauthenticated (11): the API server does not accept the token
         "\
 list pods in ns-1  anonymous 403  token 401  unauthenticated
     MOUNT/token: what it holds is no service account token (no JWT)
-    is it the right file? see --token-file, or try one of: kubectl create token NAME
+    is it the right file? see --token-file, or make one with: kubectl create token NAME
 unauthenticated (11): the API server does not accept the token
 ",
         "",
@@ -622,7 +622,7 @@ fn json_of_no_answer() {
     );
 }
 
-/// 3x: the same line on stderr, for people. A command line that cannot be read asks for no JSON yet.
+/// 3x: the same line on stderr, for people.
 #[test]
 fn json_of_what_could_not_be_asked() {
     let message = "CA bundle MOUNT/ca.crt: No such file or directory (os error 2)";
@@ -636,7 +636,16 @@ fn json_of_what_could_not_be_asked() {
         );
         assert_eq!(knock.plain(&knock.stderr), format!("kubeknock: {message}\n"));
     }
-    pod.runs(&["check", "-ojson", "list pods in"]).gives(30, &[], Stderr::Any).has_no_stdout();
+    // Also where the command line as a whole cannot be read.
+    for arguments in [&["check", "-ojson", "--nope"][..], &["check", "--output=json", "--nope"]] {
+        let knock = pod.runs(arguments).gives(30, &[], Stderr::Any);
+        let message = "there is no option --nope; see kubeknock --help";
+        assert_eq!(
+            report(&knock),
+            json!({ "schema": "kubeknock/v1", "outcome": "usage", "exitCode": 30, "message": message })
+        );
+    }
+    pod.runs(&["check", "-ojson", "-q", "--nope"]).gives(30, &[], Stderr::Any).has_no_stdout();
 }
 
 #[test]

@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_the_contracts() {
+    fn numbers_are_never_changed() {
         let numbers: Vec<u8> = Code::ALL.iter().map(|code| code.number()).collect();
         assert_eq!(numbers, [0, 10, 11, 12, 13, 14, 20, 21, 22, 23, 24, 25, 26, 30, 31, 32]);
     }

@@ -216,6 +216,12 @@ pub fn retry_after(header: &str, now: SystemTime) -> Option<Duration> {
     httpdate::parse_http_date(header).ok()?.duration_since(now).ok()
 }
 
+/// The `Date` of an HTTP answer, in seconds since 1970.
+pub fn http_date(header: &str) -> Option<i64> {
+    let date = httpdate::parse_http_date(header).ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    i64::try_from(date.as_secs()).ok()
+}
+
 /// Parses a duration as Kubernetes (Go) writes it: `800ms`, `2s`, `1m30s`, `1.5h`, `0`. The error says
 /// what is wrong with it. No crate reads just this: those that read more take `1 year`.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
@@ -346,6 +352,24 @@ mod tests {
             ("1.5", None),
         ] {
             assert_eq!(retry_after(header, now), seconds.map(Duration::from_secs), "{header:?}");
+        }
+    }
+
+    #[test]
+    fn dates_of_answers() {
+        // The two older forms of RFC 9110 are dates, too.
+        for text in
+            ["Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"]
+        {
+            assert_eq!(http_date(text), Some(784_111_777), "{text}");
+        }
+        for text in [
+            "",
+            "now",
+            "Sun, 06 Nov 1994 9999999999999999:49:37 GMT",
+            "Sun, 06 Nov 9223372036854775807 08:49:37 GMT",
+        ] {
+            assert_eq!(http_date(text), None);
         }
     }
 

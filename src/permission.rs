@@ -431,7 +431,7 @@ mod tests {
     }
 
     #[test]
-    fn phrases_of_the_contract() {
+    fn phrases() {
         for (arguments, expected) in [
             (&["list pods"][..], &["list pods"][..]),
             (

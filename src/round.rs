@@ -9,13 +9,13 @@ use crate::api::discovery::{self, Resource, Unresolved, Wanted};
 use crate::api::status::{Answer, Asked};
 use crate::cluster::Cluster;
 use crate::exit::Code;
-use crate::failure::{Failure, Fault};
+use crate::failure::Fault;
 use crate::knock::{Identity, Knock, Question, needs_review};
 use crate::pace::retry_after;
 use crate::permission::{Expected, Namespace, Permission, Target};
 use crate::token::Claims;
 use crate::verdict::{self, Bearer};
-use crate::visit::{Caller, Visit};
+use crate::visit::{Caller, Trace, Visit};
 
 /// What to ask, and by which rules.
 #[derive(Clone, Debug)]
@@ -90,24 +90,6 @@ impl Round {
     pub fn subject(&self) -> Option<&str> {
         self.user().or_else(|| self.claims.as_ref()?.subject.as_deref())
     }
-}
-
-/// What `-v` shows while a round runs.
-#[derive(Debug)]
-pub enum Trace {
-    /// A request and what it got.
-    Request {
-        /// As whom.
-        identity: Identity,
-        /// `GET` or `POST`, and the path.
-        line: String,
-        /// The status, or why there is none.
-        result: Result<u16, Failure>,
-        /// How long the head of the answer took.
-        elapsed: Duration,
-    },
-    /// A warning about the setup.
-    Warning(String),
 }
 
 /// What the worker tells.

@@ -251,22 +251,6 @@ pub fn time(seconds: i64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", second / 3600, second / 60 % 60, second % 60)
 }
 
-/// The `Date` of an HTTP answer (RFC 9110, IMF-fixdate: `Sun, 06 Nov 1994 08:49:37 GMT`).
-pub fn http_date(text: &str) -> Option<i64> {
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    // Longer ones are in no date, and would not fit.
-    let number = |word: &str| word.parse::<i64>().ok().filter(|_| word.len() <= 4);
-    let mut words = text.split_once(", ")?.1.split(' ');
-    let day = number(words.next()?)?;
-    let name = words.next()?;
-    let month = MONTHS.into_iter().position(|month| month == name)?;
-    let year = number(words.next()?)?;
-    let mut clock = words.next()?.split(':').map(number);
-    let second = clock.next()?? * 3600 + clock.next()?? * 60 + clock.next()??;
-    Some(seconds(year, i64::try_from(month).ok()? + 1, day, second))
-}
-
 /// The inverse of [`time`]: seconds since 1970 of a date and a time of day in UTC.
 pub fn seconds(year: i64, month: i64, day: i64, second_of_day: i64) -> i64 {
     let (year, month) = if month <= 2 { (year - 1, month + 9) } else { (year, month - 3) };
@@ -388,21 +372,6 @@ mod tests {
             let number = |range: std::ops::Range<usize>| text[range].parse::<i64>().unwrap();
             let second = number(11..13) * 3600 + number(14..16) * 60 + number(17..19);
             assert_eq!(seconds(number(0..4), number(5..7), number(8..10), second), at);
-        }
-    }
-
-    #[test]
-    fn dates_of_answers() {
-        assert_eq!(http_date("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777));
-        for text in [
-            "",
-            "now",
-            "Sunday, 06-Nov-94 08:49:37 GMT",
-            "Sun Nov  6 08:49:37 1994",
-            "Sun, 06 Nov 1994 9999999999999999:49:37 GMT",
-            "Sun, 06 Nov 9223372036854775807 08:49:37 GMT",
-        ] {
-            assert_eq!(http_date(text), None);
         }
     }
 

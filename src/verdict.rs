@@ -1,4 +1,4 @@
-//! Answers become a verdict: pure, and the truth table of the contract.
+//! Answers become a verdict: pure, and held by a truth table.
 
 use crate::api::status::{ANONYMOUS, Answer, Meaning};
 use crate::exit::{Class, Code};

@@ -11,9 +11,26 @@ use crate::cluster::{Cluster, Trust};
 use crate::failure::{Failure, Fault};
 use crate::knock::Identity;
 use crate::pace::{Deadline, Next, Post, letter_box};
-use crate::round::Trace;
 use crate::token::{Claims, Token};
 use crate::verdict::Bearer;
+
+/// What `-v` shows of a visit while it runs.
+#[derive(Debug)]
+pub enum Trace {
+    /// A request and what it got.
+    Request {
+        /// As whom.
+        identity: Identity,
+        /// `GET` or `POST`, and the path.
+        line: String,
+        /// The status, or why there is none.
+        result: Result<u16, Failure>,
+        /// How long the head of the answer took.
+        elapsed: Duration,
+    },
+    /// A warning about the setup.
+    Warning(String),
+}
 
 /// Everything that is known before the first request.
 pub struct Visit {

@@ -6,6 +6,7 @@ use argh::{ArgsInfo, CommandInfoWithArgs, FlagInfo, FlagInfoKind};
 
 use super::Program;
 use crate::exit::Code;
+use crate::report::wrap;
 
 /// The help of the program, or of one command.
 pub fn render(command: Option<&str>) -> Result<String, String> {
@@ -18,8 +19,10 @@ pub fn render(command: Option<&str>) -> Result<String, String> {
 }
 
 fn of_program(program: &CommandInfoWithArgs) -> String {
-    let mut text =
-        format!("{}\n\nUsage: kubeknock [where] COMMAND [what]\n\nCommands:\n", wrap(program.description));
+    let mut text = format!(
+        "{}\n\nUsage: kubeknock [where] COMMAND [what]\n\nCommands:\n",
+        wrap(program.description, 100).join("\n")
+    );
     for command in &program.commands {
         let _ = writeln!(text, "  {:9} {}", command.name, command.command.description);
     }
@@ -33,19 +36,26 @@ fn of_program(program: &CommandInfoWithArgs) -> String {
 }
 
 fn of_command(program: &CommandInfoWithArgs, command: &CommandInfoWithArgs) -> String {
-    let positionals: String =
-        command.positionals.iter().map(|positional| format!(" {}", positional.name)).collect();
-    let many =
-        if command.positionals.iter().any(|positional| positional.name == "PHRASE") { "…" } else { "" };
-    let mut text = format!(
-        "{}\n\nUsage: kubeknock {} [options]{positionals}{many}\n\n",
-        command.description, command.name
-    );
-    for positional in command.positionals {
-        let _ = writeln!(text, "  {:32} {}", positional.name, positional.description);
+    let mut usage = format!("Usage: kubeknock {}", command.name);
+    if !command.flags.iter().all(is_argh_s_own) {
+        usage.push_str(" [options]");
     }
-    text.push_str("\nOptions:\n");
-    text.push_str(&flags(command.flags));
+    for positional in command.positionals {
+        usage.push_str(&match (positional.name, command.name) {
+            ("PHRASE", "doctor") => " [PHRASE…]".to_owned(),
+            ("PHRASE", "wait") => " PHRASE… [-- CMD ARG…]".to_owned(),
+            ("PHRASE", _) => " PHRASE…".to_owned(),
+            (name, _) => format!(" {name}"),
+        });
+    }
+    let mut text = format!("{}\n\n{usage}\n", command.description);
+    for positional in command.positionals {
+        let _ = write!(text, "\n  {:32} {}\n", positional.name, positional.description);
+    }
+    if !command.flags.iter().all(is_argh_s_own) {
+        text.push_str("\nOptions:\n");
+        text.push_str(&flags(command.flags));
+    }
     text.push_str("\nWhere:\n");
     text.push_str(&flags(program.flags));
     text.push('\n');
@@ -53,11 +63,15 @@ fn of_command(program: &CommandInfoWithArgs, command: &CommandInfoWithArgs) -> S
     text
 }
 
+/// `--help`, which argh adds to each command; it is told once, with the program's options.
+fn is_argh_s_own(flag: &FlagInfo<'_>) -> bool {
+    flag.long == "--help"
+}
+
 fn flags(flags: &[FlagInfo<'_>]) -> String {
     let mut text = String::new();
     for flag in flags {
-        // argh's own; everything else is ours.
-        if flag.long == "--help" {
+        if is_argh_s_own(flag) {
             continue;
         }
         let short = flag.short.map_or_else(|| "    ".to_owned(), |short| format!("-{short}, "));
@@ -76,20 +90,4 @@ fn codes() -> String {
         let _ = writeln!(text, "  {:>2}  {:15} {}", code.number(), code.name(), code.sentence());
     }
     text
-}
-
-/// Breaks a sentence into lines of at most 100 columns.
-fn wrap(text: &str) -> String {
-    let mut lines = vec![String::new()];
-    for word in text.split_whitespace() {
-        match lines.last_mut() {
-            Some(line) if line.is_empty() => line.push_str(word),
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= 100 => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines.join("\n")
 }

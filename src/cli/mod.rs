@@ -15,7 +15,7 @@ use crate::failure::Fault;
 use crate::knock::needs_review;
 use crate::pace::parse_duration;
 use crate::permission::{self, Defaults, Namespace};
-use crate::report::termination;
+use crate::report::{Output, termination};
 use crate::round::Order;
 
 /// What is to be done.
@@ -39,15 +39,6 @@ pub enum Invocation {
     Doctor(doctor::Doctor),
     /// `install`, to this file or folder.
     Install(PathBuf),
-}
-
-/// How results are shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Output {
-    /// For people.
-    Text,
-    /// For programs.
-    Json,
 }
 
 /// Knock on the Kubernetes API server without and with the pod's token; the exit code says what the

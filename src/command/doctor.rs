@@ -14,20 +14,19 @@ use crate::api::review::{self, Rules};
 use crate::api::status::{self, Answer, Asked};
 use crate::api::{Client, Reply, Request, tls};
 use crate::checkup::{Evidence, First, Lookup, Mark, SERVICE_NAMES, Step, TokenFile, first_broken};
-use crate::cli::Output;
 use crate::cluster::{Cluster, ServiceVariables, Trust};
 use crate::exit::Code;
 use crate::explain::{Context, explain};
 use crate::failure::{Failure, Fault};
 use crate::identity::{Recognition, recognise};
 use crate::knock::Identity;
-use crate::pace::{Deadline, LetterBox, Next, letter_box};
+use crate::pace::{Deadline, LetterBox, Next, http_date, letter_box};
 use crate::permission::{Expected, Namespace, Objects, Permission, ResourceName, Target};
-use crate::report::{escape, json, print, text, trace, wrap};
-use crate::round::{self, Order, Round, Rounds, Trace};
-use crate::token::{Token, http_date};
+use crate::report::{Output, escape, json, print, text, trace, wrap};
+use crate::round::{self, Order, Round, Rounds};
+use crate::token::Token;
 use crate::verdict::Bearer;
-use crate::visit::{Caller, Visit};
+use crate::visit::{Caller, Trace, Visit};
 
 /// Name lookups are not waited for longer than this.
 const LOOKUP: Duration = Duration::from_secs(2);

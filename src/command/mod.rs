@@ -11,11 +11,11 @@ pub mod whoami;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::cli::Output;
 use crate::exit::Code;
 use crate::failure::Fault;
-use crate::report::{self, Report, complain, json, print, termination, text};
-use crate::round::{Order, Trace};
+use crate::report::{self, Output, Report, complain, json, print, termination, text};
+use crate::round::Order;
+use crate::visit::Trace;
 
 /// What a command with phrases asks, and how it tells.
 #[derive(Debug)]

@@ -7,12 +7,11 @@ use serde_json::{Value, json};
 use super::end;
 use super::now;
 use crate::api::review::{self, Rule, Rules, Told};
-use crate::cli::Output;
 use crate::cluster::Cluster;
 use crate::exit::Code;
 use crate::explain;
 use crate::failure::{Failure, Fault};
-use crate::report::{complain, escape, json, print, summary, trace};
+use crate::report::{Output, complain, escape, json, print, summary, trace};
 use crate::verdict::{self, Bearer};
 use crate::visit::Visit;
 

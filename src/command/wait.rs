@@ -35,7 +35,7 @@ pub struct Wait {
     pub command: Option<Vec<OsString>>,
 }
 
-/// How a wait ends: a code of the contract's table, or the command that could not be started.
+/// How a wait ends: a code of the table, or the command that could not be started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     /// By a verdict.

@@ -10,8 +10,18 @@ use std::time::Duration;
 use crate::cluster::Cluster;
 use crate::exit::Code;
 use crate::explain::{Context, Explanation, explain};
-use crate::round::{Finding, Round, Trace};
+use crate::round::{Finding, Round};
 use crate::token::span;
+use crate::visit::Trace;
+
+/// How results are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
 
 /// Everything there is to tell about a round.
 #[derive(Debug)]

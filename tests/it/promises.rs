@@ -1,4 +1,4 @@
-//! What the contract promises of every run: one connection, the same request twice, and that the token
+//! What is promised of every run: one connection, the same request twice, and that the token
 //! goes nowhere but to the API server.
 
 use std::io::Write;

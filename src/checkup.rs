@@ -183,6 +183,11 @@ pub struct Evidence {
 }
 
 impl Evidence {
+    /// The API server's version, if it has told one.
+    pub fn server_version(&self) -> Option<&str> {
+        self.first.as_ref().and_then(|first| first.version.as_deref()).or(self.told_version.as_deref())
+    }
+
     /// All steps up to the questions.
     pub fn steps(&self) -> Vec<Step> {
         vec![

@@ -79,7 +79,7 @@ pub fn run(doctor: &Doctor, colour: bool) -> Code {
     let code = first_broken(&steps).map_or(Code::Allowed, |step| step.code);
     print(&match doctor.output {
         Output::Text => show(&doctor.cluster, &steps, colour),
-        Output::Json => render(&doctor.cluster, &steps),
+        Output::Json => render(&doctor.cluster, evidence.server_version(), &steps),
     });
     code
 }
@@ -381,7 +381,7 @@ fn title(step: &Step) -> String {
     }
 }
 
-fn render(cluster: &Cluster, steps: &[Step]) -> String {
+fn render(cluster: &Cluster, server_version: Option<&str>, steps: &[Step]) -> String {
     let broken = first_broken(steps);
     let mut object = json::object(broken.map_or(Code::Allowed, |step| step.code));
     let message = broken.map_or("nothing is broken on the way".to_owned(), |step| {
@@ -389,6 +389,7 @@ fn render(cluster: &Cluster, steps: &[Step]) -> String {
     });
     object.insert("message".into(), message.into());
     object.insert("server".into(), cluster.server.to_string().into());
+    object.insert("serverVersion".into(), server_version.map_or(Value::Null, Value::from));
     object.insert("broken".into(), broken.map_or(Value::Null, |step| step.name.into()));
     object.insert("steps".into(), steps.iter().map(step_json).collect());
     json::line(object)

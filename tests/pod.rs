@@ -109,7 +109,7 @@ pub fn bare_command(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> C
 }
 
 /// The binary to run: `KUBEKNOCK_BINARY` names another one than cargo's, such as the static one.
-fn binary() -> OsString {
+pub fn binary() -> OsString {
     let other = std::env::var_os("KUBEKNOCK_BINARY").filter(|path| !path.is_empty());
     other.unwrap_or_else(|| env!("CARGO_BIN_EXE_kubeknock").into())
 }

@@ -8,9 +8,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::pod::bare_command;
-
-const BINARY: &str = env!("CARGO_BIN_EXE_kubeknock");
+use crate::pod::{bare_command, binary};
 
 fn install(dest: &Path) -> (Option<i32>, String, String) {
     let output = bare_command(["install".as_ref(), dest.as_os_str()]).output().unwrap();
@@ -25,7 +23,7 @@ fn to_a_folder_and_to_a_file() {
         let at = folder.path().join(at);
         assert_eq!(install(&dest), (Some(0), format!("installed {}\n", at.display()), String::new()));
         assert_eq!(fs::metadata(&at).unwrap().permissions().mode() & 0o7777, 0o755);
-        assert!(fs::read(&at).unwrap() == fs::read(BINARY).unwrap());
+        assert!(fs::read(&at).unwrap() == fs::read(binary()).unwrap());
         assert!(Command::new(&at).arg("--version").output().unwrap().status.success());
     }
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "nothing is left beside");
@@ -43,7 +41,7 @@ fn an_identical_file_is_left_alone_and_another_is_replaced() {
     for content in [&b"old"[..], &vec![0; usize::try_from(before.len()).unwrap()]] {
         fs::write(&at, content).unwrap();
         assert_eq!(install(folder.path()).0, Some(0));
-        assert!(fs::read(&at).unwrap() == fs::read(BINARY).unwrap());
+        assert!(fs::read(&at).unwrap() == fs::read(binary()).unwrap());
     }
     fs::set_permissions(&at, fs::Permissions::from_mode(0o644)).unwrap();
     assert_eq!(install(folder.path()).0, Some(0));
@@ -72,7 +70,7 @@ fn as_another_user_on_an_empty_dir() {
     if chown(folder.path(), Some(65532), Some(65532)).is_ok() {
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
         let copy = folder.path().join("source");
-        fs::copy(BINARY, &copy).unwrap();
+        fs::copy(binary(), &copy).unwrap();
         fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
         command = Command::new(&copy);
         command.arg("install").arg(folder.path()).env_clear().uid(65532).gid(65532);
@@ -90,7 +88,7 @@ fn killed_at_any_point_it_leaves_no_half_binary() {
     let start = Instant::now();
     install(folder.path());
     let whole_run = start.elapsed();
-    let whole = fs::read(BINARY).unwrap();
+    let whole = fs::read(binary()).unwrap();
     let (mut there, mut beside) = (0, 0);
     for point in 0..50 {
         for left in fs::read_dir(folder.path()).unwrap() {

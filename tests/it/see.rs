@@ -203,7 +203,7 @@ impl Checkup {
 fn doctor(variables: &[(&str, &str)], mount: &Path, options: &[&str]) -> Checkup {
     let run = |format: &str| {
         let start = Instant::now();
-        let output = Command::new(env!("CARGO_BIN_EXE_kubeknock"))
+        let output = Command::new(crate::pod::binary())
             .args(["doctor", "-o", format, "--service-account-dir"])
             .arg(mount)
             .args(options)

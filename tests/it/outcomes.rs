@@ -1,13 +1,19 @@
 //! Every exit code that `check` and `get` can end with, as a person sees it and as a program reads it.
 //!
-//! 32 (internal) is not among them: it takes a panic, and whatever ends in one from outside is a defect to
-//! be mended, not an input to be kept. 126, 127, 130 and 143 are of `wait`.
+//! 32 (internal) takes a panic, and no input is known that ends in one; a system without threads does.
+//! 126, 127, 130 and 143 are of `wait`.
+
+use std::fs::Permissions;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
 
 use serde_json::json;
 
 use crate::cluster::faults::{self, Certificate};
 use crate::cluster::{Fault, Times, World};
-use crate::pod::{Pod, Stderr};
+use crate::pod::{Pod, Stderr, binary};
 use crate::support::{Scene, USER, pod_at, report};
 
 #[test]
@@ -751,4 +757,31 @@ fn everything_by_options() {
         "list pods in ns-1",
     ])
     .gives(0, &["list pods in ns-1  anonymous 403  token 200  allowed"], Stderr::Empty);
+}
+
+/// A panic on whatever thread ends with 32. The one that can be had from outside: no thread may be started.
+#[test]
+fn internal() {
+    let Scene { cluster, pod } = Scene::new();
+    let open = |path: &Path| std::fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
+    // Root may start threads beyond any limit, so it becomes somebody else, who must be able to read all of it.
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("kubeknock");
+    std::fs::copy(binary(), &copy).unwrap();
+    [folder.path(), &copy, pod.mount()].into_iter().for_each(open);
+    let mut command = Command::new("bash");
+    command.args(["-c", "ulimit -u 0; exec \"$@\"", "bash"]).arg(&copy).args(["check", "list pods"]);
+    command.args(["--server", &cluster.server(), "--service-account-dir"]).arg(pod.mount()).env_clear();
+    if std::fs::metadata("/proc/self").unwrap().uid() == 0 {
+        command.uid(65531).gid(65531);
+    }
+    let knock = pod.run(&mut command);
+    let stderr = &knock.stderr;
+    assert!(
+        stderr.starts_with("kubeknock: a defect in kubeknock ") && stderr.ends_with(": please report it\n"),
+        "{stderr}"
+    );
+    assert_eq!(stderr.lines().count(), 1, "no backtrace: {stderr}");
+    knock.gives(32, &[], Stderr::Any).has_no_stdout();
+    assert!(cluster.requests().is_empty());
 }

@@ -43,8 +43,7 @@ impl Recognition {
             {
                 Code::Allowed
             }
-            (_, result) if bearer == Bearer::Plain => verdict::tokenless_code(result, bearer),
-            (_, result) => verdict::token_code(result),
+            (_, result) => verdict::deciding_code(result, bearer),
         }
     }
 }

@@ -250,13 +250,7 @@ fn code(finding: &Finding, bearer: Bearer, forbid_anonymous: bool) -> Code {
     match &finding.unresolved {
         None => verdict::decide(finding.expected, anonymous, token, bearer, forbid_anonymous),
         Some(Unresolved::Failed(failure)) => failure.code(),
-        Some(Unresolved::Answered(answer)) => {
-            let outcome = Ok(answer.clone());
-            match bearer {
-                Bearer::Token => verdict::token_code(&outcome),
-                _ => verdict::tokenless_code(&outcome, bearer),
-            }
-        }
+        Some(Unresolved::Answered(answer)) => verdict::deciding_code(&Ok(answer.clone()), bearer),
         Some(Unresolved::Unknown { silent, .. }) if !silent.is_empty() => Code::Unavailable,
         Some(Unresolved::Unknown { .. }) => Code::Unserved,
     }

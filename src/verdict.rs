@@ -54,6 +54,14 @@ pub fn decide(
     }
 }
 
+/// The code of an answer or failure to the request that decides.
+pub fn deciding_code(outcome: &Outcome, bearer: Bearer) -> Code {
+    match bearer {
+        Bearer::Token => token_code(outcome),
+        Bearer::None | Bearer::Plain => tokenless_code(outcome, bearer),
+    }
+}
+
 /// The code of an answer or failure to a request that carried the token.
 pub fn token_code(outcome: &Outcome) -> Code {
     match outcome {

@@ -94,11 +94,10 @@ pub fn answer_from(reply: &Reply, asked: &Asked, body: &[u8]) -> Answer {
     let status = reply.status();
     let (meaning, user, reason) = match status {
         300..400 => {
-            let why = if reply.head().headers.contains_key("location") {
-                let location = reply.header("location").unwrap_or_default();
-                format!("a redirect to {location:?}: this is no API server")
-            } else {
-                format!("no API server answers with status {status}")
+            let location = reply.header("location").unwrap_or_default();
+            let why = match status {
+                304 => "304 Not Modified, which was not asked for".to_owned(),
+                _ => format!("a redirect to {location:?}: this is no API server"),
             };
             (Meaning::Unintelligible, None, why)
         }

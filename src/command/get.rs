@@ -14,7 +14,7 @@ use crate::exit::Code;
 use crate::failure::{Failure, Fault};
 use crate::report::{Output, complain, escape, json, print, summary, trace};
 use crate::token::Token;
-use crate::verdict::{self, Bearer};
+use crate::verdict;
 use crate::visit::{Caller, Visit};
 
 /// What `get` was asked to do.
@@ -77,10 +77,7 @@ fn ask(get: &Get) -> Result<Code, Fault> {
             News::End(answer) => result = answer,
         },
     );
-    let code = match bearer {
-        Bearer::Token => verdict::token_code(&result),
-        _ => verdict::tokenless_code(&result, bearer),
-    };
+    let code = verdict::deciding_code(&result, bearer);
     page.end(code);
     if code != Code::Allowed {
         let why = match &result {

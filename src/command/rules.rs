@@ -12,7 +12,7 @@ use crate::exit::Code;
 use crate::explain;
 use crate::failure::{Failure, Fault};
 use crate::report::{Output, complain, escape, json, print, summary, trace};
-use crate::verdict::{self, Bearer};
+use crate::verdict;
 use crate::visit::Visit;
 
 /// What `rules` was asked to do.
@@ -56,10 +56,7 @@ fn ask(order: &RulesOf) -> Result<Code, Fault> {
         Ok(Told { answer, status }) => (Ok(answer), Rules::parse(&status)),
         Err(failure) => (Err(failure), Rules::default()),
     };
-    let code = match visit.bearer {
-        Bearer::Token => verdict::token_code(&outcome),
-        bearer => verdict::tokenless_code(&outcome, bearer),
-    };
+    let code = verdict::deciding_code(&outcome, visit.bearer);
     let place = explain::Place { cluster: &order.cluster, claims: visit.claims.as_ref(), now: now() };
     let why = explain::outcome(code, &outcome, visit.bearer, place);
     if order.output == Output::Json {

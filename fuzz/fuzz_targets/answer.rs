@@ -22,7 +22,9 @@ fuzz_target!(|data: &[u8]| {
     let has = |text: &str| body.windows(text.len()).any(|window| window == text.as_bytes());
     match meaning {
         Meaning::Granted if asked == Asked::Review => {
-            assert!(matches!(status, 200 | 201) && (has("true") && has("SelfSubjectAccessReview") || has("\\u")));
+            assert!(
+                matches!(status, 200 | 201) && (has("true") && has("SelfSubjectAccessReview") || has("\\u"))
+            );
         }
         Meaning::Granted => assert!((200..300).contains(&status)),
         Meaning::Absent => assert!(status == 404 && asked == Asked::Object("web-0".into())),

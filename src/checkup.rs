@@ -10,12 +10,13 @@ use crate::api::Facts;
 use crate::api::certificate::Certificate;
 use crate::api::review::{Rule, Rules};
 use crate::api::status::{Answer, Meaning};
+use crate::clock::{span, time};
 use crate::cluster::{Cluster, ServiceVariables, Trust};
 use crate::exit::{Class, Code};
 use crate::explain::{self, Place};
 use crate::failure::Failure;
 use crate::identity::Recognition;
-use crate::token::{Claims, span, time};
+use crate::token::Claims;
 use crate::verdict::Bearer;
 
 /// The names of the API server's service, shortest first.

@@ -3,6 +3,7 @@
 mod api;
 mod checkup;
 mod cli;
+mod clock;
 mod cluster;
 mod command;
 mod exit;

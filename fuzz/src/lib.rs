@@ -4,6 +4,8 @@
 #![allow(dead_code, reason = "the targets use a part of it")]
 
 pub mod api;
+#[path = "../../src/clock.rs"]
+pub mod clock;
 #[path = "../../src/cluster.rs"]
 pub mod cluster;
 #[path = "../../src/exit.rs"]

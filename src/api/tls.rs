@@ -15,8 +15,8 @@ use rustls::{
 
 use super::certificate::Certificate;
 use super::wire::SharedFacts;
+use crate::clock::span;
 use crate::failure::{Failure, Fault};
-use crate::token::span;
 
 /// How to judge the server's certificate.
 pub enum Judge<'a> {

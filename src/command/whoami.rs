@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::end;
 use super::now;
 use crate::api::review::User;
+use crate::clock::{span, time};
 use crate::cluster::Cluster;
 use crate::exit::Code;
 use crate::explain;
@@ -14,7 +15,7 @@ use crate::failure::{Failure, Fault};
 use crate::identity::{Recognition, recognise};
 use crate::knock::Identity;
 use crate::report::{Output, escape, json, print, summary, trace};
-use crate::token::{Claims, span, time};
+use crate::token::Claims;
 use crate::verdict::Bearer;
 use crate::visit::Visit;
 

@@ -7,11 +7,11 @@ pub mod text;
 use std::io::{self, Write};
 use std::time::Duration;
 
+use crate::clock::span;
 use crate::cluster::Cluster;
 use crate::exit::Code;
 use crate::explain::{Context, Explanation, explain};
 use crate::round::{Finding, Round};
-use crate::token::span;
 use crate::visit::Trace;
 
 /// How results are shown.

@@ -72,18 +72,14 @@ impl Telling {
 
 /// Ends a command without permissions: a fault is told, and so is the verdict where this is PID 1.
 fn end(result: Result<Code, Fault>, output: Output) -> Code {
-    let termination = termination::Target::Automatic;
+    let telling =
+        Telling { output, quiet: false, verbose: false, termination: termination::Target::Automatic };
     match result {
         Ok(code) => {
-            termination.write(code.number(), &format!("{}\n", report::summary(code)));
+            telling.termination.write(code.number(), &format!("{}\n", report::summary(code)));
             code
         }
-        Err(fault) => {
-            if output == Output::Json {
-                print(&json::render_fault(&fault));
-            }
-            could_not_ask(&fault, &termination)
-        }
+        Err(fault) => telling.fault(&fault),
     }
 }
 

@@ -8,7 +8,7 @@ use std::{fs, thread};
 
 use serde_json::{Map, Value, json};
 
-use super::now;
+use super::{end, now};
 use crate::api::certificate::Certificate;
 use crate::api::review::{self, Rules};
 use crate::api::status::{self, Answer, Asked};
@@ -81,7 +81,7 @@ pub fn run(doctor: &Doctor, colour: bool) -> Code {
         Output::Text => show(&doctor.cluster, &steps, colour),
         Output::Json => render(&doctor.cluster, evidence.server_version(), &steps),
     });
-    code
+    end(Ok(code), doctor.output)
 }
 
 /// Looks at the files, then asks: version, identity, rules.

@@ -2,10 +2,12 @@
 //!
 //! Claims are read without verifying the signature: they explain an answer, they decide nothing.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -17,9 +19,12 @@ use crate::failure::Fault;
 /// A token longer than this is no token; bound service account tokens have about 1 KiB.
 const LONGEST: usize = 64 * 1024;
 
+/// A shorter token is no secret but a word, such as a user's name, and may stand in any answer.
+const SHORTEST_SECRET: usize = 16;
+
 /// A bearer token. Its text leaves this type only towards a request header.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Token(String);
+pub struct Token(Arc<str>);
 
 impl Token {
     /// Reads the file anew and trims it. `None` where it is missing or empty: there is no token to
@@ -48,7 +53,7 @@ impl Token {
                 "holds bytes that cannot stand in a header (a line break, a space or binary data)",
             ));
         }
-        Ok(String::from_utf8(text.to_vec()).ok().map(Token))
+        Ok(std::str::from_utf8(text).ok().map(|text| Token(text.into())))
     }
 
     /// The value of the `Authorization` header. The only way out for the secret.
@@ -63,15 +68,39 @@ impl Token {
 
     /// What takes this token out of a server's words.
     pub fn redactor(&self) -> Redactor {
-        Redactor { secret: self.0.clone().into_bytes(), held: Vec::new() }
+        Redactor { token: self.clone(), held: Vec::new() }
     }
 
     /// A text without the token in it.
-    pub fn hidden_in(&self, text: &str) -> String {
+    pub fn hidden_in<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        match self.taken_out_of(text.as_bytes()) {
+            None => Cow::Borrowed(text),
+            // What is taken out is ASCII, and so is what stands for it.
+            Some(shown) => Cow::Owned(String::from_utf8(shown).unwrap_or_default()),
+        }
+    }
+
+    /// What is left of these bytes without the token; `None` where it is not in them.
+    pub fn taken_out_of(&self, bytes: &[u8]) -> Option<Vec<u8>> {
+        // Most texts are shorter than a token.
+        if bytes.len() < self.len() || self.place_in(bytes).is_none() {
+            return None;
+        }
         let mut redactor = self.redactor();
-        let shown = [redactor.pass(text.as_bytes()), redactor.end()].concat();
-        // What is taken out is ASCII, and so is what stands for it.
-        String::from_utf8(shown).unwrap_or_default()
+        Some([redactor.pass(bytes), redactor.end()].concat())
+    }
+
+    /// Where the token begins in these bytes: whole, or as far as they go.
+    fn place_in(&self, bytes: &[u8]) -> Option<usize> {
+        let secret = self.0.as_bytes();
+        if secret.len() < SHORTEST_SECRET {
+            return None;
+        }
+        let first = secret.first()?;
+        let begins = |&at: &usize| {
+            bytes.get(at..).is_some_and(|tail| tail.starts_with(secret) || secret.starts_with(tail))
+        };
+        bytes.iter().enumerate().filter(|&(_, byte)| byte == first).map(|(at, _)| at).find(begins)
     }
 
     /// What the token says of itself, if it is a JWT.
@@ -89,7 +118,7 @@ impl fmt::Debug for Token {
 /// Takes a token out of a stream of bytes, wherever the pieces are cut: a server that shows what it was
 /// sent must not get it shown. Only the token as it is: not in another encoding, not a part of it.
 pub struct Redactor {
-    secret: Vec<u8>,
+    token: Token,
     /// The end of what was passed, which may be the beginning of the token.
     held: Vec<u8>,
 }
@@ -98,31 +127,31 @@ impl Redactor {
     /// What stands for the token.
     const MARK: &[u8] = b"(token)";
 
-    /// A shorter token is no secret but a word, such as a user's name, and may stand in any answer.
-    const SHORTEST: usize = 16;
+    /// Whether this piece can be shown as it is: it is the usual case, and costs no copy.
+    pub fn lets_pass(&self, piece: &[u8]) -> bool {
+        self.held.is_empty() && self.token.place_in(piece).is_none()
+    }
 
     /// Gives what can be shown by now.
     pub fn pass(&mut self, piece: &[u8]) -> Vec<u8> {
         self.held.extend_from_slice(piece);
-        if self.secret.len() < Self::SHORTEST {
-            return std::mem::take(&mut self.held);
-        }
         let mut shown = Vec::with_capacity(self.held.len());
         let mut rest = self.held.as_slice();
-        while let Some((at, behind)) =
-            (0..rest.len()).find_map(|at| Some((at, rest.get(at..)?.strip_prefix(self.secret.as_slice())?)))
-        {
-            shown.extend_from_slice(rest.get(..at).unwrap_or_default());
-            shown.extend_from_slice(Self::MARK);
-            rest = behind;
+        while let Some((before, from)) = self.token.place_in(rest).and_then(|at| rest.split_at_checked(at)) {
+            shown.extend_from_slice(before);
+            match from.strip_prefix(self.token.0.as_bytes()) {
+                Some(behind) => {
+                    shown.extend_from_slice(Self::MARK);
+                    rest = behind;
+                }
+                None => {
+                    self.held = from.to_vec();
+                    return shown;
+                }
+            }
         }
-        let begins = |length: &usize| {
-            rest.get(rest.len() - length..).is_some_and(|tail| self.secret.starts_with(tail))
-        };
-        let held = (1..=rest.len().min(self.secret.len() - 1)).rev().find(begins).unwrap_or(0);
-        let (rest, held) = rest.split_at(rest.len() - held);
         shown.extend_from_slice(rest);
-        self.held = held.to_vec();
+        self.held.clear();
         shown
     }
 

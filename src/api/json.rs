@@ -49,7 +49,7 @@ impl Sparing<'_> {
 
     fn text<E: Error>(self, text: &str) -> Result<String, E> {
         self.take(text.len())?;
-        Ok(self.token.map_or_else(|| text.to_owned(), |token| token.hidden_in(text)))
+        Ok(self.token.map_or_else(|| text.to_owned(), |token| token.hidden_in(text).into_owned()))
     }
 }
 

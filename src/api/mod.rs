@@ -87,19 +87,15 @@ impl Read for Body {
             let count = inner.read(buffer)?;
             self.ended = count == 0;
             let piece = buffer.get(..count).unwrap_or_default();
+            if !self.ended && redactor.lets_pass(piece) {
+                return Ok(count);
+            }
             self.ready = if self.ended { redactor.end() } else { redactor.pass(piece) };
         }
         let count = self.ready.as_slice().read(buffer)?;
         self.ready.drain(..count);
         Ok(count)
     }
-}
-
-/// A header's value without the token in it.
-fn redact(value: &http::HeaderValue, token: &Token) -> http::HeaderValue {
-    let mut redactor = token.redactor();
-    let shown = [redactor.pass(value.as_bytes()), redactor.end()].concat();
-    http::HeaderValue::from_bytes(&shown).unwrap_or(http::HeaderValue::from_static(""))
 }
 
 impl Reply {
@@ -265,7 +261,12 @@ impl Client {
             return Err(Failure::Unintelligible(why));
         }
         if let Some(token) = &self.token {
-            head.headers.values_mut().for_each(|value| *value = redact(value, token));
+            for value in head.headers.values_mut() {
+                if let Some(shown) = token.taken_out_of(value.as_bytes()) {
+                    *value =
+                        http::HeaderValue::from_bytes(&shown).unwrap_or(http::HeaderValue::from_static(""));
+                }
+            }
         }
         let redactor = self.token.as_ref().map(Token::redactor);
         let body = Body { inner, redactor, ready: Vec::new(), ended: false };

@@ -141,8 +141,7 @@ impl Wire {
                 let mut session = ClientConnection::new(Arc::clone(config), name.clone())
                     .map_err(|error| carry(tls::failure(&io::Error::other(error), &server)))?;
                 let start = Instant::now();
-                session
-                    .complete_io(&mut &*socket)
+                shake_hands(&mut session, &socket)
                     .map_err(|error| carry(handshake_failure(&error, &server)))?;
                 self.facts.note(|facts| {
                     facts.tls = Some(start.elapsed());
@@ -160,6 +159,46 @@ impl Wire {
         };
         Ok(Line { socket, tls, server, buffers: LazyBuffers::new(super::LARGEST_HEAD, self.head) })
     }
+}
+
+/// The TLS handshake, but for our last message of it: that one goes with the first request, in one packet.
+fn shake_hands(session: &mut ClientConnection, mut socket: &TcpStream) -> io::Result<()> {
+    while session.is_handshaking() {
+        flush(session, socket)?;
+        match session.read_tls(&mut socket) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+        if let Err(fault) = session.process_new_packets() {
+            // The alert says to the server what we think of it; whether it hears it is its own affair.
+            let _ = session.write_tls(&mut socket);
+            return Err(io::Error::new(io::ErrorKind::InvalidData, fault));
+        }
+    }
+    Ok(())
+}
+
+/// Sends all of it, in one packet with whatever else is to be sent, where it fits.
+fn send(session: &mut ClientConnection, socket: &TcpStream, mut output: &[u8]) -> io::Result<()> {
+    while !output.is_empty() {
+        let taken = session.writer().write(output)?;
+        output = output.get(taken..).unwrap_or_default();
+        flush(session, socket)?;
+    }
+    Ok(())
+}
+
+fn flush(session: &mut ClientConnection, mut socket: &TcpStream) -> io::Result<()> {
+    while session.wants_write() {
+        match session.write_tls(&mut socket) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Ok(_) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// A TCP connection that ends during the handshake never was one to an API server.
@@ -249,7 +288,7 @@ impl Transport for Line {
         let output = output.get(..amount).unwrap_or(output);
         let mut socket = &*self.socket;
         let written = match &mut self.tls {
-            Some(tls) => rustls::Stream::new(tls, &mut socket).write_all(output),
+            Some(tls) => send(tls, socket, output),
             None => socket.write_all(output),
         };
         written.map_err(|error| self.carry(&error))

@@ -95,19 +95,32 @@ impl<E> Shared<E> {
 }
 
 impl<E> Post<E> {
-    /// Hands an event over. False: nobody listens any more.
+    /// Hands an event over, now. False: nobody listens any more.
     pub fn send(&self, event: E) -> bool {
-        let Sender(shared) = self.0.as_ref();
+        let sent = self.leave(event);
+        self.shared().changed.notify_all();
+        sent
+    }
+
+    /// Leaves an event for when the reader wakes: with the next one sent, at the end, or at the deadline.
+    /// To wake it for each costs more than a request. False: nobody listens any more.
+    pub fn leave(&self, event: E) -> bool {
+        let shared = self.shared();
         let mut letters = shared.lock();
         while letters.waiting.len() >= LETTERS && !letters.reader_gone {
+            shared.changed.notify_all();
             letters = shared.changed.wait(letters).unwrap_or_else(PoisonError::into_inner);
         }
         if letters.reader_gone {
             return false;
         }
         letters.waiting.push_back(event);
-        shared.changed.notify_all();
         true
+    }
+
+    fn shared(&self) -> &Shared<E> {
+        let Sender(shared) = self.0.as_ref();
+        shared
     }
 }
 
@@ -123,7 +136,11 @@ impl<E> LetterBox<E> {
         let mut letters = self.0.lock();
         loop {
             if let Some(event) = letters.waiting.pop_front() {
-                self.0.changed.notify_all();
+                let was_full = letters.waiting.len() + 1 == LETTERS;
+                drop(letters);
+                if was_full {
+                    self.0.changed.notify_all();
+                }
                 return Next::Event(event);
             }
             if letters.sender_gone {

@@ -15,7 +15,7 @@ use crate::pace::retry_after;
 use crate::permission::{Expected, Namespace, Permission, Target};
 use crate::token::Claims;
 use crate::verdict::{self, Bearer};
-use crate::visit::{Caller, Trace, Visit};
+use crate::visit::{Caller, Tracing, Visit};
 
 /// What to ask, and by which rules.
 #[derive(Clone, Debug)]
@@ -127,18 +127,14 @@ impl Rounds {
 
     /// Makes a round, in at most `patience`. Faults are found before anything is asked, but for a
     /// namespace that only discovery shows to be needed.
-    pub fn next(&mut self, patience: Duration, trace: &mut dyn FnMut(Trace)) -> Result<Round, Fault> {
+    pub fn next(&mut self, patience: Duration, tracing: Tracing) -> Result<Round, Fault> {
         let first = self.made == 0;
         // Warnings about the setup are told once.
-        let mut trace = |seen: Trace| {
-            if first || !matches!(seen, Trace::Warning(_)) {
-                trace(seen);
-            }
-        };
+        let tracing = Tracing { warnings: tracing.warnings && first, ..tracing };
         // The anonymous knock is repeated until it has been answered.
         let open = |knock: &Option<Knock>| knock.as_ref().is_some_and(|knock| knock.result.is_err());
         let anonymous_too = first || self.anonymous.iter().any(open);
-        let mut round = run(&self.order, &self.resources, patience, anonymous_too, &mut trace)?;
+        let mut round = run(&self.order, &self.resources, patience, anonymous_too, tracing)?;
         self.made = self.made.saturating_add(1);
         // Unserved: a resource may have gone, and come back elsewhere.
         let keep =
@@ -159,10 +155,10 @@ fn run(
     resources: &[Option<Resource>],
     patience: Duration,
     anonymous_too: bool,
-    trace: &mut dyn FnMut(Trace),
+    tracing: Tracing,
 ) -> Result<Round, Fault> {
     let own_namespace = own_namespace(order);
-    let visit = Visit::prepare(&order.cluster, patience, trace)?;
+    let visit = Visit::prepare(&order.cluster, patience, tracing)?;
     let own_namespace = own_namespace?;
     let Visit { bearer, ref claims, .. } = visit;
     let claims = claims.clone();
@@ -179,7 +175,6 @@ fn run(
     let mut fault = None;
     let finished = visit.run(
         move |caller| worker.run(caller),
-        trace,
         |news| match news {
             News::Fault(found) => fault = Some(found),
             News::Of(index, fact) => {
@@ -369,7 +364,7 @@ impl Worker {
                 match Question::objects(permission, objects, resource, own, self.order.review) {
                     Ok(question) => question,
                     Err(why) => {
-                        caller.tell(News::Fault(Fault::Setup(why)));
+                        caller.mention(News::Fault(Fault::Setup(why)));
                         return Err(End);
                     }
                 }
@@ -397,7 +392,7 @@ impl Worker {
 }
 
 fn tell(caller: &Caller<News>, index: usize, fact: Fact) -> Result<(), End> {
-    if caller.tell(News::Of(index, fact)) { Ok(()) } else { Err(End) }
+    if caller.mention(News::Of(index, fact)) { Ok(()) } else { Err(End) }
 }
 
 /// True if the review is what was answered, so that a plain "no" has no HTTP status of its own.

@@ -32,6 +32,25 @@ pub enum Trace {
     Warning(String),
 }
 
+/// What is told of a visit while it runs, and by whom.
+#[derive(Clone, Copy, Debug)]
+pub struct Tracing {
+    /// Warnings about the setup.
+    pub warnings: bool,
+    /// `-v`: each request, at once.
+    pub requests: bool,
+    /// Tells it.
+    pub tell: fn(&Trace),
+}
+
+impl Tracing {
+    fn warn(self, text: String) {
+        if self.warnings {
+            (self.tell)(&Trace::Warning(text));
+        }
+    }
+}
+
 /// Everything that is known before the first request.
 pub struct Visit {
     /// The connection.
@@ -42,6 +61,7 @@ pub struct Visit {
     pub claims: Option<Claims>,
     token: Option<Token>,
     deadline: Deadline,
+    tracing: Tracing,
 }
 
 /// What the worker tells.
@@ -55,17 +75,14 @@ pub struct Caller<N> {
     client: Client,
     token: Option<Token>,
     events: Post<Event<N>>,
+    traces: bool,
 }
 
 impl Visit {
     /// Reads the mount and sets up the connection; the whole visit is over after `patience`.
-    pub fn prepare(
-        cluster: &Cluster,
-        patience: Duration,
-        trace: &mut dyn FnMut(Trace),
-    ) -> Result<Visit, Fault> {
+    pub fn prepare(cluster: &Cluster, patience: Duration, tracing: Tracing) -> Result<Visit, Fault> {
         let bundle = cluster.bundle()?;
-        Visit::of(cluster, bundle.as_deref(), cluster.token()?, patience, trace)
+        Visit::of(cluster, bundle.as_deref(), cluster.token()?, patience, tracing)
     }
 
     /// The same with what has been read before.
@@ -74,7 +91,7 @@ impl Visit {
         bundle: Option<&[u8]>,
         token: Option<Token>,
         patience: Duration,
-        trace: &mut dyn FnMut(Trace),
+        tracing: Tracing,
     ) -> Result<Visit, Fault> {
         let deadline = Deadline::after(patience);
         let bearer = match &token {
@@ -84,14 +101,14 @@ impl Visit {
         };
         if cluster.trust == Trust::Anything {
             let what = if bearer == Bearer::Token { "gets the token" } else { "is believed" };
-            trace(Trace::Warning(format!("--insecure-skip-tls-verify: whoever answers {what}")));
+            tracing.warn(format!("--insecure-skip-tls-verify: whoever answers {what}"));
         }
         let claims = token.as_ref().and_then(Token::claims);
         let (client, warning) = Client::new(cluster, bundle, token.as_ref(), patience)?;
         if let Some(warning) = warning {
-            trace(Trace::Warning(warning));
+            tracing.warn(warning);
         }
-        Ok(Visit { client, bearer, claims, token, deadline })
+        Ok(Visit { client, bearer, claims, token, deadline, tracing })
     }
 
     /// Runs `errand` on a worker thread and hands on what it tells, until it has ended (true) or the deadline
@@ -99,15 +116,15 @@ impl Visit {
     pub fn run<N: Send + 'static>(
         &self,
         errand: impl FnOnce(&Caller<N>) + Send + 'static,
-        trace: &mut dyn FnMut(Trace),
         mut news: impl FnMut(N),
     ) -> bool {
         let (events, received) = letter_box();
-        let caller = Caller { client: self.client.clone(), token: self.token.clone(), events };
+        let Tracing { requests: traces, tell, .. } = self.tracing;
+        let caller = Caller { client: self.client.clone(), token: self.token.clone(), events, traces };
         thread::spawn(move || errand(&caller));
         loop {
             match received.next(self.deadline) {
-                Next::Event(Event::Trace(seen)) => trace(seen),
+                Next::Event(Event::Trace(seen)) => tell(&seen),
                 Next::Event(Event::News(told)) => news(told),
                 Next::Finished => return true,
                 Next::TimedOut => {
@@ -139,19 +156,25 @@ impl<N> Caller<N> {
         };
         let start = Instant::now();
         let sent = self.client.send(request, token);
-        let trace = Trace::Request {
-            identity,
-            line: format!("{} {}", request.method(), request.path),
-            result: sent.as_ref().map(Reply::status).map_err(Clone::clone),
-            elapsed: start.elapsed(),
-        };
-        // If nobody listens any more, the deadline has spoken.
-        self.events.send(Event::Trace(trace));
+        if self.traces {
+            // If nobody listens any more, the deadline has spoken.
+            self.events.send(Event::Trace(Trace::Request {
+                identity,
+                line: format!("{} {}", request.method(), request.path),
+                result: sent.as_ref().map(Reply::status).map_err(Clone::clone),
+                elapsed: start.elapsed(),
+            }));
+        }
         sent
     }
 
     /// Tells the calling thread. False: nobody listens any more, the deadline has spoken.
     pub fn tell(&self, news: N) -> bool {
         self.events.send(Event::News(news))
+    }
+
+    /// The same, for news that can wait until there is more, or until the end.
+    pub fn mention(&self, news: N) -> bool {
+        self.events.leave(Event::News(news))
     }
 }

@@ -22,7 +22,7 @@ pub struct Check {
 pub fn run(check: Check, colour: bool) -> Code {
     let Check { asking: Asking { order, telling }, timeout, fail_open } = check;
     let mut rounds = Rounds::new(order);
-    let round = match rounds.next(timeout, &mut telling.trace()) {
+    let round = match rounds.next(timeout, telling.tracing()) {
         Ok(round) => round,
         Err(fault) => return telling.fault(&fault),
     };

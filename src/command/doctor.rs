@@ -22,11 +22,11 @@ use crate::identity::{Recognition, recognise};
 use crate::knock::Identity;
 use crate::pace::{Deadline, LetterBox, Next, http_date, letter_box};
 use crate::permission::{Expected, Namespace, Objects, Permission, ResourceName, Target};
-use crate::report::{Output, escape, json, print, text, trace, wrap};
+use crate::report::{Output, escape, json, print, text, tracing, wrap};
 use crate::round::{self, Order, Round, Rounds};
 use crate::token::Token;
 use crate::verdict::Bearer;
-use crate::visit::{Caller, Trace, Visit};
+use crate::visit::{Caller, Tracing, Visit};
 
 /// Name lookups are not waited for longer than this.
 const LOOKUP: Duration = Duration::from_secs(2);
@@ -70,12 +70,12 @@ enum News {
 /// Runs it. `colour`: stdout is a terminal that wants it.
 pub fn run(doctor: &Doctor, colour: bool) -> Code {
     let start = Instant::now();
-    let mut trace = trace(doctor.verbose);
+    let tracing = tracing(doctor.verbose);
     let names = look_up_names();
-    let evidence = examine(doctor, &names, &mut trace);
+    let evidence = examine(doctor, &names, tracing);
     let mut steps = evidence.steps();
     let left = doctor.timeout.saturating_sub(start.elapsed());
-    steps.extend(questions(doctor, &evidence, left, &mut trace));
+    steps.extend(questions(doctor, &evidence, left, tracing));
     let code = first_broken(&steps).map_or(Code::Allowed, |step| step.code);
     print(&match doctor.output {
         Output::Text => show(&doctor.cluster, &steps, colour),
@@ -85,14 +85,14 @@ pub fn run(doctor: &Doctor, colour: bool) -> Code {
 }
 
 /// Looks at the files, then asks: version, identity, rules.
-fn examine(doctor: &Doctor, names: &LetterBox<Lookup>, trace: &mut dyn FnMut(Trace)) -> Evidence {
+fn examine(doctor: &Doctor, names: &LetterBox<Lookup>, tracing: Tracing) -> Evidence {
     let start = Instant::now();
     let cluster = &doctor.cluster;
     let in_words = |fault: Fault| fault.text().to_owned();
     let pem = cluster.bundle().map_err(in_words);
     let token = cluster.token().map_err(in_words);
     let namespace = doctor.namespace.clone().or_else(|| cluster.namespace().ok());
-    let (visit, bundle) = visit(doctor, pem, token.clone().unwrap_or_default(), trace);
+    let (visit, bundle) = visit(doctor, pem, token.clone().unwrap_or_default(), tracing);
     let mut evidence = Evidence {
         variables: doctor.surroundings.variables.clone(),
         explicit_server: doctor.surroundings.explicit_server,
@@ -122,7 +122,6 @@ fn examine(doctor: &Doctor, names: &LetterBox<Lookup>, trace: &mut dyn FnMut(Tra
         let withheld = evidence.bundle.is_err();
         let ended = visit.run(
             move |caller| ask(caller, &client, namespace.as_deref().filter(|_| !withheld), withheld),
-            trace,
             |news| match news {
                 News::First(first) => evidence.first = Some(*first),
                 News::Version(version) => evidence.told_version = version,
@@ -146,13 +145,13 @@ fn visit(
     doctor: &Doctor,
     pem: Result<Option<Vec<u8>>, String>,
     token: Option<Token>,
-    trace: &mut dyn FnMut(Trace),
+    tracing: Tracing,
 ) -> (Result<Visit, Fault>, Bundle) {
-    let open = |cluster: &Cluster, pem: Option<&[u8]>, token, trace: &mut dyn FnMut(Trace)| {
-        Visit::of(cluster, pem, token, doctor.timeout, trace)
+    let open = |cluster: &Cluster, pem: Option<&[u8]>, token| {
+        Visit::of(cluster, pem, token, doctor.timeout, tracing)
     };
     let why = match pem {
-        Ok(pem) => match open(&doctor.cluster, pem.as_deref(), token, trace) {
+        Ok(pem) => match open(&doctor.cluster, pem.as_deref(), token) {
             Ok(visit) => return (Ok(visit), Ok(tls::certificates(pem.as_deref().unwrap_or_default()))),
             Err(fault) => fault.text().to_owned(),
         },
@@ -160,7 +159,7 @@ fn visit(
     };
     let mut unverified = doctor.cluster.clone();
     unverified.trust = Trust::Anything;
-    (open(&unverified, None, None, trace), Err(why))
+    (open(&unverified, None, None), Err(why))
 }
 
 fn ask(caller: &Caller<News>, client: &Client, namespace: Option<&str>, withheld: bool) {
@@ -255,12 +254,7 @@ fn list_pods(namespace: &str) -> Permission {
 
 /// The tutorial's own questions, list pods here and in `default`, then the phrases; both knocks each.
 /// Where there are phrases, these decide; and a refusal in `default` is as it should be.
-fn questions(
-    doctor: &Doctor,
-    evidence: &Evidence,
-    left: Duration,
-    trace: &mut dyn FnMut(Trace),
-) -> Vec<Step> {
+fn questions(doctor: &Doctor, evidence: &Evidence, left: Duration, tracing: Tracing) -> Vec<Step> {
     const NAME: &str = "question";
     let asked = !doctor.permissions.is_empty();
     let mut namespaces: Vec<&str> = evidence.namespace.as_deref().into_iter().collect();
@@ -291,12 +285,8 @@ fn questions(
         forbid_anonymous: false,
     };
     // What is wrong with bundle and skipped certificates has been told before.
-    let mut trace = |seen: Trace| {
-        if matches!(seen, Trace::Request { .. }) {
-            trace(seen);
-        }
-    };
-    let round = match Rounds::new(order).next(left, &mut trace) {
+    let tracing = Tracing { warnings: false, ..tracing };
+    let round = match Rounds::new(order).next(left, tracing) {
         Ok(round) => round,
         Err(fault) => return vec![Step::broken(NAME, fault.code(), fault.text())],
     };

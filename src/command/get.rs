@@ -12,7 +12,7 @@ use crate::api::{LARGEST_BODY, Reply, Request};
 use crate::cluster::Cluster;
 use crate::exit::Code;
 use crate::failure::{Failure, Fault};
-use crate::report::{Output, complain, escape, json, print, summary, trace};
+use crate::report::{Output, complain, escape, json, print, summary, tracing};
 use crate::token::Token;
 use crate::verdict;
 use crate::visit::{Caller, Visit};
@@ -57,11 +57,10 @@ pub fn run(get: &Get) -> Code {
 }
 
 fn ask(get: &Get) -> Result<Code, Fault> {
-    let mut trace = trace(get.verbose);
     let bundle = get.cluster.bundle()?;
     let token = if get.anonymous { None } else { get.cluster.token()? };
     let mut page = Page::new(get, token.clone());
-    let visit = Visit::of(&get.cluster, bundle.as_deref(), token, get.timeout, &mut trace)?;
+    let visit = Visit::of(&get.cluster, bundle.as_deref(), token, get.timeout, tracing(get.verbose))?;
     let Visit { bearer, ref claims, .. } = visit;
     let request = Request { accept: "application/json, */*", ..Request::get(get.path.clone()) };
     let mut result = Err(Failure::Timeout(format!("no whole answer within {:?}", get.timeout)));
@@ -70,7 +69,6 @@ fn ask(get: &Get) -> Result<Code, Fault> {
             let answer = caller.send(&request, caller.deciding()).and_then(|reply| stream(reply, caller));
             caller.tell(News::End(answer));
         },
-        &mut trace,
         |news| match news {
             News::Head(head) => page.head(head),
             News::Chunk(chunk) => page.chunk(&chunk),

@@ -15,7 +15,7 @@ use crate::exit::Code;
 use crate::failure::Fault;
 use crate::report::{self, Output, Report, complain, json, print, termination, text};
 use crate::round::Order;
-use crate::visit::Trace;
+use crate::visit::Tracing;
 
 /// What a command with phrases asks, and how it tells.
 #[derive(Debug)]
@@ -41,8 +41,8 @@ pub struct Telling {
 
 impl Telling {
     /// For `-v`.
-    pub fn trace(&self) -> impl FnMut(Trace) + use<> {
-        report::trace(self.verbose)
+    pub fn tracing(&self) -> Tracing {
+        report::tracing(self.verbose)
     }
 
     /// The report as it is to be printed.

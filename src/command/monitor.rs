@@ -28,12 +28,11 @@ pub fn run(monitor: Monitor, colour: bool) -> Code {
     let Monitor { asking: Asking { order, telling }, request_timeout, interval, max_interval, until_lost } =
         monitor;
     let mut rounds = Rounds::new(order);
-    let mut trace = telling.trace();
     let mut backoff = Backoff::new(max_interval);
     let mut state = Vec::new();
     let mut fault_told = String::new();
     loop {
-        let pause = match rounds.next(request_timeout, &mut trace) {
+        let pause = match rounds.next(request_timeout, telling.tracing()) {
             // A token or CA that cannot be read while the kubelet renews it comes back.
             Err(fault) if rounds.made > 0 => {
                 if fault_told != fault.text() {

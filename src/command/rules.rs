@@ -11,7 +11,7 @@ use crate::cluster::Cluster;
 use crate::exit::Code;
 use crate::explain;
 use crate::failure::{Failure, Fault};
-use crate::report::{Output, complain, escape, json, print, summary, trace};
+use crate::report::{Output, complain, escape, json, print, summary, tracing};
 use crate::verdict;
 use crate::visit::Visit;
 
@@ -36,8 +36,7 @@ pub fn run(order: &RulesOf) -> Code {
 }
 
 fn ask(order: &RulesOf) -> Result<Code, Fault> {
-    let mut trace = trace(order.verbose);
-    let visit = Visit::prepare(&order.cluster, order.timeout, &mut trace)?;
+    let visit = Visit::prepare(&order.cluster, order.timeout, tracing(order.verbose))?;
     let namespace = match &order.namespace {
         Some(namespace) => namespace.clone(),
         None => order.cluster.namespace()?,
@@ -49,7 +48,6 @@ fn ask(order: &RulesOf) -> Result<Code, Fault> {
             let sent = caller.send(&request, caller.deciding());
             caller.tell(sent.and_then(|reply| review::read(reply, "SelfSubjectRulesReview")));
         },
-        &mut trace,
         |news| told = news,
     );
     let (outcome, rules) = match told {

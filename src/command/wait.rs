@@ -92,13 +92,13 @@ pub fn run(wait: &Wait, colour: bool) -> End {
 fn knock(wait: &Wait, rounds: &mut Rounds) -> Result<(Round, Code), Fault> {
     let deadline = wait.timeout.map_or(Deadline::NEVER, Deadline::after);
     let mut backoff = Backoff::new(wait.max_interval);
-    let mut trace = wait.asking.telling.trace();
+    let tracing = wait.asking.telling.tracing();
     let mut good_rounds = 0;
     let mut completed: Option<(Round, Code)> = None;
     let mut told = None;
     loop {
         let patience = deadline.left().map_or(wait.request_timeout, |left| left.min(wait.request_timeout));
-        let round = rounds.next(patience, &mut trace)?;
+        let round = rounds.next(patience, tracing)?;
         let code = fold(round.findings.iter().map(|finding| finding.code), false);
         let over = deadline.left().is_some_and(|left| left.is_zero());
         if over && round.timed_out {

@@ -14,7 +14,7 @@ use crate::explain;
 use crate::failure::{Failure, Fault};
 use crate::identity::{Recognition, recognise};
 use crate::knock::Identity;
-use crate::report::{Output, escape, json, print, summary, trace};
+use crate::report::{Output, escape, json, print, summary, tracing};
 use crate::token::Claims;
 use crate::verdict::Bearer;
 use crate::visit::Visit;
@@ -55,8 +55,7 @@ pub fn run(whoami: &Whoami) -> Code {
 }
 
 fn find(whoami: &Whoami) -> Result<Found, Fault> {
-    let mut trace = trace(whoami.verbose);
-    let visit = Visit::prepare(&whoami.cluster, whoami.timeout, &mut trace)?;
+    let visit = Visit::prepare(&whoami.cluster, whoami.timeout, tracing(whoami.verbose))?;
     let (mut anonymous, mut token) = (None, None);
     let ended = visit.run(
         |caller| {
@@ -69,7 +68,6 @@ fn find(whoami: &Whoami) -> Result<Found, Fault> {
                 }
             }
         },
-        &mut trace,
         |(identity, found)| match identity {
             Identity::Anonymous => anonymous = Some(found),
             Identity::Token => token = Some(found),

@@ -12,7 +12,7 @@ use crate::cluster::Cluster;
 use crate::exit::Code;
 use crate::explain::{Context, Explanation, explain};
 use crate::round::{Finding, Round};
-use crate::visit::Trace;
+use crate::visit::{Trace, Tracing};
 
 /// How results are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,16 +119,19 @@ pub fn complain(text: &str) {
 }
 
 /// `-v`: a line for each request. Warnings are told without `-v` too.
-pub fn trace(verbose: bool) -> impl FnMut(Trace) {
-    move |seen| match seen {
-        Trace::Warning(text) => complain(&format!("warning: {}", escape(&text))),
-        Trace::Request { .. } if !verbose => {}
+pub fn tracing(verbose: bool) -> Tracing {
+    Tracing { warnings: true, requests: verbose, tell: trace }
+}
+
+fn trace(seen: &Trace) {
+    match seen {
+        Trace::Warning(text) => complain(&format!("warning: {}", escape(text))),
         Trace::Request { identity, line, result, elapsed } => {
             let got = match result {
                 Ok(status) => status.to_string(),
                 Err(failure) => format!("{}: {}", failure.code().name(), escape(failure.text())),
             };
-            complain(&format!("{} {}: {got} ({} ms)", identity.name(), escape(&line), elapsed.as_millis()));
+            complain(&format!("{} {}: {got} ({} ms)", identity.name(), escape(line), elapsed.as_millis()));
         }
     }
 }

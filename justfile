@@ -39,6 +39,11 @@ test *arguments:
 e2e *arguments:
     KUBEBUILDER_ASSETS=$(.ci/kube-assets) CI=1 cargo test --test real {{ arguments }}
 
+# what a check costs, beside curl, kubectl and bare rustls, on the real API server
+[group('test')]
+bench: static
+    KUBEBUILDER_ASSETS=$(.ci/kube-assets) KUBEKNOCK_BINARY=$PWD/dist/kubeknock-$(uname -m | sed 's/x86_64/amd64/; s/aarch64/arm64/') cargo bench --bench speed
+
 # a simulation: what 5,000 gates that wait ask of the API server a second
 [group('test')]
 herd:

@@ -67,10 +67,14 @@ impl RealCluster {
 
     /// The same, with more options for kube-apiserver, such as `--anonymous-auth=false`.
     pub fn start_with(options: &[&str]) -> Self {
+        Self::start_as(ServerKeys::generate(), options)
+    }
+
+    /// The same, with these keys.
+    pub fn start_as(keys: ServerKeys, options: &[&str]) -> Self {
         let assets = Self::assets().expect("KUBEBUILDER_ASSETS names a folder");
         let folder =
             tempfile::Builder::new().prefix("kubeknock-real-").tempdir().expect("a temporary folder");
-        let keys = ServerKeys::generate();
         let token_key = TokenKey::generate();
         for (name, content) in [
             ("server.crt", keys.certificate),

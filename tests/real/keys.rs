@@ -1,5 +1,7 @@
 //! What a cluster's installer makes once: a certificate authority, the API server's certificate, and the
-//! key that signs service account tokens. No openssl.
+//! key that signs service account tokens.
+
+use std::process::Command;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -19,10 +21,25 @@ pub struct ServerKeys {
 }
 
 impl ServerKeys {
-    /// Made anew, valid for [`SERVER_NAMES`].
+    /// Made anew, ECDSA P-256 as k3s makes them, valid for [`SERVER_NAMES`].
     pub fn generate() -> Self {
-        let (ca, issuer) = authority("kubernetes");
-        let key = KeyPair::generate().expect("a server key");
+        Self::of(|| KeyPair::generate().expect("a key"))
+    }
+
+    /// The same with RSA of 2048 bits, as kubeadm and the API server itself make them; by openssl, because
+    /// ring makes no RSA keys.
+    pub fn generate_rsa() -> Self {
+        Self::of(|| {
+            let options = ["genpkey", "-quiet", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"];
+            let made = Command::new("openssl").args(options).output().expect("run openssl");
+            let pem = String::from_utf8(made.stdout).expect("PEM");
+            KeyPair::from_pem(&pem).expect("an RSA key")
+        })
+    }
+
+    fn of(key: impl Fn() -> KeyPair) -> Self {
+        let (ca, issuer) = authority("kubernetes", key());
+        let key = key();
         let mut server = CertificateParams::new(SERVER_NAMES.map(String::from)).expect("server names");
         server.distinguished_name.push(DnType::CommonName, "kube-apiserver");
         server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
@@ -33,11 +50,10 @@ impl ServerKeys {
 
 /// The certificate (PEM) of an authority that no server here has ever used.
 pub fn stranger_ca() -> String {
-    authority("a stranger").0
+    authority("a stranger", KeyPair::generate().expect("a CA key")).0
 }
 
-fn authority(name: &str) -> (String, Issuer<'static, KeyPair>) {
-    let key = KeyPair::generate().expect("a CA key");
+fn authority(name: &str, key: KeyPair) -> (String, Issuer<'static, KeyPair>) {
     let mut params = CertificateParams::new([]).expect("no names");
     params.distinguished_name.push(DnType::CommonName, name);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

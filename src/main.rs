@@ -33,6 +33,11 @@ use exit::Code;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
+/// See Cargo.toml.
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+
 fn main() -> ExitCode {
     panic::set_hook(Box::new(end_as_defect));
     let ends_well = Arc::new(AtomicBool::new(false));

@@ -139,16 +139,12 @@ impl Redactor {
         let mut rest = self.held.as_slice();
         while let Some((before, from)) = self.token.place_in(rest).and_then(|at| rest.split_at_checked(at)) {
             shown.extend_from_slice(before);
-            match from.strip_prefix(self.token.0.as_bytes()) {
-                Some(behind) => {
-                    shown.extend_from_slice(Self::MARK);
-                    rest = behind;
-                }
-                None => {
-                    self.held = from.to_vec();
-                    return shown;
-                }
-            }
+            let Some(behind) = from.strip_prefix(self.token.0.as_bytes()) else {
+                self.held = from.to_vec();
+                return shown;
+            };
+            shown.extend_from_slice(Self::MARK);
+            rest = behind;
         }
         shown.extend_from_slice(rest);
         self.held.clear();

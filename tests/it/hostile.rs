@@ -18,11 +18,16 @@ use std::{fs, io};
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyUsagePurpose, date_time_ymd};
 use rustix::net::sockopt::set_socket_linger;
 use serde_json::{Value, json};
+use tokio_rustls::rustls::crypto::CryptoProvider;
+use tokio_rustls::rustls::crypto::ring::cipher_suite::{
+    TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+    TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, TLS13_AES_256_GCM_SHA384, TLS13_CHACHA20_POLY1305_SHA256,
+};
 use tokio_rustls::rustls::crypto::ring::{default_provider, sign::any_supported_type};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use tokio_rustls::rustls::sign::CertifiedKey;
-use tokio_rustls::rustls::{RootCertStore, ServerConfig};
+use tokio_rustls::rustls::{RootCertStore, ServerConfig, SupportedCipherSuite};
 
 use crate::cluster::certificates::{Authority, Fixture, SERVER_NAMES, server_config};
 use crate::cluster::faults::{self, Certificate, Hold, Listener, TlsStream, answer, read_request};
@@ -260,6 +265,16 @@ fn tls() -> Vec<Row> {
         row("speaks TLS 1.0 only", 22, || faults::says_in_the_clear(SERVER_HELLO_1_0)),
         row("speaks TLS 1.1 only", 22, || faults::says_in_the_clear(SERVER_HELLO_1_1)),
         row("speaks SSL 3 only", 22, || faults::says_in_the_clear(SERVER_HELLO_SSL_3)),
+        row("has ChaCha20-Poly1305 only", 22, || {
+            good_with_suites(&[TLS13_CHACHA20_POLY1305_SHA256, TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256])
+        }),
+        row("has AES-256-GCM only", 0, || good_with_suites(&[TLS13_AES_256_GCM_SHA384])),
+        row("has AES-128-GCM of TLS 1.2 only", 0, || {
+            good_with_suites(&[TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256])
+        }),
+        row("has AES-256-GCM of TLS 1.2 only", 0, || {
+            good_with_suites(&[TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384])
+        }),
         row("says that it speaks no common version", 22, || faults::says_in_the_clear(PROTOCOL_VERSION)),
         row("alerts at once", 22, || {
             faults::tcp_listener(|mut stream, hold| {
@@ -1190,6 +1205,21 @@ fn shows(chain: Vec<CertificateDer<'static>>, key: &PrivateKeyDer<'static>) -> S
         .unwrap()
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(Shows(Arc::new(certified))))
+}
+
+/// A good answer under these cipher suites, where there is one in common.
+fn good_with_suites(suites: &[SupportedCipherSuite]) -> Listener {
+    let authority = Authority::new();
+    let (certificate, key) = authority.certify(&SERVER_NAMES, |_| ());
+    let provider = CryptoProvider { cipher_suites: suites.to_vec(), ..default_provider() };
+    let versions: Vec<_> = suites.iter().map(SupportedCipherSuite::version).collect();
+    let config = ServerConfig::builder_with_provider(Arc::new(provider))
+        .with_protocol_versions(&versions)
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .unwrap();
+    good_at(LOOPBACK, authority.pem(), config)
 }
 
 /// A good answer under this set-up of TLS.

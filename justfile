@@ -24,10 +24,10 @@ build:
 static *architectures:
     .ci/dist {{ architectures }}
 
-# the image kubeknock:0.1.0, from dist/
+# the image kubeknock:0.1.0, from dist/, by podman, buildah or docker
 [group('build')]
 image builder="podman": static
-    {{ builder }} build -f Containerfile -t kubeknock:0.1.0 dist
+    .ci/image {{ builder }}
 
 # unit tests and the built binary against the stand-in cluster
 [group('test')]
@@ -43,6 +43,11 @@ e2e *arguments:
 [group('test')]
 bench: static
     KUBEBUILDER_ASSETS=$(.ci/kube-assets) KUBEKNOCK_BINARY=$PWD/dist/kubeknock-$(uname -m | sed 's/x86_64/amd64/; s/aarch64/arm64/') cargo bench --bench speed
+
+# the image as containers, read-only and confined, in front of a real kube-apiserver (as root, with podman)
+[group('test')]
+containers: static
+    CI=1 .ci/steps/44-containers
 
 # a simulation: what 5,000 gates that wait ask of the API server a second
 [group('test')]

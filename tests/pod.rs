@@ -83,9 +83,10 @@ impl Pod {
     /// What a command came to. The token must not be in what it said.
     pub fn ended(&self, command: &Command, output: Output, took: Duration) -> Knock {
         let words: Vec<_> = command.get_args().map(OsStr::to_string_lossy).collect();
+        let program = Path::new(command.get_program()).file_name().unwrap_or_default();
         let authority = self.server.rsplit('/').next().unwrap_or_default();
         let knock = Knock {
-            line: format!("kubeknock {}", words.join(" ")),
+            line: format!("{} {}", program.display(), words.join(" ")),
             code: output.status.code(),
             stdout: String::from_utf8(output.stdout).expect("stdout in UTF-8"),
             stderr: String::from_utf8(output.stderr).expect("stderr in UTF-8"),

@@ -70,6 +70,11 @@ impl Running {
         }
     }
 
+    /// True once it has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("wait for kubeknock").is_some()
+    }
+
     /// Waits for its end and gives what is left of stdout and stderr, too.
     #[track_caller]
     pub fn ends_with(mut self, code: i32) -> (String, String) {

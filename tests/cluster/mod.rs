@@ -133,6 +133,11 @@ fn binding(name: &str, role_kind: &str, role: &str, account_namespace: &str, acc
 /// A service account mount as the kubelet writes it: a new timestamped folder, to which `..data` is swung in
 /// one step, and the three files as links through `..data`.
 pub fn write_mount(dir: &Path, token: &str, ca_pem: &str, namespace: &str) {
+    write_mount_with(dir, token, ca_pem, namespace, |_| {});
+}
+
+/// The same, where `finish` gets the timestamped folder before anybody reads it, to give it owners and modes.
+pub fn write_mount_with(dir: &Path, token: &str, ca_pem: &str, namespace: &str, finish: impl FnOnce(&Path)) {
     static ROTATIONS: AtomicUsize = AtomicUsize::new(0);
     let files = [("token", token), ("ca.crt", ca_pem), ("namespace", namespace)];
     let folder = format!("..2026_11_23_21_16_27.{}", 1_000_000 + ROTATIONS.fetch_add(1, Ordering::SeqCst));
@@ -141,6 +146,7 @@ pub fn write_mount(dir: &Path, token: &str, ca_pem: &str, namespace: &str) {
     for (name, content) in files {
         fs::write(dir.join(&folder).join(name), content).unwrap();
     }
+    finish(&dir.join(&folder));
     let old = fs::read_link(&data).ok();
     symlink(&folder, &fresh).unwrap();
     fs::rename(&fresh, &data).unwrap();

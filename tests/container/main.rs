@@ -1,0 +1,88 @@
+//! The image as containers: started by podman as the kubelet starts those of `k8s/`, against a real etcd and
+//! kube-apiserver.
+//!
+//! `KUBEKNOCK_IMAGE` names the image (`.ci/image` builds it and prints its name), `PODMAN` the command line
+//! to run it with, global options and all (`podman` without it), and `KUBEBUILDER_ASSETS` the servers, as for
+//! the tests of `real`. As root, which the owners of the mounted files take. Without image or servers this
+//! says that it did not run, and passes; with `CI` set it fails instead.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "helpers of tests panic as tests do"
+)]
+
+#[allow(dead_code, reason = "the tests of `real` need what is not needed here")]
+#[path = "../real/apiserver.rs"]
+mod apiserver;
+#[path = "../cluster/mod.rs"]
+mod cluster;
+mod commands;
+mod inside;
+#[path = "../pod.rs"]
+mod pod;
+mod podman;
+mod rotation;
+#[path = "../running.rs"]
+mod running;
+mod signals;
+
+use std::env;
+use std::io::{Write as _, stderr};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
+
+use apiserver::RealCluster;
+
+type Case = (&'static str, fn(&RealCluster));
+
+/// The cases are not tests of their own, as in `real`: one cluster serves them in turn. Each one that fails is
+/// named.
+#[test]
+fn image() {
+    const CASES: &[Case] = &[
+        ("nothing around it but what is asked for", inside::confined),
+        ("the root is read-only", inside::read_only),
+        ("no name server", inside::no_name_server),
+        ("owners of the token file", inside::owners_of_the_token),
+        ("every command", commands::each_once),
+        ("the copy that install makes", commands::installed_copy),
+        ("termination message", commands::termination_message),
+        ("rotation", rotation::seen_while_running),
+        ("a renewed token opens a gate", rotation::opens_a_gate),
+        ("exec probe", rotation::probed),
+        ("signals", signals::end_it),
+    ];
+    let missing: Vec<_> = ["KUBEBUILDER_ASSETS", "KUBEKNOCK_IMAGE"]
+        .into_iter()
+        .filter(|name| env::var_os(name).is_none_or(|value| value.is_empty()))
+        .collect();
+    if !missing.is_empty() {
+        let why = format!(
+            "{} not set, so no container was tested.\nTo test the image in containers: .ci/run 30 43",
+            missing.join(" and ")
+        );
+        assert!(env::var_os("CI").is_none(), "{why}");
+        say(&format!("\n*** NOT RUN: {why}\n"));
+        return;
+    }
+    let cluster = RealCluster::start();
+    let failed: Vec<_> = CASES
+        .iter()
+        .filter(|(name, case)| {
+            let start = Instant::now();
+            let failed = catch_unwind(AssertUnwindSafe(|| case(&cluster))).is_err();
+            let mark = if failed { "FAILED" } else { "ok" };
+            say(&format!("{mark:6} {:4.1} s  {name}", start.elapsed().as_secs_f32()));
+            failed
+        })
+        .map(|(name, _)| *name)
+        .collect();
+    assert!(failed.is_empty(), "{} of {} cases failed: {}", failed.len(), CASES.len(), failed.join(", "));
+}
+
+/// A line for whoever runs this. Not by a macro: the test harness would keep it to itself.
+fn say(line: &str) {
+    writeln!(stderr(), "{line}").expect("write to stderr");
+}

@@ -26,6 +26,11 @@ impl Deadline {
         self.0.map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }
 
+    /// Whether it has come.
+    pub fn is_over(self) -> bool {
+        self.left().is_some_and(|left| left.is_zero())
+    }
+
     /// Sleeps, but not beyond the deadline. False: the deadline came first.
     pub fn sleep(self, pause: Duration) -> bool {
         match self.left() {
@@ -41,27 +46,12 @@ impl Deadline {
     }
 }
 
-/// What came next from a worker thread.
-#[derive(Debug)]
-pub enum Next<E> {
-    /// It told something.
-    Event(E),
-    /// It has ended.
-    Finished,
-    /// The deadline came first.
-    TimedOut,
-}
-
-/// How many events lie in a letter box before their sender has to wait: a slow reader slows the worker
-/// down instead of filling memory.
-const LETTERS: usize = 16;
-
-/// The worker's end of a letter box. All of them dropped: the worker has ended.
+/// A slot that threads drop what they found into; all of them gone, nothing more comes.
 #[derive(Debug)]
 pub struct Post<E>(Arc<Sender<E>>);
 
-/// The end of whoever waits for the worker, and keeps the deadline. The kernel rounds long socket timeouts
-/// up by seconds; this wait is exact. (A channel of the standard library does the same in six times the code.)
+/// The end of whoever waits for them, and keeps the deadline. (A channel of the standard library does the
+/// same in six times the code.)
 #[derive(Debug)]
 pub struct LetterBox<E>(Arc<Shared<E>>);
 
@@ -77,13 +67,12 @@ struct Shared<E> {
 #[derive(Debug)]
 struct Letters<E> {
     waiting: VecDeque<E>,
-    sender_gone: bool,
-    reader_gone: bool,
+    senders_gone: bool,
 }
 
 /// A letter box, and its slot.
 pub fn letter_box<E>() -> (Post<E>, LetterBox<E>) {
-    let letters = Letters { waiting: VecDeque::new(), sender_gone: false, reader_gone: false };
+    let letters = Letters { waiting: VecDeque::new(), senders_gone: false };
     let shared = Arc::new(Shared { letters: Mutex::new(letters), changed: Condvar::new() });
     (Post(Arc::new(Sender(Arc::clone(&shared)))), LetterBox(shared))
 }
@@ -95,32 +84,11 @@ impl<E> Shared<E> {
 }
 
 impl<E> Post<E> {
-    /// Hands an event over, now. False: nobody listens any more.
-    pub fn send(&self, event: E) -> bool {
-        let sent = self.leave(event);
-        self.shared().changed.notify_all();
-        sent
-    }
-
-    /// Leaves an event for when the reader wakes: with the next one sent, at the end, or at the deadline.
-    /// To wake it for each costs more than a request. False: nobody listens any more.
-    pub fn leave(&self, event: E) -> bool {
-        let shared = self.shared();
-        let mut letters = shared.lock();
-        while letters.waiting.len() >= LETTERS && !letters.reader_gone {
-            shared.changed.notify_all();
-            letters = shared.changed.wait(letters).unwrap_or_else(PoisonError::into_inner);
-        }
-        if letters.reader_gone {
-            return false;
-        }
-        letters.waiting.push_back(event);
-        true
-    }
-
-    fn shared(&self) -> &Shared<E> {
+    /// Hands something over, whether or not anybody still waits for it.
+    pub fn send(&self, event: E) {
         let Sender(shared) = self.0.as_ref();
-        shared
+        shared.lock().waiting.push_back(event);
+        shared.changed.notify_all();
     }
 }
 
@@ -131,24 +99,19 @@ impl<E> Clone for Post<E> {
 }
 
 impl<E> LetterBox<E> {
-    /// Waits for the next event, but not beyond the deadline.
-    pub fn next(&self, deadline: Deadline) -> Next<E> {
+    /// Waits for the next thing. `None`: nothing more comes, or not before the deadline.
+    pub fn next(&self, deadline: Deadline) -> Option<E> {
         let mut letters = self.0.lock();
         loop {
             if let Some(event) = letters.waiting.pop_front() {
-                let was_full = letters.waiting.len() + 1 == LETTERS;
-                drop(letters);
-                if was_full {
-                    self.0.changed.notify_all();
-                }
-                return Next::Event(event);
+                return Some(event);
             }
-            if letters.sender_gone {
-                return Next::Finished;
+            if letters.senders_gone {
+                return None;
             }
             letters = match deadline.left() {
                 None => self.0.changed.wait(letters).unwrap_or_else(PoisonError::into_inner),
-                Some(Duration::ZERO) => return Next::TimedOut,
+                Some(Duration::ZERO) => return None,
                 Some(left) => {
                     let waited = self.0.changed.wait_timeout(letters, left);
                     waited.unwrap_or_else(PoisonError::into_inner).0
@@ -160,14 +123,7 @@ impl<E> LetterBox<E> {
 
 impl<E> Drop for Sender<E> {
     fn drop(&mut self) {
-        self.0.lock().sender_gone = true;
-        self.0.changed.notify_all();
-    }
-}
-
-impl<E> Drop for LetterBox<E> {
-    fn drop(&mut self) {
-        self.0.lock().reader_gone = true;
+        self.0.lock().senders_gone = true;
         self.0.changed.notify_all();
     }
 }
@@ -315,19 +271,19 @@ mod tests {
     }
 
     #[test]
-    fn a_letter_box_keeps_order_bounds_and_deadline() {
+    fn a_letter_box_keeps_order_and_deadline() {
         let (post, letters) = letter_box();
-        let worker = thread::spawn(move || (0..100).all(|number| post.send(number)));
+        let sender = thread::spawn(move || (0..100).for_each(|number| post.send(number)));
         for expected in 0..100 {
-            assert!(matches!(letters.next(Deadline::NEVER), Next::Event(number) if number == expected));
+            assert_eq!(letters.next(Deadline::NEVER), Some(expected));
         }
-        assert!(worker.join().unwrap());
-        assert!(matches!(letters.next(Deadline::NEVER), Next::Finished));
+        sender.join().unwrap();
+        assert_eq!(letters.next(Deadline::NEVER), None, "nothing more comes");
 
         let (post, letters) = letter_box::<()>();
-        assert!(matches!(letters.next(Deadline::after(Duration::from_millis(5))), Next::TimedOut));
+        assert_eq!(letters.next(Deadline::after(Duration::from_millis(5))), None, "not in time");
         drop(letters);
-        assert!(!post.send(()), "nobody listens");
+        post.send(());
     }
 
     #[test]

@@ -1,8 +1,7 @@
 //! One round: every permission asked, both knocks, over one connection, within a deadline.
 //!
-//! What the visit's worker has learnt by the deadline is the round's result.
+//! What has been learnt by the deadline is the round's result.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::api::discovery::{self, Resource, Unresolved, Wanted};
@@ -15,7 +14,7 @@ use crate::pace::retry_after;
 use crate::permission::{Expected, Namespace, Permission, Target};
 use crate::token::Claims;
 use crate::verdict::{self, Bearer};
-use crate::visit::{Caller, Tracing, Visit};
+use crate::visit::{Tracing, Visit};
 
 /// What to ask, and by which rules.
 #[derive(Clone, Debug)]
@@ -92,26 +91,12 @@ impl Round {
     }
 }
 
-/// What the worker tells.
-enum News {
-    Fault(Fault),
-    /// Of the permission at this place.
-    Of(usize, Fact),
-}
-
-enum Fact {
-    Question(Box<Question>, Option<Resource>),
-    Unresolved(Unresolved),
-    Knock(Identity, Knock),
-    Done,
-}
-
 /// Rounds of the same order. The first makes both knocks; later ones only those that decide, and look
 /// up only the names that have no resource yet.
 #[derive(Debug)]
 pub struct Rounds {
     /// What is asked.
-    pub order: Arc<Order>,
+    pub order: Order,
     /// How many rounds there were.
     pub made: u32,
     resources: Vec<Option<Resource>>,
@@ -122,7 +107,7 @@ impl Rounds {
     /// None was made yet.
     pub fn new(order: Order) -> Rounds {
         let count = order.permissions.len();
-        Rounds { made: 0, resources: vec![None; count], anonymous: vec![None; count], order: Arc::new(order) }
+        Rounds { made: 0, resources: vec![None; count], anonymous: vec![None; count], order }
     }
 
     /// Makes a round, in at most `patience`. Faults are found before anything is asked, but for a
@@ -151,7 +136,7 @@ impl Rounds {
 }
 
 fn run(
-    order: &Arc<Order>,
+    order: &Order,
     resources: &[Option<Resource>],
     patience: Duration,
     anonymous_too: bool,
@@ -170,25 +155,14 @@ fn run(
         return Ok(Round { findings, bearer, claims, timed_out: false });
     }
     let anonymous = !order.token_only && (anonymous_too || order.forbid_anonymous || bearer != Bearer::Token);
-    let worker =
-        Worker { order: Arc::clone(order), known: resources.to_vec(), own_namespace, anonymous, bearer };
-    let mut fault = None;
-    let finished = visit.run(
-        move |caller| worker.run(caller),
-        |news| match news {
-            News::Fault(found) => fault = Some(found),
-            News::Of(index, fact) => {
-                if let Some(finding) = findings.get_mut(index) {
-                    note(finding, fact);
-                }
-            }
-        },
-    );
-    if let Some(fault) = fault {
+    let asker = Asker { order, visit: &visit, known: resources, own_namespace, anonymous };
+    let end = asker.ask_all(&mut findings);
+    if let Err(End::Fault(fault)) = end {
         return Err(fault);
     }
-    conclude(order, &mut findings, bearer, !finished);
-    Ok(Round { findings, bearer, claims, timed_out: !finished })
+    let timed_out = matches!(end, Err(End::TooLate));
+    conclude(order, &mut findings, bearer, timed_out);
+    Ok(Round { findings, bearer, claims, timed_out })
 }
 
 fn unasked(permission: &Permission) -> Finding {
@@ -202,20 +176,6 @@ fn unasked(permission: &Permission) -> Finding {
         anonymous: None,
         token: None,
         unresolved: None,
-    }
-}
-
-fn note(finding: &mut Finding, fact: Fact) {
-    match fact {
-        Fact::Question(question, resource) => {
-            finding.phrase.clone_from(&question.phrase);
-            finding.question = Some(*question);
-            finding.resource = resource;
-        }
-        Fact::Unresolved(why) => finding.unresolved = Some(why),
-        Fact::Knock(Identity::Anonymous, knock) => finding.anonymous = Some(knock),
-        Fact::Knock(Identity::Token, knock) => finding.token = Some(knock),
-        Fact::Done => finding.asked = true,
     }
 }
 
@@ -294,36 +254,44 @@ fn own_namespace(order: &Order) -> Result<Result<String, String>, Fault> {
     }
 }
 
-struct Worker {
-    order: Arc<Order>,
+struct Asker<'r> {
+    order: &'r Order,
+    visit: &'r Visit,
     /// Names that an earlier round resolved.
-    known: Vec<Option<Resource>>,
+    known: &'r [Option<Resource>],
     own_namespace: Result<String, String>,
     anonymous: bool,
-    bearer: Bearer,
 }
 
-/// Nothing more can be asked: the connection itself failed, or nobody listens any more.
-struct End;
+/// Why nothing more can be asked.
+enum End {
+    /// The connection itself failed: asking anything else would fail the same way.
+    Broken,
+    /// The deadline has come.
+    TooLate,
+    Fault(Fault),
+}
 
-impl Worker {
-    fn run(&self, caller: &Caller<News>) {
-        let resources = self.resources(caller);
+impl Asker<'_> {
+    fn ask_all(&self, findings: &mut [Finding]) -> Result<(), End> {
+        let resources = self.resources();
         for index in asking_order(&self.order.permissions) {
-            let resource = resources.get(index).and_then(Option::as_ref);
-            if self.ask(caller, index, resource).is_err() {
-                return;
+            if let (Some(permission), Some(finding), Some(resource)) =
+                (self.order.permissions.get(index), findings.get_mut(index), resources.get(index))
+            {
+                self.ask(permission, resource.as_ref(), finding)?;
             }
         }
+        Ok(())
     }
 
     /// What each permission's name means; `None` for a path.
-    fn resources(&self, caller: &Caller<News>) -> Vec<Option<Result<Resource, Unresolved>>> {
+    fn resources(&self) -> Vec<Option<Result<Resource, Unresolved>>> {
         let wanted: Vec<Option<Wanted>> = self.order.permissions.iter().map(wanted).collect();
         let known = |(wanted, known): (&Option<Wanted>, &Option<Resource>)| {
             known.clone().or_else(|| wanted.as_ref().and_then(discovery::known))
         };
-        let known: Vec<Option<Resource>> = wanted.iter().zip(&self.known).map(known).collect();
+        let known: Vec<Option<Resource>> = wanted.iter().zip(self.known).map(known).collect();
         let to_ask: Vec<Wanted> = wanted
             .iter()
             .zip(&known)
@@ -333,7 +301,8 @@ impl Worker {
         let mut asked = if to_ask.is_empty() {
             Vec::new().into_iter()
         } else {
-            discovery::resolve(&to_ask, &mut |request| caller.send(request, caller.deciding())).into_iter()
+            let identity = self.visit.deciding();
+            discovery::resolve(&to_ask, &mut |request| self.visit.send(request, identity)).into_iter()
         };
         let resolved = |(wanted, known): (Option<Wanted>, Option<Resource>)| match (wanted, known) {
             (None, _) => None,
@@ -345,54 +314,55 @@ impl Worker {
 
     fn ask(
         &self,
-        caller: &Caller<News>,
-        index: usize,
+        permission: &Permission,
         resource: Option<&Result<Resource, Unresolved>>,
+        finding: &mut Finding,
     ) -> Result<(), End> {
-        let Some(permission) = self.order.permissions.get(index) else { return Ok(()) };
+        self.in_time()?;
         let question = match (&permission.target, resource) {
             (Target::Path(path), _) => Question::path(permission, path, self.order.review),
-            (Target::Objects(_), None) => return Err(End),
+            (Target::Objects(_), None) => return Err(End::Broken),
             (Target::Objects(_), Some(Err(why))) => {
-                tell(caller, index, Fact::Unresolved(why.clone()))?;
-                tell(caller, index, Fact::Done)?;
+                finding.asked = true;
+                finding.unresolved = Some(why.clone());
                 let broken = matches!(why, Unresolved::Failed(failure) if failure.is_connection());
-                return if broken { Err(End) } else { Ok(()) };
+                return if broken { Err(End::Broken) } else { Ok(()) };
             }
             (Target::Objects(objects), Some(Ok(resource))) => {
                 let own = || self.own_namespace.clone();
-                match Question::objects(permission, objects, resource, own, self.order.review) {
-                    Ok(question) => question,
-                    Err(why) => {
-                        caller.mention(News::Fault(Fault::Setup(why)));
-                        return Err(End);
-                    }
-                }
+                Question::objects(permission, objects, resource, own, self.order.review)
+                    .map_err(|why| End::Fault(Fault::Setup(why)))?
             }
         };
-        let served = resource.and_then(|resource| resource.as_ref().ok()).cloned();
-        tell(caller, index, Fact::Question(Box::new(question.clone()), served))?;
+        finding.phrase.clone_from(&question.phrase);
+        finding.resource = resource.and_then(|resource| resource.as_ref().ok()).cloned();
+        let question = finding.question.insert(question);
         let identities = [
             self.anonymous.then_some(Identity::Anonymous),
-            (self.bearer == Bearer::Token).then_some(Identity::Token),
+            (self.visit.bearer == Bearer::Token).then_some(Identity::Token),
         ];
         let mut broken = false;
         for identity in identities.into_iter().flatten() {
             let start = Instant::now();
-            let knock = Knock::finish(caller.send(&question.request, identity), &question.asked, start);
+            let sent = self.visit.send(&question.request, identity);
+            let knock = Knock::finish(sent, &question.asked, start);
+            self.in_time()?;
             broken = matches!(&knock.result, Err(failure) if failure.is_connection());
-            tell(caller, index, Fact::Knock(identity, knock))?;
+            match identity {
+                Identity::Anonymous => finding.anonymous = Some(knock),
+                Identity::Token => finding.token = Some(knock),
+            }
             if broken {
                 break;
             }
         }
-        tell(caller, index, Fact::Done)?;
-        if broken { Err(End) } else { Ok(()) }
+        finding.asked = true;
+        if broken { Err(End::Broken) } else { Ok(()) }
     }
-}
 
-fn tell(caller: &Caller<News>, index: usize, fact: Fact) -> Result<(), End> {
-    if caller.mention(News::Of(index, fact)) { Ok(()) } else { Err(End) }
+    fn in_time(&self) -> Result<(), End> {
+        if self.visit.is_over() { Err(End::TooLate) } else { Ok(()) }
+    }
 }
 
 /// True if the review is what was answered, so that a plain "no" has no HTTP status of its own.

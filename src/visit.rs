@@ -1,16 +1,14 @@
 //! A visit: some requests to the API server, as either identity, within a deadline.
 //!
-//! A worker thread asks; the calling thread keeps the deadline, because a blocked read cannot. What the
-//! worker has told by then is what there is.
+//! The connection keeps the deadline. What has been told by then is what there is.
 
-use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::api::{Client, Reply, Request};
 use crate::cluster::{Cluster, Trust};
 use crate::failure::{Failure, Fault};
 use crate::knock::Identity;
-use crate::pace::{Deadline, Next, Post, letter_box};
+use crate::pace::Deadline;
 use crate::token::{Claims, Token};
 use crate::verdict::Bearer;
 
@@ -60,22 +58,9 @@ pub struct Visit {
     /// What the token says of itself.
     pub claims: Option<Claims>,
     token: Option<Token>,
+    patience: Duration,
     deadline: Deadline,
     tracing: Tracing,
-}
-
-/// What the worker tells.
-enum Event<N> {
-    Trace(Trace),
-    News(N),
-}
-
-/// The worker's side: sends requests and tells news.
-pub struct Caller<N> {
-    client: Client,
-    token: Option<Token>,
-    events: Post<Event<N>>,
-    traces: bool,
 }
 
 impl Visit {
@@ -104,39 +89,13 @@ impl Visit {
             tracing.warn(format!("--insecure-skip-tls-verify: whoever answers {what}"));
         }
         let claims = token.as_ref().and_then(Token::claims);
-        let (client, warning) = Client::new(cluster, bundle, token.as_ref(), patience)?;
+        let (client, warning) = Client::new(cluster, bundle, token.as_ref(), deadline)?;
         if let Some(warning) = warning {
             tracing.warn(warning);
         }
-        Ok(Visit { client, bearer, claims, token, deadline, tracing })
+        Ok(Visit { client, bearer, claims, token, patience, deadline, tracing })
     }
 
-    /// Runs `errand` on a worker thread and hands on what it tells, until it has ended (true) or the deadline
-    /// has come (false).
-    pub fn run<N: Send + 'static>(
-        &self,
-        errand: impl FnOnce(&Caller<N>) + Send + 'static,
-        mut news: impl FnMut(N),
-    ) -> bool {
-        let (events, received) = letter_box();
-        let Tracing { requests: traces, tell, .. } = self.tracing;
-        let caller = Caller { client: self.client.clone(), token: self.token.clone(), events, traces };
-        thread::spawn(move || errand(&caller));
-        loop {
-            match received.next(self.deadline) {
-                Next::Event(Event::Trace(seen)) => tell(&seen),
-                Next::Event(Event::News(told)) => news(told),
-                Next::Finished => return true,
-                Next::TimedOut => {
-                    self.client.interrupt();
-                    return false;
-                }
-            }
-        }
-    }
-}
-
-impl<N> Caller<N> {
     /// The identities that can ask here: without the token, and with it where there is one.
     pub fn identities(&self) -> Vec<Identity> {
         let token = self.token.is_some().then_some(Identity::Token);
@@ -148,6 +107,11 @@ impl<N> Caller<N> {
         if self.token.is_some() { Identity::Token } else { Identity::Anonymous }
     }
 
+    /// Whether the deadline has come: what is learnt now is too late.
+    pub fn is_over(&self) -> bool {
+        self.deadline.is_over()
+    }
+
     /// Sends a request and waits for the head of the answer.
     pub fn send(&self, request: &Request, identity: Identity) -> Result<Reply, Failure> {
         let token = match identity {
@@ -156,25 +120,30 @@ impl<N> Caller<N> {
         };
         let start = Instant::now();
         let sent = self.client.send(request, token);
-        if self.traces {
-            // If nobody listens any more, the deadline has spoken.
-            self.events.send(Event::Trace(Trace::Request {
+        if self.tracing.requests && !self.is_over() {
+            (self.tracing.tell)(&Trace::Request {
                 identity,
                 line: format!("{} {}", request.method(), request.path),
                 result: sent.as_ref().map(Reply::status).map_err(Clone::clone),
                 elapsed: start.elapsed(),
-            }));
+            });
         }
         sent
     }
 
-    /// Tells the calling thread. False: nobody listens any more, the deadline has spoken.
-    pub fn tell(&self, news: N) -> bool {
-        self.events.send(Event::News(news))
+    /// The same, and reads the answer. What comes too late is a timeout.
+    pub fn ask<T>(
+        &self,
+        request: &Request,
+        identity: Identity,
+        read: impl FnOnce(Reply) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let told = self.send(request, identity).and_then(read);
+        if self.is_over() { Err(self.too_late()) } else { told }
     }
 
-    /// The same, for news that can wait until there is more, or until the end.
-    pub fn mention(&self, news: N) -> bool {
-        self.events.leave(Event::News(news))
+    /// Why there is nothing to tell when the deadline has come.
+    pub fn too_late(&self) -> Failure {
+        Failure::Timeout(format!("no whole answer within {:?}", self.patience))
     }
 }

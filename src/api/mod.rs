@@ -18,6 +18,7 @@ use ureq::http;
 
 use crate::cluster::{self, Cluster};
 use crate::failure::{Failure, Fault};
+use crate::pace::Deadline;
 use crate::token::{Redactor, Token};
 use wire::{NoLookup, SharedFacts, Wire};
 
@@ -168,14 +169,14 @@ pub struct Client {
 }
 
 impl Client {
-    /// Sets up; connects with the first request. `patience` is how long connecting may take. `token` is what
+    /// Sets up; connects with the first request. Nothing is waited for beyond the deadline. `token` is what
     /// no answer may show, to whomever: a server that saw it once can say it to anybody later. The second
     /// value is a warning about the CA bundle.
     pub fn new(
         cluster: &Cluster,
         bundle: Option<&[u8]>,
         token: Option<&Token>,
-        patience: Duration,
+        deadline: Deadline,
     ) -> Result<(Client, Option<String>), Fault> {
         let server = cluster.server.clone();
         let mut warning = None;
@@ -209,7 +210,7 @@ impl Client {
             .max_idle_age(Duration::from_secs(3600))
             .build();
         let head = 4096 + token.map_or(0, Token::len);
-        let wire = Wire { server: server.clone(), tls, patience, head, facts: facts.clone() };
+        let wire = Wire { server: server.clone(), tls, deadline, head, facts: facts.clone() };
         let agent = ureq::Agent::with_parts(config, wire, NoLookup);
         Ok((Client { agent, server, token: token.cloned(), facts, answered: Arc::default() }, warning))
     }
@@ -271,11 +272,6 @@ impl Client {
         let redactor = self.token.as_ref().map(Token::redactor);
         let body = Body { inner, redactor, ready: Vec::new(), ended: false };
         Ok(Reply { head, body, server, token: self.token.clone() })
-    }
-
-    /// Ends whatever is being waited for on another thread, and every connection.
-    pub fn interrupt(&self) {
-        self.agent.clone().shutdown();
     }
 }
 

@@ -1,13 +1,14 @@
 //! One TCP connection, with TLS on it where the server has TLS, as ureq's transport.
 //!
 //! ureq's own connector hides which address was tried and has no server-name override; here both
-//! are known. There are no socket timeouts: the kernel rounds long ones up by seconds. Whoever waits
-//! for the answer keeps the deadline and ends a blocked read by shutting the socket down.
+//! are known. The connection keeps the deadline, in short waits: the kernel rounds long socket timeouts up
+//! by seconds.
 
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustls::pki_types::ServerName;
@@ -16,13 +17,14 @@ use ureq::config::Config;
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{
-    Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, ShutdownHandle, Transport,
+    Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport,
 };
 
 use super::certificate::Certificate;
 use super::tls;
 use crate::cluster::Server;
 use crate::failure::Failure;
+use crate::pace::{Deadline, letter_box};
 
 /// What is known of the latest connection, as far as it came about.
 #[derive(Clone, Debug, Default)]
@@ -69,8 +71,8 @@ pub struct Wire {
     pub server: Server,
     /// TLS, and the name to verify; `None` over plain HTTP.
     pub tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
-    /// How long connecting may take, all addresses together.
-    pub patience: Duration,
+    /// Of everything.
+    pub deadline: Deadline,
     /// The longest request head, in bytes: it must fit the output buffer.
     pub head: usize,
     /// What comes about is noted here.
@@ -93,8 +95,11 @@ impl Wire {
             return Ok(vec![SocketAddr::new(address, self.server.port)]);
         }
         let host = &self.server.host;
-        match (host.as_str(), self.server.port).to_socket_addrs() {
-            Ok(addresses) => Ok(addresses.collect()),
+        let Some(found) = look_up(host, self.server.port, self.deadline) else {
+            return Err(Failure::Timeout(format!("the name {host} was not resolved in time")));
+        };
+        match found {
+            Ok(addresses) => Ok(addresses),
             Err(error) => {
                 let why = error.to_string();
                 let why = why.strip_prefix("failed to lookup address information: ").unwrap_or(&why);
@@ -107,7 +112,14 @@ impl Wire {
         self.facts.note(|facts| *facts = Facts::default());
         let addresses = self.addresses()?;
         self.facts.note(|facts| facts.resolved = true);
-        let patience = self.patience / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
+        let share = u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
+        let patience = self.deadline.left().unwrap_or(Duration::MAX) / share;
+        if patience.is_zero() {
+            return Err(Failure::Timeout(format!(
+                "no time was left to connect to {}",
+                self.server.authority()
+            )));
+        }
         let mut failure = Failure::Unresolved(format!("the name {} has no address", self.server.host));
         for address in addresses {
             let start = Instant::now();
@@ -125,15 +137,8 @@ impl Wire {
         Err(failure)
     }
 
-    fn open(
-        &self,
-        register: impl FnOnce(Weak<dyn ShutdownHandle>) -> Result<(), ureq::Error>,
-    ) -> Result<Line, ureq::Error> {
-        let socket = Arc::new(self.tcp().map_err(carry)?);
-        // Without it a second small write would wait for the first one's acknowledgement.
-        socket.set_nodelay(true)?;
-        let handle: Weak<TcpStream> = Arc::downgrade(&socket);
-        register(handle)?;
+    fn open(&self) -> Result<Line, ureq::Error> {
+        let mut socket = Socket::new(self.tcp().map_err(carry)?, self.deadline)?;
         let server = self.server.authority();
         let tls = match &self.tls {
             None => None,
@@ -141,7 +146,7 @@ impl Wire {
                 let mut session = ClientConnection::new(Arc::clone(config), name.clone())
                     .map_err(|error| carry(tls::failure(&io::Error::other(error), &server)))?;
                 let start = Instant::now();
-                shake_hands(&mut session, &socket)
+                shake_hands(&mut session, &mut socket)
                     .map_err(|error| carry(handshake_failure(&error, &server)))?;
                 self.facts.note(|facts| {
                     facts.tls = Some(start.elapsed());
@@ -161,19 +166,89 @@ impl Wire {
     }
 }
 
+/// Looks a name up; `None`: not before the deadline. On a thread of its own, because a lookup cannot be
+/// given up; where none may be started, in place.
+fn look_up(host: &str, port: u16, deadline: Deadline) -> Option<io::Result<Vec<SocketAddr>>> {
+    let addresses = move |host: &str| (host, port).to_socket_addrs().map(Iterator::collect);
+    let (found, lookups) = letter_box();
+    let name = host.to_owned();
+    match thread::Builder::new().spawn(move || found.send(addresses(&name))) {
+        Ok(_) => lookups.next(deadline),
+        Err(_) => Some(addresses(host)),
+    }
+}
+
+/// A TCP connection that waits for its peer until the deadline, and no longer.
+struct Socket {
+    stream: TcpStream,
+    deadline: Deadline,
+}
+
+/// The longest wait in one go: the kernel rounds one of this length up by 10 ms at most.
+const ONE_WAIT: Duration = Duration::from_millis(250);
+
+impl Socket {
+    fn new(stream: TcpStream, deadline: Deadline) -> io::Result<Socket> {
+        // Without it a second small write would wait for the first one's acknowledgement.
+        stream.set_nodelay(true)?;
+        let socket = Socket { stream, deadline };
+        socket.wait_at_most(ONE_WAIT)?;
+        Ok(socket)
+    }
+
+    fn wait_at_most(&self, wait: Duration) -> io::Result<()> {
+        self.stream.set_read_timeout(Some(wait))?;
+        self.stream.set_write_timeout(Some(wait))
+    }
+
+    /// Tries until it is done, or the deadline has come.
+    fn within<T>(&self, attempt: &mut dyn FnMut(&TcpStream) -> io::Result<T>) -> io::Result<T> {
+        loop {
+            match self.deadline.left() {
+                Some(Duration::ZERO) => return Err(io::ErrorKind::TimedOut.into()),
+                Some(left) if left < ONE_WAIT => self.wait_at_most(left)?,
+                _ => {}
+            }
+            match attempt(&self.stream) {
+                Err(error)
+                    if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+                done => return done,
+            }
+        }
+    }
+}
+
+impl Read for Socket {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.within(&mut |mut stream| stream.read(buffer))
+    }
+}
+
+impl Write for Socket {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.within(&mut |mut stream| stream.write(bytes))
+    }
+
+    fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.within(&mut |mut stream| stream.write_vectored(pieces))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// The TLS handshake, but for our last message of it: that one goes with the first request, in one packet.
-fn shake_hands(session: &mut ClientConnection, mut socket: &TcpStream) -> io::Result<()> {
+fn shake_hands(session: &mut ClientConnection, socket: &mut Socket) -> io::Result<()> {
     while session.is_handshaking() {
         flush(session, socket)?;
-        match session.read_tls(&mut socket) {
+        match session.read_tls(socket) {
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+            read => drop(read?),
         }
         if let Err(fault) = session.process_new_packets() {
             // The alert says to the server what we think of it; whether it hears it is its own affair.
-            let _ = session.write_tls(&mut socket);
+            let _ = session.write_tls(socket);
             return Err(io::Error::new(io::ErrorKind::InvalidData, fault));
         }
     }
@@ -181,7 +256,7 @@ fn shake_hands(session: &mut ClientConnection, mut socket: &TcpStream) -> io::Re
 }
 
 /// Sends all of it, in one packet with whatever else is to be sent, where it fits.
-fn send(session: &mut ClientConnection, socket: &TcpStream, mut output: &[u8]) -> io::Result<()> {
+fn send(session: &mut ClientConnection, socket: &mut Socket, mut output: &[u8]) -> io::Result<()> {
     while !output.is_empty() {
         let taken = session.writer().write(output)?;
         output = output.get(taken..).unwrap_or_default();
@@ -190,13 +265,9 @@ fn send(session: &mut ClientConnection, socket: &TcpStream, mut output: &[u8]) -
     Ok(())
 }
 
-fn flush(session: &mut ClientConnection, mut socket: &TcpStream) -> io::Result<()> {
+fn flush(session: &mut ClientConnection, socket: &mut Socket) -> io::Result<()> {
     while session.wants_write() {
-        match session.write_tls(&mut socket) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Ok(_) => {}
-            Err(error) => return Err(error),
-        }
+        session.write_tls(socket)?;
     }
     Ok(())
 }
@@ -225,12 +296,8 @@ fn carry(failure: Failure) -> ureq::Error {
 impl Connector for Wire {
     type Out = Line;
 
-    fn connect(
-        &self,
-        details: &ConnectionDetails<'_>,
-        _chained: Option<()>,
-    ) -> Result<Option<Line>, ureq::Error> {
-        self.open(|handle| (details.register_shutdown)(handle)).map(Some)
+    fn connect(&self, _: &ConnectionDetails<'_>, _chained: Option<()>) -> Result<Option<Line>, ureq::Error> {
+        self.open().map(Some)
     }
 }
 
@@ -242,7 +309,7 @@ impl fmt::Debug for Wire {
 
 /// An open connection.
 pub struct Line {
-    socket: Arc<TcpStream>,
+    socket: Socket,
     tls: Option<ClientConnection>,
     server: String,
     buffers: LazyBuffers,
@@ -256,14 +323,14 @@ impl Line {
     /// Whether the peer has neither closed nor said something unasked. Session tickets are fine.
     fn is_quiet(&mut self) -> io::Result<bool> {
         let Some(tls) = &mut self.tls else {
-            return match self.socket.peek(&mut [0]) {
+            return match self.socket.stream.peek(&mut [0]) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(true),
                 Err(error) => Err(error),
                 Ok(_) => Ok(false),
             };
         };
         loop {
-            match tls.read_tls(&mut &*self.socket) {
+            match tls.read_tls(&mut &self.socket.stream) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
                 Err(error) => return Err(error),
                 Ok(0) => return Ok(false),
@@ -286,10 +353,9 @@ impl Transport for Line {
     fn transmit_output(&mut self, amount: usize, _: NextTimeout) -> Result<(), ureq::Error> {
         let output = self.buffers.output();
         let output = output.get(..amount).unwrap_or(output);
-        let mut socket = &*self.socket;
         let written = match &mut self.tls {
-            Some(tls) => send(tls, socket, output),
-            None => socket.write_all(output),
+            Some(tls) => send(tls, &mut self.socket, output),
+            None => self.socket.write_all(output),
         };
         written.map_err(|error| self.carry(&error))
     }
@@ -301,16 +367,9 @@ impl Transport for Line {
             let why = format!("{} sends a head without an end", self.server);
             return Err(carry(Failure::Unintelligible(why)));
         }
-        let mut socket = &*self.socket;
-        let read = loop {
-            let read = match &mut self.tls {
-                Some(tls) => rustls::Stream::new(tls, &mut socket).read(input),
-                None => socket.read(input),
-            };
-            match read {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                read => break read,
-            }
+        let read = match &mut self.tls {
+            Some(tls) => rustls::Stream::new(tls, &mut self.socket).read(input),
+            None => self.socket.read(input),
         };
         let amount = read.map_err(|error| self.carry(&error))?;
         self.buffers.input_appended(amount);
@@ -318,9 +377,9 @@ impl Transport for Line {
     }
 
     fn is_open(&mut self) -> bool {
-        self.socket.set_nonblocking(true).is_ok()
+        self.socket.stream.set_nonblocking(true).is_ok()
             && self.is_quiet().unwrap_or(false)
-            && self.socket.set_nonblocking(false).is_ok()
+            && self.socket.stream.set_nonblocking(false).is_ok()
     }
 
     fn is_tls(&self) -> bool {

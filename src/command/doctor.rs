@@ -12,21 +12,21 @@ use super::{end, now};
 use crate::api::certificate::Certificate;
 use crate::api::review::{self, Rules};
 use crate::api::status::{self, Answer, Asked};
-use crate::api::{Client, Reply, Request, tls};
+use crate::api::{Reply, Request, tls};
 use crate::checkup::{Evidence, First, Lookup, Mark, SERVICE_NAMES, Step, TokenFile, first_broken};
 use crate::cluster::{Cluster, ServiceVariables, Trust};
 use crate::exit::Code;
 use crate::explain::{Context, explain};
 use crate::failure::{Failure, Fault};
-use crate::identity::{Recognition, recognise};
+use crate::identity::recognise;
 use crate::knock::Identity;
-use crate::pace::{Deadline, LetterBox, Next, http_date, letter_box};
+use crate::pace::{Deadline, LetterBox, http_date, letter_box};
 use crate::permission::{Expected, Namespace, Objects, Permission, ResourceName, Target};
 use crate::report::{Output, escape, json, print, text, tracing, wrap};
 use crate::round::{self, Order, Round, Rounds};
 use crate::token::Token;
 use crate::verdict::Bearer;
-use crate::visit::{Caller, Tracing, Visit};
+use crate::visit::{Tracing, Visit};
 
 /// Name lookups are not waited for longer than this.
 const LOOKUP: Duration = Duration::from_secs(2);
@@ -57,14 +57,6 @@ pub struct Doctor {
     pub timeout: Duration,
     /// Each request on stderr.
     pub verbose: bool,
-}
-
-/// What the worker tells.
-enum News {
-    First(Box<First>),
-    Version(Option<String>),
-    Identity(Box<Recognition>, Duration),
-    Rules(Result<Answer, Failure>, Rules, Duration),
 }
 
 /// Runs it. `colour`: stdout is a terminal that wants it.
@@ -117,19 +109,10 @@ fn examine(doctor: &Doctor, names: &LetterBox<Lookup>, tracing: Tracing) -> Evid
         now: now(),
     };
     if let Ok(visit) = visit {
-        let client = visit.client.clone();
         evidence.bearer = visit.bearer;
         let withheld = evidence.bundle.is_err();
-        let ended = visit.run(
-            move |caller| ask(caller, &client, namespace.as_deref().filter(|_| !withheld), withheld),
-            |news| match news {
-                News::First(first) => evidence.first = Some(*first),
-                News::Version(version) => evidence.told_version = version,
-                News::Identity(found, elapsed) => evidence.identity = Some((*found, elapsed)),
-                News::Rules(result, rules, elapsed) => evidence.rules = Some((result, rules, elapsed)),
-            },
-        );
-        evidence.timed_out = (!ended).then_some(doctor.timeout);
+        ask(&visit, namespace.as_deref(), withheld, &mut evidence);
+        evidence.timed_out = visit.is_over().then_some(doctor.timeout);
         evidence.facts =
             evidence.first.as_ref().map_or_else(|| visit.client.facts(), |first| first.facts.clone());
     }
@@ -162,9 +145,10 @@ fn visit(
     (open(&unverified, None, None), Err(why))
 }
 
-fn ask(caller: &Caller<News>, client: &Client, namespace: Option<&str>, withheld: bool) {
+/// As far as it gets in time. `withheld`: nothing but the version, because nobody knows who answers.
+fn ask(visit: &Visit, namespace: Option<&str>, withheld: bool, evidence: &mut Evidence) {
     let start = Instant::now();
-    let sent = caller.send(&Request::get("/version"), Identity::Anonymous);
+    let sent = visit.send(&Request::get("/version"), Identity::Anonymous);
     let skew = sent.as_ref().ok().and_then(|reply| Some(http_date(reply.header("date")?)? - now()));
     let (result, version) = match sent.and_then(read_version) {
         Ok((answer, version)) => (Ok(answer), version),
@@ -172,29 +156,37 @@ fn ask(caller: &Caller<News>, client: &Client, namespace: Option<&str>, withheld
     };
     let broken = result.as_ref().is_err_and(Failure::is_connection);
     let closed = matches!(&result, Ok(answer) if !answer.got_in());
-    let first = First { result, version, skew, elapsed: start.elapsed(), facts: client.facts() };
-    caller.tell(News::First(Box::new(first)));
+    if visit.is_over() {
+        return;
+    }
+    let facts = visit.client.facts();
+    evidence.first = Some(First { result, version, skew, elapsed: start.elapsed(), facts });
     if broken || withheld {
         return;
     }
-    let identity = caller.deciding();
+    let identity = visit.deciding();
     if closed && identity == Identity::Token {
-        let sent = caller.send(&Request::get("/version"), identity).and_then(read_version);
-        caller.tell(News::Version(sent.ok().and_then(|(_, version)| version)));
+        let told = visit.ask(&Request::get("/version"), identity, read_version);
+        evidence.told_version = told.ok().and_then(|(_, version)| version);
     }
     let start = Instant::now();
-    let found = recognise(&mut |request| caller.send(request, identity));
-    caller.tell(News::Identity(Box::new(found), start.elapsed()));
+    let found = recognise(&mut |request| visit.send(request, identity));
+    if visit.is_over() {
+        return;
+    }
+    evidence.identity = Some((found, start.elapsed()));
     if let Some(namespace) = namespace {
         let start = Instant::now();
-        let told = caller
-            .send(&review::rules_review(namespace), identity)
-            .and_then(|reply| review::read(reply, "SelfSubjectRulesReview"));
+        let read = |reply| review::read(reply, "SelfSubjectRulesReview");
+        let told = visit.ask(&review::rules_review(namespace), identity, read);
+        if visit.is_over() {
+            return;
+        }
         let (result, rules) = match told {
             Ok(told) => (Ok(told.answer), Rules::parse(&told.status)),
             Err(failure) => (Err(failure), Rules::default()),
         };
-        caller.tell(News::Rules(result, rules, start.elapsed()));
+        evidence.rules = Some((result, rules, start.elapsed()));
     }
 }
 
@@ -225,7 +217,6 @@ fn look_up_names() -> LetterBox<Lookup> {
                 .map(|address| address.ip().to_string())
                 .collect();
             addresses.dedup();
-            // If nobody waits any more, it took too long.
             found.send(Lookup { name, addresses });
         });
     }
@@ -235,7 +226,7 @@ fn look_up_names() -> LetterBox<Lookup> {
 fn collect(lookups: &LetterBox<Lookup>, patience: Duration) -> Vec<Lookup> {
     let deadline = Deadline::after(patience);
     let mut found: Vec<Lookup> = Vec::new();
-    while let Next::Event(lookup) = lookups.next(deadline) {
+    while let Some(lookup) = lookups.next(deadline) {
         found.push(lookup);
     }
     let of = |name| found.iter().find(|lookup| lookup.name == name).cloned();

@@ -15,7 +15,7 @@ use crate::failure::{Failure, Fault};
 use crate::report::{Output, complain, escape, json, print, summary, tracing};
 use crate::token::Token;
 use crate::verdict;
-use crate::visit::{Caller, Visit};
+use crate::visit::Visit;
 
 /// What `get` was asked to do.
 #[derive(Debug)]
@@ -36,21 +36,6 @@ pub struct Get {
     pub verbose: bool,
 }
 
-/// What the worker tells.
-enum News {
-    Head(Head),
-    Chunk(Vec<u8>),
-    /// The code, and why where it is not 0.
-    End(Result<Answer, Failure>),
-}
-
-struct Head {
-    version: String,
-    status: u16,
-    reason: &'static str,
-    headers: Vec<(String, Vec<u8>)>,
-}
-
 /// Runs it.
 pub fn run(get: &Get) -> Code {
     end(ask(get), get.output)
@@ -63,18 +48,7 @@ fn ask(get: &Get) -> Result<Code, Fault> {
     let visit = Visit::of(&get.cluster, bundle.as_deref(), token, get.timeout, tracing(get.verbose))?;
     let Visit { bearer, ref claims, .. } = visit;
     let request = Request { accept: "application/json, */*", ..Request::get(get.path.clone()) };
-    let mut result = Err(Failure::Timeout(format!("no whole answer within {:?}", get.timeout)));
-    visit.run(
-        move |caller: &Caller<News>| {
-            let answer = caller.send(&request, caller.deciding()).and_then(|reply| stream(reply, caller));
-            caller.tell(News::End(answer));
-        },
-        |news| match news {
-            News::Head(head) => page.head(head),
-            News::Chunk(chunk) => page.chunk(&chunk),
-            News::End(answer) => result = answer,
-        },
-    );
+    let result = visit.ask(&request, visit.deciding(), |reply| stream(reply, &mut page));
     let code = verdict::deciding_code(&result, bearer);
     page.end(code);
     if code != Code::Allowed {
@@ -92,18 +66,8 @@ fn ask(get: &Get) -> Result<Code, Fault> {
 }
 
 /// Passes the answer on piece by piece; its beginning is kept to understand it.
-fn stream(mut reply: Reply, caller: &Caller<News>) -> Result<Answer, Failure> {
-    let head = reply.head();
-    caller.tell(News::Head(Head {
-        version: format!("{:?}", head.version),
-        status: head.status.as_u16(),
-        reason: head.status.canonical_reason().unwrap_or_default(),
-        headers: head
-            .headers
-            .iter()
-            .map(|(name, value)| (name.to_string(), value.as_bytes().to_vec()))
-            .collect(),
-    }));
+fn stream(mut reply: Reply, page: &mut Page<'_>) -> Result<Answer, Failure> {
+    page.head(&reply);
     let status = reply.status();
     // A good body is only glanced at; of others the message is wanted.
     let keep = if status < 300 { 1024 } else { LARGEST_BODY };
@@ -117,9 +81,7 @@ fn stream(mut reply: Reply, caller: &Caller<News>) -> Result<Answer, Failure> {
         }
         let room = keep - kept.len();
         kept.extend_from_slice(chunk.get(..room).unwrap_or(chunk));
-        if !caller.tell(News::Chunk(chunk.to_vec())) {
-            break;
-        }
+        page.chunk(chunk);
     }
     Ok(status::answer_from(&reply, &Asked::Path, &kept))
 }
@@ -145,18 +107,20 @@ impl<'g> Page<'g> {
         self.open = self.open && io::stdout().lock().write_all(bytes).is_ok();
     }
 
-    fn head(&mut self, head: Head) {
+    fn head(&mut self, reply: &Reply) {
+        let head = reply.head();
         if self.get.output == Output::Json {
             let mut headers = Map::new();
-            for (name, value) in head.headers {
-                headers.insert(name, Value::from(String::from_utf8_lossy(&value)));
+            for (name, value) in &head.headers {
+                headers.insert(name.to_string(), Value::from(String::from_utf8_lossy(value.as_bytes())));
             }
-            self.object.insert("status".into(), head.status.into());
+            self.object.insert("status".into(), reply.status().into());
             self.object.insert("headers".into(), Value::Object(headers));
         } else if self.get.include {
-            self.write(format!("{} {} {}\r\n", head.version, head.status, head.reason).as_bytes());
+            let reason = head.status.canonical_reason().unwrap_or_default();
+            self.write(format!("{:?} {} {reason}\r\n", head.version, reply.status()).as_bytes());
             for (name, value) in &head.headers {
-                self.write(&[name.as_bytes(), b": ", value, b"\r\n"].concat());
+                self.write(&[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
             }
             self.write(b"\r\n");
         }

@@ -10,7 +10,7 @@ use crate::api::review::{self, Rule, Rules, Told};
 use crate::cluster::Cluster;
 use crate::exit::Code;
 use crate::explain;
-use crate::failure::{Failure, Fault};
+use crate::failure::Fault;
 use crate::report::{Output, complain, escape, json, print, summary, tracing};
 use crate::verdict;
 use crate::visit::Visit;
@@ -42,14 +42,7 @@ fn ask(order: &RulesOf) -> Result<Code, Fault> {
         None => order.cluster.namespace()?,
     };
     let request = review::rules_review(&namespace);
-    let mut told = Err(Failure::Timeout(format!("no whole answer within {:?}", order.timeout)));
-    visit.run(
-        move |caller| {
-            let sent = caller.send(&request, caller.deciding());
-            caller.tell(sent.and_then(|reply| review::read(reply, "SelfSubjectRulesReview")));
-        },
-        |news| told = news,
-    );
+    let told = visit.ask(&request, visit.deciding(), |reply| review::read(reply, "SelfSubjectRulesReview"));
     let (outcome, rules) = match told {
         Ok(Told { answer, status }) => (Ok(answer), Rules::parse(&status)),
         Err(failure) => (Err(failure), Rules::default()),

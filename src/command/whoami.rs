@@ -11,7 +11,7 @@ use crate::clock::{span, time};
 use crate::cluster::Cluster;
 use crate::exit::Code;
 use crate::explain;
-use crate::failure::{Failure, Fault};
+use crate::failure::Fault;
 use crate::identity::{Recognition, recognise};
 use crate::knock::Identity;
 use crate::report::{Output, escape, json, print, summary, tracing};
@@ -57,33 +57,27 @@ pub fn run(whoami: &Whoami) -> Code {
 fn find(whoami: &Whoami) -> Result<Found, Fault> {
     let visit = Visit::prepare(&whoami.cluster, whoami.timeout, tracing(whoami.verbose))?;
     let (mut anonymous, mut token) = (None, None);
-    let ended = visit.run(
-        |caller| {
-            for identity in caller.identities() {
-                let found = recognise(&mut |request| caller.send(request, identity));
-                let broken = matches!(&found.result, Err(failure) if failure.is_connection());
-                caller.tell((identity, found));
-                if broken {
-                    break;
-                }
-            }
-        },
-        |(identity, found)| match identity {
+    for identity in visit.identities() {
+        let found = recognise(&mut |request| visit.send(request, identity));
+        if visit.is_over() {
+            break;
+        }
+        let broken = matches!(&found.result, Err(failure) if failure.is_connection());
+        match identity {
             Identity::Anonymous => anonymous = Some(found),
             Identity::Token => token = Some(found),
-        },
-    );
-    let late = || Recognition {
-        user: None,
-        result: Err(Failure::Timeout(format!("no answer within {:?}", whoami.timeout))),
-    };
+        }
+        if broken {
+            break;
+        }
+    }
     // Where the connection itself fails, the first failure is the token's too.
     let deciding = match visit.bearer {
-        Bearer::Token if ended => token.clone().or_else(|| anonymous.clone()),
+        Bearer::Token if !visit.is_over() => token.clone().or_else(|| anonymous.clone()),
         Bearer::Token => token.clone(),
         Bearer::None | Bearer::Plain => anonymous.clone(),
     };
-    let deciding = deciding.unwrap_or_else(late);
+    let deciding = deciding.unwrap_or_else(|| Recognition { user: None, result: Err(visit.too_late()) });
     let code = deciding.code(visit.bearer);
     let context = explain::Place { cluster: &whoami.cluster, claims: visit.claims.as_ref(), now: now() };
     let why = explain::outcome(code, &deciding.result, visit.bearer, context);

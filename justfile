@@ -29,6 +29,11 @@ static *architectures:
 image builder="podman": static
     .ci/image {{ builder }}
 
+# a release into dist/: both binaries, their crates, images and checksums (needs cargo-cyclonedx, buildah)
+[group('build')]
+release:
+    .ci/release
+
 # unit tests and the built binary against the stand-in cluster
 [group('test')]
 test *arguments:

@@ -4,8 +4,11 @@
 #![allow(dead_code, reason = "each test crate that includes this module uses a part of it")]
 
 use std::ffi::{OsStr, OsString};
+use std::io::{self, Write};
 use std::path::Path;
 use std::process::{Command, Output};
+use std::sync::Once;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -104,9 +107,46 @@ impl Pod {
 /// `kubeknock ARGUMENTS` and nothing else: no environment, no server, no mount.
 pub fn bare_command(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
     let arguments: Vec<OsString> = arguments.into_iter().map(|word| word.as_ref().to_owned()).collect();
-    let mut command = Command::new(binary());
+    let mut command = program(binary());
     command.args(arguments).env_clear();
     command
+}
+
+/// The program in that file: run by the machine, or by the emulator that `KUBEKNOCK_RUNNER` names, such as
+/// `/usr/bin/qemu-aarch64-static` for the binary of another architecture.
+pub fn program(file: impl AsRef<OsStr>) -> Command {
+    let Some(runner) = runner() else { return Command::new(file) };
+    let mut command = Command::new(runner);
+    command.arg(file);
+    command
+}
+
+/// The emulator, if there is one.
+pub fn runner() -> Option<OsString> {
+    std::env::var_os("KUBEKNOCK_RUNNER").filter(|path| !path.is_empty())
+}
+
+/// How much later than promised a run may be because of the emulator, which translates the program anew in each
+/// run, before the program's clock starts and while it runs. Without one: not at all.
+pub fn runner_delay() -> Duration {
+    static SAID: Once = Once::new();
+    let Some(runner) = runner() else { return Duration::ZERO };
+    let delay = Duration::from_secs(1);
+    SAID.call_once(|| tell(&format!("all tests: {delay:?} later is in time, for {}", runner.display())));
+    delay
+}
+
+/// True, and said, where memory cannot be held to a limit: with an emulator it is the emulator's.
+pub fn memory_is_the_runners() -> bool {
+    let Some(runner) = runner() else { return false };
+    let test = thread::current().name().unwrap_or_default().to_owned();
+    tell(&format!("{test}: memory is not held to a limit, as it is that of {}", runner.display()));
+    true
+}
+
+/// Past the harness, which shows what a test prints only where it fails.
+fn tell(exception: &str) {
+    let _ = writeln!(io::stderr(), "{exception}");
 }
 
 /// The binary to run: `KUBEKNOCK_BINARY` names another one than cargo's, such as the static one.

@@ -4,11 +4,11 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::pod::{bare_command, binary};
+use crate::pod::{bare_command, binary, program};
 
 fn install(dest: &Path) -> (Option<i32>, String, String) {
     let output = bare_command(["install".as_ref(), dest.as_os_str()]).output().unwrap();
@@ -24,7 +24,7 @@ fn to_a_folder_and_to_a_file() {
         assert_eq!(install(&dest), (Some(0), format!("installed {}\n", at.display()), String::new()));
         assert_eq!(fs::metadata(&at).unwrap().permissions().mode() & 0o7777, 0o755);
         assert!(fs::read(&at).unwrap() == fs::read(binary()).unwrap());
-        assert!(Command::new(&at).arg("--version").output().unwrap().status.success());
+        assert!(program(&at).arg("--version").output().unwrap().status.success());
     }
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "nothing is left beside");
 }
@@ -72,13 +72,11 @@ fn as_another_user_on_an_empty_dir() {
         let copy = folder.path().join("source");
         fs::copy(binary(), &copy).unwrap();
         fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
-        command = Command::new(&copy);
+        command = program(&copy);
         command.arg("install").arg(folder.path()).env_clear().uid(65532).gid(65532);
     }
     assert!(command.output().unwrap().status.success());
-    assert!(
-        Command::new(folder.path().join("kubeknock")).arg("--version").output().unwrap().status.success()
-    );
+    assert!(program(folder.path().join("kubeknock")).arg("--version").output().unwrap().status.success());
 }
 
 #[test]

@@ -113,7 +113,7 @@ fn what_was_not_asked_says_so() {
     let scene = Scene::with_reader();
     scene.cluster.fail_if(Times::All, Fault::Hang, |seen| seen.path_and_query.contains("/secrets"));
     let phrases = ["list pods", "watch pods", "list secrets", "list configmaps"];
-    scene.runs(&[&["check", "--timeout=300ms"], &phrases[..]].concat()).is(
+    scene.runs(&[&["check", "--timeout=1s"], &phrases[..]].concat()).is(
         23,
         "\
 list pods in ns-1     anonymous 403  token 200  allowed

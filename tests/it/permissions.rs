@@ -116,11 +116,12 @@ fn what_was_not_asked_says_so() {
     scene.runs(&[&["check", "--timeout=300ms"], &phrases[..]].concat()).is(
         23,
         "\
-list pods in ns-1     anonymous 403  token 200  allowed
-watch pods            anonymous -    token -    not asked
-list secrets in ns-1  anonymous -    token -    timeout
+list pods in ns-1     anonymous 403      token 200  allowed
+watch pods            anonymous -        token -    not asked
+list secrets in ns-1  anonymous timeout  token -    timeout
+    SERVER did not answer in time
     nothing answered in time: a NetworkPolicy that drops packets, an overloaded API server, or too short a --timeout
-list configmaps       anonymous -    token -    not asked
+list configmaps       anonymous -        token -    not asked
 timeout (23): no verdict before the deadline
 ",
         "",

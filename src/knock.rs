@@ -160,6 +160,12 @@ fn notes(verb: &str, objects: &Objects, resource: &Resource) -> Vec<String> {
     if let (Namespace::Named(named), false) = (&objects.namespace, resource.namespaced) {
         notes.push(format!("{} are cluster-scoped: the namespace {named} is ignored", resource.plural));
     }
+    if let (Some(name), None) = (&objects.name, &objects.subresource)
+        && discovery::is_core_subresource(resource, name)
+    {
+        let plural = &resource.plural;
+        notes.push(format!("{name} is taken for an object's name; the subresource is {plural}/*/{name}"));
+    }
     if !resource.verbs.is_empty()
         && SERVED.contains(&verb)
         && !resource.verbs.iter().any(|served| served == verb)

@@ -87,7 +87,10 @@ fn end_on_signals(ends_well: &Arc<AtomicBool>) {
 
 /// A panic, on whatever thread, is a defect of this program: it ends with 32 and says so, and never
 /// shows what it held.
-#[expect(clippy::exit, reason = "a worker's panic has to end the process, and with a code of the table")]
+#[expect(
+    clippy::exit,
+    reason = "a panic has to end the process with a code of the table, also on a thread of a name lookup"
+)]
 fn end_as_defect(info: &panic::PanicHookInfo<'_>) {
     let place = info.location().map(|place| format!("{}:{}", place.file(), place.line())).unwrap_or_default();
     report::complain(&format!(

@@ -163,7 +163,10 @@ fn parse_phrase(phrase: &str, defaults: &Defaults) -> Result<Vec<Permission>, Ph
         }
         (Some(Word { text: "in", .. }), Some(word)) => Some((word.at, parse_namespace(word)?)),
         (Some(word), _) => {
-            return fault(word.at, "only \"in NAMESPACE\" may follow the resource (options begin with -)");
+            return fault(
+                word.at,
+                "only \"in NAMESPACE\" may follow the resource; each phrase is in quotes of its own, options are outside",
+            );
         }
     };
     if let Some(extra) = words.next() {

@@ -116,8 +116,12 @@ impl Rounds {
         let first = self.made == 0;
         // Warnings about the setup are told once.
         let tracing = Tracing { warnings: tracing.warnings && first, ..tracing };
-        // The anonymous knock is repeated until it has been answered.
-        let open = |knock: &Option<Knock>| knock.as_ref().is_some_and(|knock| knock.result.is_err());
+        // The anonymous knock is repeated until it has been answered, unless that would take the token's time again.
+        let open = |knock: &Option<Knock>| {
+            knock
+                .as_ref()
+                .is_some_and(|knock| matches!(&knock.result, Err(failure) if failure.code() != Code::Timeout))
+        };
         let anonymous_too = first || self.anonymous.iter().any(open);
         let mut round = run(&self.order, &self.resources, patience, anonymous_too, tracing)?;
         self.made = self.made.saturating_add(1);
@@ -345,8 +349,8 @@ impl Asker<'_> {
         for identity in identities.into_iter().flatten() {
             let start = Instant::now();
             let sent = self.visit.send(&question.request, identity);
-            let knock = Knock::finish(sent, &question.asked, start);
-            self.in_time()?;
+            let mut knock = Knock::finish(sent, &question.asked, start);
+            knock.result = self.visit.in_time(knock.result);
             broken = matches!(&knock.result, Err(failure) if failure.is_connection());
             match identity {
                 Identity::Anonymous => finding.anonymous = Some(knock),
@@ -357,7 +361,7 @@ impl Asker<'_> {
             }
         }
         finding.asked = true;
-        if broken { Err(End::Broken) } else { Ok(()) }
+        if broken { self.in_time().and(Err(End::Broken)) } else { Ok(()) }
     }
 
     fn in_time(&self) -> Result<(), End> {

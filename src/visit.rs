@@ -120,7 +120,7 @@ impl Visit {
         };
         let start = Instant::now();
         let sent = self.client.send(request, token);
-        if self.tracing.requests && !self.is_over() {
+        if self.tracing.requests {
             (self.tracing.tell)(&Trace::Request {
                 identity,
                 line: format!("{} {}", request.method(), request.path),
@@ -138,8 +138,16 @@ impl Visit {
         identity: Identity,
         read: impl FnOnce(Reply) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let told = self.send(request, identity).and_then(read);
-        if self.is_over() { Err(self.too_late()) } else { told }
+        self.in_time(self.send(request, identity).and_then(read))
+    }
+
+    /// What was told in time; else a timeout, in the connection's words where it was the one to wait.
+    pub fn in_time<T>(&self, told: Result<T, Failure>) -> Result<T, Failure> {
+        match told {
+            Err(Failure::Timeout(_)) => told,
+            _ if self.is_over() => Err(self.too_late()),
+            _ => told,
+        }
     }
 
     /// Why there is nothing to tell when the deadline has come.

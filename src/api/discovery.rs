@@ -156,6 +156,13 @@ pub fn known(wanted: &Wanted) -> Option<Resource> {
     })
 }
 
+/// Whether this is a subresource of a resource of the core group, where `RESOURCE/NAME` may have been meant as
+/// rules have it: `pods/log`.
+pub fn is_core_subresource(resource: &Resource, name: &str) -> bool {
+    let row = core_row(&resource.plural).filter(|_| resource.group.is_empty());
+    row.is_some_and(|(.., subresources)| subresources.contains(&name))
+}
+
 /// Resolves names by asking: `send` sends a request as the identity that asks. At most two requests on
 /// a server with aggregated discovery.
 pub fn resolve(

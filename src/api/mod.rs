@@ -8,9 +8,8 @@ pub mod status;
 pub mod tls;
 mod wire;
 
+use std::cell::Cell;
 use std::io::{self, Read};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
@@ -157,7 +156,6 @@ impl Reply {
 }
 
 /// The connection to one API server for one round.
-#[derive(Clone)]
 pub struct Client {
     agent: ureq::Agent,
     server: cluster::Server,
@@ -165,7 +163,7 @@ pub struct Client {
     token: Option<Token>,
     facts: SharedFacts,
     /// The connection in use has answered before, and may have been idle.
-    answered: Arc<AtomicBool>,
+    answered: Cell<bool>,
 }
 
 impl Client {
@@ -212,7 +210,7 @@ impl Client {
         let head = 4096 + token.map_or(0, Token::len);
         let wire = Wire { server: server.clone(), tls, deadline, head, facts: facts.clone() };
         let agent = ureq::Agent::with_parts(config, wire, NoLookup);
-        Ok((Client { agent, server, token: token.cloned(), facts, answered: Arc::default() }, warning))
+        Ok((Client { agent, server, token: token.cloned(), facts, answered: Cell::new(false) }, warning))
     }
 
     /// What is known of the latest connection.
@@ -225,13 +223,11 @@ impl Client {
         let sent = match self.send_once(request, token) {
             // A server may close an idle connection in the moment it is used again. Nothing changes by asking
             // twice: requests are reads and reviews.
-            Err(Failure::Closed(_)) if self.answered.swap(false, Ordering::Relaxed) => {
-                self.send_once(request, token)
-            }
+            Err(Failure::Closed(_)) if self.answered.replace(false) => self.send_once(request, token),
             sent => sent,
         };
         if sent.is_ok() {
-            self.answered.store(true, Ordering::Relaxed);
+            self.answered.set(true);
         }
         sent
     }

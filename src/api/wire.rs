@@ -336,7 +336,9 @@ impl Line {
                 Ok(0) => return Ok(false),
                 Ok(_) => {
                     let state = tls.process_new_packets().map_err(io::Error::other)?;
-                    if state.peer_has_closed() || state.plaintext_bytes_to_read() > 0 {
+                    let spoke = state.peer_has_closed() || state.plaintext_bytes_to_read() > 0;
+                    // A peer may send tickets faster than they are read.
+                    if spoke || self.socket.deadline.is_over() {
                         return Ok(false);
                     }
                 }

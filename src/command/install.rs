@@ -30,10 +30,11 @@ pub fn run(dest: &Path) -> Code {
             print(&format!("{done} {}\n", dest.display()));
             Code::Allowed
         }
-        Err((at, error)) => could_not_ask(
-            &Fault::Setup(format!("install to {}: {}: {error}", dest.display(), at.display())),
-            &termination::Target::Automatic,
-        ),
+        Err((at, error)) => {
+            let place = if at == dest { String::new() } else { format!("{}: ", at.display()) };
+            let why = format!("install to {}: {place}{error}", dest.display());
+            could_not_ask(&Fault::Setup(why), &termination::Target::Automatic)
+        }
     }
 }
 

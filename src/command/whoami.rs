@@ -58,10 +58,9 @@ fn find(whoami: &Whoami) -> Result<Found, Fault> {
     let visit = Visit::prepare(&whoami.cluster, whoami.timeout, tracing(whoami.verbose))?;
     let (mut anonymous, mut token) = (None, None);
     for identity in visit.identities() {
-        let found = recognise(&mut |request| visit.send(request, identity));
-        if visit.is_over() {
-            break;
-        }
+        let Recognition { user, result } = recognise(&mut |request| visit.send(request, identity));
+        let result = visit.in_time(result);
+        let found = Recognition { user: user.filter(|_| result.is_ok()), result };
         let broken = matches!(&found.result, Err(failure) if failure.is_connection());
         match identity {
             Identity::Anonymous => anonymous = Some(found),
@@ -73,8 +72,7 @@ fn find(whoami: &Whoami) -> Result<Found, Fault> {
     }
     // Where the connection itself fails, the first failure is the token's too.
     let deciding = match visit.bearer {
-        Bearer::Token if !visit.is_over() => token.clone().or_else(|| anonymous.clone()),
-        Bearer::Token => token.clone(),
+        Bearer::Token => token.clone().or_else(|| anonymous.clone()),
         Bearer::None | Bearer::Plain => anonymous.clone(),
     };
     let deciding = deciding.unwrap_or_else(|| Recognition { user: None, result: Err(visit.too_late()) });

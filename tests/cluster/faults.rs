@@ -9,7 +9,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
-use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned};
+use tokio_rustls::rustls::crypto::cipher::{OutboundChunks, OutboundPlainMessage};
+use tokio_rustls::rustls::crypto::ring::cipher_suite::TLS13_AES_128_GCM_SHA256;
+use tokio_rustls::rustls::{
+    ConnectionTrafficSecrets, ContentType, ProtocolVersion, ServerConfig, ServerConnection, StreamOwned,
+};
 
 /// Where most of them listen, at a port of their own.
 const LOOPBACK: &str = "127.0.0.1:0";
@@ -378,6 +382,44 @@ pub fn floods(begin: impl Into<Vec<u8>>, piece: impl AsRef<[u8]>) -> Listener {
         loop {
             stream.write_all(&piece)?;
         }
+    })
+}
+
+/// TLS, then one answer, and behind it session tickets for as long as anybody reads. They are many to a
+/// record, and cost the client more than they cost here.
+pub fn floods_with_tickets_after(answer: impl Into<Vec<u8>>) -> Listener {
+    // Type, length, lifetime, age, then an empty nonce, a ticket of one byte, and no extensions.
+    const TICKET: [u8; 18] = [4, 0, 0, 14, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 1, 7, 0, 0];
+    let (answer, authority) = (answer.into(), Authority::new());
+    let mut config = ServerConfig::clone(&authority.server(&SERVER_NAMES, false));
+    config.enable_secret_extraction = true;
+    config.send_tls13_tickets = 0;
+    let config = Arc::new(config);
+    let another = Arc::clone(&config);
+    let tickets = TICKET.repeat(16384 / TICKET.len());
+    tls_listener_with(LOOPBACK, authority.pem(), config, move |stream, _| {
+        read_request(stream)?;
+        stream.write_all(&answer)?;
+        stream.flush()?;
+        let idle = ServerConnection::new(Arc::clone(&another)).map_err(io::Error::other)?;
+        let secrets = std::mem::replace(&mut stream.conn, idle)
+            .dangerous_extract_secrets()
+            .map_err(io::Error::other)?;
+        let (first, ConnectionTrafficSecrets::Aes128Gcm { key, iv }) = secrets.tx else {
+            return Err(io::Error::other("another cipher suite"));
+        };
+        let suite = TLS13_AES_128_GCM_SHA256.tls13().ok_or(ErrorKind::Unsupported)?;
+        let mut encrypter = suite.aead_alg.encrypter(key, iv);
+        for number in first.. {
+            let message = OutboundPlainMessage {
+                typ: ContentType::Handshake,
+                version: ProtocolVersion::TLSv1_3,
+                payload: OutboundChunks::Single(&tickets),
+            };
+            let record = encrypter.encrypt(message, number).map_err(io::Error::other)?;
+            stream.sock.write_all(&record.encode())?;
+        }
+        Ok(())
     })
 }
 

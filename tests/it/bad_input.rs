@@ -40,7 +40,11 @@ fn phrases() {
         ("List pods", 0, "a verb is lower-case letters, such as get, list, watch, create, delete"),
         ("list,,get pods", 5, "a verb is missing between the commas"),
         ("list pods in", 10, "\"in\" needs a namespace behind it, or * for all"),
-        ("list pods ns-1", 10, "only \"in NAMESPACE\" may follow the resource (options begin with -)"),
+        (
+            "list pods ns-1",
+            10,
+            "only \"in NAMESPACE\" may follow the resource; each phrase is in quotes of its own, options are outside",
+        ),
         (
             "list pods in ns-1 in ns-2",
             18,
@@ -93,7 +97,7 @@ fn phrases() {
         &scene.cluster,
         scene.runs(&["check", "list", "pods", "please"]),
         30,
-        "only \"in NAMESPACE\" may follow the resource (options begin with -)\n  list pods please\n            ^",
+        "only \"in NAMESPACE\" may follow the resource; each phrase is in quotes of its own, options are outside\n  list pods please\n            ^",
     );
 }
 

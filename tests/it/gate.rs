@@ -78,6 +78,19 @@ fn a_gate_waits_for_the_api_server_itself() {
     running.ends_with(0);
 }
 
+/// An overloaded API server may keep the anonymous waiting and nobody else.
+#[test]
+fn an_anonymous_knock_that_hangs_holds_up_one_round() {
+    let (cluster, pod) = tutorial();
+    grant(&cluster);
+    cluster.fail_if(Times::All, Fault::Hang, |seen| seen.authorization.is_none());
+    pod.runs(&["wait", "list pods", "--request-timeout", "300ms", "--max-interval", "100ms"]).gives(
+        0,
+        &["list pods in ns-1  anonymous timeout  token 200  allowed\n"],
+        Stderr::Has("timeout (23)"),
+    );
+}
+
 #[test]
 fn tokens_and_ca_bundles_are_read_anew() {
     let (mut cluster, pod) = tutorial();

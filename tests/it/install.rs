@@ -55,7 +55,8 @@ fn where_it_cannot_write() {
     for dest in ["missing/kubeknock", "file/kubeknock"] {
         let (code, stdout, stderr) = install(&folder.path().join(dest));
         assert_eq!((code, stdout.as_str(), stderr.lines().count()), (Some(31), "", 1), "{stderr}");
-        assert!(stderr.contains("install to"), "{stderr}");
+        let said_once = format!("kubeknock: install to {}: ", folder.path().join(dest).display());
+        assert!(stderr.starts_with(&said_once) && stderr.matches(dest).count() == 1, "{stderr}");
     }
     let usage = bare_command(["install"]).output().unwrap();
     assert_eq!(usage.status.code(), Some(30));

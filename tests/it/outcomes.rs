@@ -340,17 +340,29 @@ fn timeout() {
     scene.runs(&["check", "list pods", "list secrets", "--timeout", "300ms"]).is(
         23,
         "\
-list pods in ns-1  anonymous 403  token -  timeout
+list pods in ns-1  anonymous 403  token timeout  timeout
+    SERVER did not answer in time
     nothing answered in time: a NetworkPolicy that drops packets, an overloaded API server, or too short a --timeout
-list secrets       anonymous -    token -  not asked
+list secrets       anonymous -    token -        not asked
 timeout (23): no verdict before the deadline
 ",
         "",
     );
+    // The knock that got no answer in time was made, and is shown.
+    scene.runs(&["check", "-v", "list pods", "--timeout", "300ms"]).gives(
+        23,
+        &[],
+        Stderr::Has("token GET /api/v1/namespaces/ns-1/pods?limit=1: timeout: "),
+    );
+    scene.runs(&["whoami", "--timeout", "300ms"]).gives(
+        23,
+        &["token      unknown (timeout)\n"],
+        Stderr::Empty,
+    );
     scene.runs(&["get", "/version", "--timeout", "300ms"]).is(
         23,
         "",
-        "kubeknock: timeout (23): no verdict before the deadline: no whole answer within 300ms\n",
+        "kubeknock: timeout (23): no verdict before the deadline: SERVER did not answer in time\n",
     );
 }
 

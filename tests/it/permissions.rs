@@ -108,6 +108,29 @@ fn the_first_that_is_not_as_wanted_decides() {
     }
 }
 
+/// Rules have `pods/log`; a phrase has a name there, as kubectl does, and that is a permission of its own.
+#[test]
+fn a_subresource_in_the_place_of_a_name_is_told() {
+    let scene = Scene::with_reader();
+    scene.runs(&["check", "get pods/log", "get pods/web-0"]).is(
+        0,
+        "\
+get pods/log in ns-1    anonymous 403  token 404  allowed
+    log is taken for an object's name; the subresource is pods/*/log
+    it does not exist; authorization comes first, and that is given
+get pods/web-0 in ns-1  anonymous 403  token 404  allowed
+    it does not exist; authorization comes first, and that is given
+allowed (0): every permission is as wanted
+",
+        "",
+    );
+    scene.runs(&["check", "create", "pods/exec"]).gives(
+        10,
+        &["    exec is taken for an object's name; the subresource is pods/*/exec; nothing grants it to "],
+        Stderr::Empty,
+    );
+}
+
 #[test]
 fn what_was_not_asked_says_so() {
     let scene = Scene::with_reader();
@@ -116,11 +139,12 @@ fn what_was_not_asked_says_so() {
     scene.runs(&[&["check", "--timeout=1s"], &phrases[..]].concat()).is(
         23,
         "\
-list pods in ns-1     anonymous 403  token 200  allowed
-watch pods            anonymous -    token -    not asked
-list secrets in ns-1  anonymous -    token -    timeout
+list pods in ns-1     anonymous 403      token 200  allowed
+watch pods            anonymous -        token -    not asked
+list secrets in ns-1  anonymous timeout  token -    timeout
+    SERVER did not answer in time
     nothing answered in time: a NetworkPolicy that drops packets, an overloaded API server, or too short a --timeout
-list configmaps       anonymous -    token -    not asked
+list configmaps       anonymous -        token -    not asked
 timeout (23): no verdict before the deadline
 ",
         "",

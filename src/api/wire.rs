@@ -112,29 +112,13 @@ impl Wire {
         self.facts.note(|facts| *facts = Facts::default());
         let addresses = self.addresses()?;
         self.facts.note(|facts| facts.resolved = true);
-        let share = u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
-        let patience = self.deadline.left().unwrap_or(Duration::MAX) / share;
-        if patience.is_zero() {
-            return Err(Failure::Timeout(format!(
-                "no time was left to connect to {}",
-                self.server.authority()
-            )));
-        }
-        let mut failure = Failure::Unresolved(format!("the name {} has no address", self.server.host));
-        for address in addresses {
-            let start = Instant::now();
-            match TcpStream::connect_timeout(&address, patience) {
-                Ok(stream) => {
-                    self.facts.note(|facts| facts.tcp = Some((address, start.elapsed())));
-                    return Ok(stream);
-                }
-                Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-                    failure = Failure::Timeout(format!("{address} did not take the connection"));
-                }
-                Err(error) => failure = Failure::Unreachable(format!("{address}: {}", reason(&error))),
-            }
-        }
-        Err(failure)
+        let start = Instant::now();
+        let stream = connect(&addresses, self.deadline).unwrap_or_else(|| {
+            Err(Failure::Unresolved(format!("the name {} has no address", self.server.host)))
+        })?;
+        let peer = stream.peer_addr().ok();
+        self.facts.note(|facts| facts.tcp = peer.map(|peer| (peer, start.elapsed())));
+        Ok(stream)
     }
 
     fn open(&self) -> Result<Line, ureq::Error> {
@@ -176,6 +160,26 @@ fn look_up(host: &str, port: u16, deadline: Deadline) -> Option<io::Result<Vec<S
         Ok(_) => lookups.next(deadline),
         Err(_) => Some(addresses(host)),
     }
+}
+
+/// Tries one address after the other, until one takes the connection; each gets an even share of the time
+/// that is left. The failure is the last one's. `None`: there is no address.
+fn connect(addresses: &[SocketAddr], deadline: Deadline) -> Option<Result<TcpStream, Failure>> {
+    let mut tried = None;
+    for (address, to_come) in addresses.iter().zip((1..=addresses.len()).rev()) {
+        let left = deadline.left().unwrap_or(Duration::MAX);
+        // No time at all would be an error.
+        let share = (left / u32::try_from(to_come).unwrap_or(u32::MAX)).max(Duration::from_millis(1));
+        let failure = match TcpStream::connect_timeout(address, share) {
+            Ok(stream) => return Some(Ok(stream)),
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                Failure::Timeout(format!("{address} did not take the connection"))
+            }
+            Err(error) => Failure::Unreachable(format!("{address}: {}", reason(&error))),
+        };
+        tried = Some(Err(failure));
+    }
+    tried
 }
 
 /// A TCP connection that waits for its peer until the deadline, and no longer.
@@ -392,5 +396,42 @@ impl Transport for Line {
 impl fmt::Debug for Line {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "Line({})", self.server)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpListener};
+
+    use rustix::net::{AddressFamily, SocketType, bind, listen, socket};
+
+    use super::*;
+    use crate::exit::Code;
+
+    #[test]
+    fn the_last_address_gets_all_the_time_that_is_left() {
+        // Nobody listens any more at one; at the other, nobody accepts and the queue is full.
+        let at_loopback = || SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let closed = TcpListener::bind(at_loopback()).unwrap().local_addr().unwrap();
+        let full = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        bind(&full, &at_loopback()).unwrap();
+        listen(&full, 0).unwrap();
+        let full = TcpListener::from(full);
+        let silent = full.local_addr().unwrap();
+        let mut queue = Vec::new();
+        while let Ok(waiting) = TcpStream::connect_timeout(&silent, Duration::from_millis(50)) {
+            queue.push(waiting);
+        }
+        for (addresses, code, least) in
+            [([closed, silent], Code::Timeout, 400), ([silent, closed], Code::Unreachable, 200)]
+        {
+            let start = Instant::now();
+            let failure = connect(&addresses, Deadline::after(Duration::from_millis(400))).unwrap();
+            assert_eq!(failure.unwrap_err().code(), code);
+            assert!(start.elapsed() >= Duration::from_millis(least), "{:?}", start.elapsed());
+        }
+        let good = TcpListener::bind(at_loopback()).unwrap();
+        assert!(connect(&[closed, good.local_addr().unwrap()], Deadline::NEVER).unwrap().is_ok());
+        assert!(connect(&[], Deadline::NEVER).is_none());
     }
 }

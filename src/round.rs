@@ -149,14 +149,13 @@ fn run(
     let own_namespace = own_namespace(order);
     let visit = Visit::prepare(&order.cluster, patience, tracing)?;
     let own_namespace = own_namespace?;
-    let Visit { bearer, ref claims, .. } = visit;
-    let claims = claims.clone();
+    let bearer = visit.bearer;
     let mut findings: Vec<Finding> = order.permissions.iter().map(unasked).collect();
     if order.token_only && bearer == Bearer::None {
         for finding in &mut findings {
             finding.code = Code::Anonymous;
         }
-        return Ok(Round { findings, bearer, claims, timed_out: false });
+        return Ok(Round { findings, bearer, claims: visit.claims, timed_out: false });
     }
     let anonymous = !order.token_only && (anonymous_too || order.forbid_anonymous || bearer != Bearer::Token);
     let asker = Asker { order, visit: &visit, known: resources, own_namespace, anonymous };
@@ -166,7 +165,7 @@ fn run(
     }
     let timed_out = matches!(end, Err(End::TooLate));
     conclude(order, &mut findings, bearer, timed_out);
-    Ok(Round { findings, bearer, claims, timed_out })
+    Ok(Round { findings, bearer, claims: visit.claims, timed_out })
 }
 
 fn unasked(permission: &Permission) -> Finding {

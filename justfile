@@ -59,6 +59,11 @@ containers: static
 herd:
     cargo bench --bench herd
 
+# the fuzz targets, all or those named (needs rustup's nightly)
+[group('test')]
+fuzz seconds="30" *targets:
+    .ci/fuzz {{ seconds }} {{ targets }}
+
 # everything CI runs, or the named steps of .ci/steps (as root on Debian 12)
 [group('test')]
 ci *steps:

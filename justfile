@@ -59,7 +59,7 @@ containers: static
 herd:
     cargo bench --bench herd
 
-# the fuzz targets, all or those named (needs rustup's nightly)
+# the fuzz targets, all or those named (needs rustup's nightly and cargo-fuzz)
 [group('test')]
 fuzz seconds="30" *targets:
     .ci/fuzz {{ seconds }} {{ targets }}

@@ -8,9 +8,8 @@ use std::{fs, thread};
 
 use serde_json::{Map, Value, json};
 
-use super::{end, now};
+use super::{end, now, rules};
 use crate::api::certificate::Certificate;
-use crate::api::review::{self, Rules};
 use crate::api::status::{self, Answer, Asked};
 use crate::api::{Reply, Request, tls};
 use crate::checkup::{Evidence, First, Lookup, Mark, SERVICE_NAMES, Step, TokenFile, first_broken};
@@ -177,15 +176,10 @@ fn ask(visit: &Visit, namespace: Option<&str>, withheld: bool, evidence: &mut Ev
     evidence.identity = Some((found, start.elapsed()));
     if let Some(namespace) = namespace {
         let start = Instant::now();
-        let read = |reply| review::read(reply, "SelfSubjectRulesReview");
-        let told = visit.ask(&review::rules_review(namespace), identity, read);
+        let (result, rules) = rules::list(visit, namespace);
         if visit.is_over() {
             return;
         }
-        let (result, rules) = match told {
-            Ok(told) => (Ok(told.answer), Rules::parse(&told.status)),
-            Err(failure) => (Err(failure), Rules::default()),
-        };
         evidence.rules = Some((result, rules, start.elapsed()));
     }
 }

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::end;
-use super::now;
+use super::{end, now};
 use crate::api::review::{self, Rule, Rules, Told};
+use crate::api::status::Answer;
 use crate::cluster::Cluster;
 use crate::exit::Code;
 use crate::explain;
-use crate::failure::Fault;
+use crate::failure::{Failure, Fault};
 use crate::report::{Output, complain, escape, json, print, summary, tracing};
 use crate::verdict;
 use crate::visit::Visit;
@@ -41,12 +41,7 @@ fn ask(order: &RulesOf) -> Result<Code, Fault> {
         Some(namespace) => namespace.clone(),
         None => order.cluster.namespace()?,
     };
-    let request = review::rules_review(&namespace);
-    let told = visit.ask(&request, visit.deciding(), |reply| review::read(reply, "SelfSubjectRulesReview"));
-    let (outcome, rules) = match told {
-        Ok(Told { answer, status }) => (Ok(answer), Rules::parse(&status)),
-        Err(failure) => (Err(failure), Rules::default()),
-    };
+    let (outcome, rules) = list(&visit, &namespace);
     let code = verdict::deciding_code(&outcome, visit.bearer);
     let place = explain::Place { cluster: &order.cluster, claims: visit.claims.as_ref(), now: now() };
     let why = explain::outcome(code, &outcome, visit.bearer, place);
@@ -74,6 +69,15 @@ fn ask(order: &RulesOf) -> Result<Code, Fault> {
         complain(&format!("warning: {}", escape(&warning)));
     }
     Ok(code)
+}
+
+/// Asks for the rules of a namespace as the identity that decides. No answer, no rules.
+pub fn list(visit: &Visit, namespace: &str) -> (Result<Answer, Failure>, Rules) {
+    let read = |reply| review::read(reply, "SelfSubjectRulesReview");
+    match visit.ask(&review::rules_review(namespace), visit.deciding(), read) {
+        Ok(Told { answer, status }) => (Ok(answer), Rules::parse(&status)),
+        Err(failure) => (Err(failure), Rules::default()),
+    }
 }
 
 /// Why the list may not be the whole truth, in words.

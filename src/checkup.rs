@@ -538,7 +538,7 @@ impl Evidence {
                     Step::broken(NAME, Code::Unintelligible, "GET /version tells no version")
                         .advise(explain::advice(Code::Unintelligible))
                 }
-                (Meaning::Rejected | Meaning::Refused, _) => {
+                (Meaning::Unauthenticated | Meaning::Forbidden, _) => {
                     let version =
                         self.told_version.as_ref().map(|version| format!("{version}, told with the token; "));
                     let found = format!(

@@ -119,7 +119,7 @@ impl Explanation {
 }
 
 fn allowed(finding: &Finding, answer: Option<&Answer>) -> Vec<String> {
-    if answer.is_some_and(|answer| answer.meaning == Meaning::Absent) {
+    if answer.is_some_and(|answer| answer.meaning == Meaning::NotFound) {
         return vec!["it does not exist; authorization comes first, and that is given".into()];
     }
     let open = matches!(&finding.anonymous, Some(knock) if knock.result.as_ref().is_ok_and(Answer::got_in));
@@ -144,7 +144,7 @@ fn forbidden(finding: &Finding, answer: Option<&Answer>, context: Context<'_>) -
             vec!["kubectl create clusterrolebinding system:discovery --clusterrole=system:discovery --group=system:authenticated".into()],
         );
     }
-    if answer.is_some_and(|answer| answer.meaning == Meaning::ReviewRefused) {
+    if answer.is_some_and(|answer| answer.meaning == Meaning::ReviewForbidden) {
         return (reason, remedy::grant_reviews());
     }
     let grant = match (&finding.question, context.round.subject()) {
@@ -360,39 +360,41 @@ mod tests {
     /// type or to look at.
     #[test]
     fn every_outcome_is_explained_in_three_lines() {
-        use Meaning::{Granted, Refused, Rejected, ReviewRefused, Unavailable, Unintelligible, Unserved};
+        use Meaning::{
+            Forbidden, Granted, ReviewForbidden, Unauthenticated, Unavailable, Unintelligible, Unserved,
+        };
         let refusal = format!("pods is forbidden: User \"{USER}\" cannot list resource \"pods\"");
         let dangling = format!("{refusal}: RBAC: role.rbac.authorization.k8s.io \"r\" not found");
         let failed = |kind: fn(String) -> Failure| Err(kind("what broke".into()));
         let table: Vec<(Code, Result<Answer, Failure>, [&str; 2])> = vec![
             (
                 Code::Forbidden,
-                Ok(answered(Refused, 403, &refusal)),
+                Ok(answered(Forbidden, 403, &refusal)),
                 ["cannot list", "kubectl create rolebinding"],
             ),
             (
                 Code::Forbidden,
-                Ok(answered(Refused, 403, &dangling)),
+                Ok(answered(Forbidden, 403, &dangling)),
                 ["a binding names a role", "kubectl create role "],
             ),
             (
                 Code::Forbidden,
-                Ok(answered(Refused, 201, "")),
+                Ok(answered(Forbidden, 201, "")),
                 ["nothing grants it to system:", "kubectl create role "],
             ),
             (
                 Code::Forbidden,
-                Ok(answered(ReviewRefused, 403, &refusal)),
+                Ok(answered(ReviewForbidden, 403, &refusal)),
                 ["cannot list", "system:basic-user"],
             ),
             (
                 Code::Unauthenticated,
-                Ok(answered(Rejected, 401, "Unauthorized")),
+                Ok(answered(Unauthenticated, 401, "Unauthorized")),
                 ["not expired", "kubectl get serviceaccount k-sa-1 -n ns-1"],
             ),
             (
                 Code::Anonymous,
-                Ok(answered(Refused, 403, &refusal)),
+                Ok(answered(Forbidden, 403, &refusal)),
                 ["takes the Authorization header off", "gone around"],
             ),
             (
@@ -432,7 +434,7 @@ mod tests {
     #[test]
     fn a_token_that_is_not_taken_and_one_that_is_not_there() {
         let rejected =
-            || finding(Code::Unauthenticated, Ok(answered(Meaning::Rejected, 401, "Unauthorized")));
+            || finding(Code::Unauthenticated, Ok(answered(Meaning::Unauthenticated, 401, "Unauthorized")));
         for (claims, told) in [(Some(claims(400)), "the volume stuck"), (None, "kubectl create token")] {
             let text = explained(&rejected(), Bearer::Token, claims).join("\n");
             assert!(text.contains(told) && text.lines().count() <= LINES, "{text}");
@@ -440,7 +442,7 @@ mod tests {
         for (bearer, told) in
             [(Bearer::None, "automountServiceAccountToken"), (Bearer::Plain, "kubectl proxy")]
         {
-            let refused = finding(Code::Anonymous, Ok(answered(Meaning::Refused, 403, "no")));
+            let refused = finding(Code::Anonymous, Ok(answered(Meaning::Forbidden, 403, "no")));
             let text = explained(&refused, bearer, None).join("\n");
             assert!(text.contains(told) && text.lines().count() <= LINES, "{text}");
         }

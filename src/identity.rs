@@ -38,7 +38,7 @@ impl Recognition {
             (None, Ok(answer))
                 if matches!(
                     answer.meaning,
-                    Meaning::Unserved | Meaning::Refused | Meaning::ReviewRefused
+                    Meaning::Unserved | Meaning::Forbidden | Meaning::ReviewForbidden
                 ) =>
             {
                 Code::Allowed
@@ -58,7 +58,7 @@ pub fn recognise(send: &mut dyn FnMut(&Request) -> Result<Reply, Failure>) -> Re
             Err(failure) => return Recognition { user: None, result: Err(failure) },
         };
         if told.answer.meaning != Meaning::Unserved {
-            let nameless = told.answer.meaning == Meaning::ReviewRefused && told.answer.user.is_none();
+            let nameless = told.answer.meaning == Meaning::ReviewForbidden && told.answer.user.is_none();
             if nameless {
                 break;
             }

@@ -41,7 +41,7 @@ pub fn decide(
         return if bearer == Bearer::None { Code::Anonymous } else { Code::Timeout };
     };
     let review_refused =
-        matches!(token.or(anonymous), Some(Ok(answer)) if answer.meaning == Meaning::ReviewRefused);
+        matches!(token.or(anonymous), Some(Ok(answer)) if answer.meaning == Meaning::ReviewForbidden);
     let wanted = match (expected, granted) {
         (Expected::Cannot, Code::Allowed) => Code::Excess,
         (Expected::Cannot, Code::Forbidden) if !review_refused => Code::Allowed,
@@ -67,12 +67,12 @@ pub fn token_code(outcome: &Outcome) -> Code {
     match outcome {
         Err(failure) => failure.code(),
         Ok(answer) => match answer.meaning {
-            Meaning::Granted | Meaning::Absent => Code::Allowed,
-            Meaning::Refused | Meaning::ReviewRefused if answer.user.as_deref() == Some(ANONYMOUS) => {
+            Meaning::Granted | Meaning::NotFound => Code::Allowed,
+            Meaning::Forbidden | Meaning::ReviewForbidden if answer.user.as_deref() == Some(ANONYMOUS) => {
                 Code::Anonymous
             }
-            Meaning::Refused | Meaning::ReviewRefused => Code::Forbidden,
-            Meaning::Rejected => Code::Unauthenticated,
+            Meaning::Forbidden | Meaning::ReviewForbidden => Code::Forbidden,
+            Meaning::Unauthenticated => Code::Unauthenticated,
             Meaning::Unserved => Code::Unserved,
             Meaning::Unavailable => Code::Unavailable,
             Meaning::Unintelligible => Code::Unintelligible,
@@ -83,18 +83,19 @@ pub fn token_code(outcome: &Outcome) -> Code {
 /// The code of an answer or failure to a request without a token, where that one decides.
 pub fn tokenless_code(outcome: &Outcome, bearer: Bearer) -> Code {
     match outcome {
-        Ok(Answer { meaning: Meaning::Refused | Meaning::ReviewRefused, user: Some(user), .. })
+        Ok(Answer { meaning: Meaning::Forbidden | Meaning::ReviewForbidden, user: Some(user), .. })
             if bearer == Bearer::Plain && user != ANONYMOUS =>
         {
             Code::Forbidden
         }
         // A review's own no names nobody; over kubectl proxy it is the proxy's identity that is refused.
-        Ok(Answer { meaning: Meaning::Refused, user: None, .. }) if bearer == Bearer::Plain => {
+        Ok(Answer { meaning: Meaning::Forbidden, user: None, .. }) if bearer == Bearer::Plain => {
             Code::Forbidden
         }
-        Ok(Answer { meaning: Meaning::Refused | Meaning::ReviewRefused | Meaning::Rejected, .. }) => {
-            Code::Anonymous
-        }
+        Ok(Answer {
+            meaning: Meaning::Forbidden | Meaning::ReviewForbidden | Meaning::Unauthenticated,
+            ..
+        }) => Code::Anonymous,
         other => token_code(other),
     }
 }
@@ -118,13 +119,13 @@ mod tests {
         Some(match name {
             "-" => return None,
             "2xx" => Ok(answer(Meaning::Granted, "")),
-            "absent" => Ok(answer(Meaning::Absent, "")),
-            "403 sa" => Ok(answer(Meaning::Refused, "system:serviceaccount:ns-1:k-sa-1")),
-            "403 anon" => Ok(answer(Meaning::Refused, ANONYMOUS)),
-            "no" => Ok(answer(Meaning::Refused, "")),
-            "review 403 sa" => Ok(answer(Meaning::ReviewRefused, "system:serviceaccount:ns-1:k-sa-1")),
-            "review 403 anon" => Ok(answer(Meaning::ReviewRefused, ANONYMOUS)),
-            "401" => Ok(answer(Meaning::Rejected, "")),
+            "absent" => Ok(answer(Meaning::NotFound, "")),
+            "403 sa" => Ok(answer(Meaning::Forbidden, "system:serviceaccount:ns-1:k-sa-1")),
+            "403 anon" => Ok(answer(Meaning::Forbidden, ANONYMOUS)),
+            "no" => Ok(answer(Meaning::Forbidden, "")),
+            "review 403 sa" => Ok(answer(Meaning::ReviewForbidden, "system:serviceaccount:ns-1:k-sa-1")),
+            "review 403 anon" => Ok(answer(Meaning::ReviewForbidden, ANONYMOUS)),
+            "401" => Ok(answer(Meaning::Unauthenticated, "")),
             "404" => Ok(answer(Meaning::Unserved, "")),
             "5xx" => Ok(answer(Meaning::Unavailable, "")),
             "html" => Ok(answer(Meaning::Unintelligible, "")),

@@ -27,10 +27,10 @@ fuzz_target!(|data: &[u8]| {
             );
         }
         Meaning::Granted => assert!((200..300).contains(&status)),
-        Meaning::Absent => assert!(status == 404 && asked == Asked::Object("web-0".into())),
-        Meaning::Refused if asked == Asked::Review => assert!(matches!(status, 200 | 201)),
-        Meaning::Refused | Meaning::ReviewRefused => assert_eq!(status, 403),
-        Meaning::Rejected => assert_eq!(status, 401),
+        Meaning::NotFound => assert!(status == 404 && asked == Asked::Object("web-0".into())),
+        Meaning::Forbidden if asked == Asked::Review => assert!(matches!(status, 200 | 201)),
+        Meaning::Forbidden | Meaning::ReviewForbidden => assert_eq!(status, 403),
+        Meaning::Unauthenticated => assert_eq!(status, 401),
         Meaning::Unserved => assert!(matches!(status, 404 | 405)),
         Meaning::Unavailable => assert!(status == 429 || (500..600).contains(&status)),
         Meaning::Unintelligible => assert!(!reason.is_empty()),

@@ -36,13 +36,13 @@ pub enum Meaning {
     /// Yes.
     Granted,
     /// Yes, and the named object does not exist: authorization came first.
-    Absent,
+    NotFound,
     /// No: 403, or a review that says no.
-    Refused,
+    Forbidden,
     /// The review itself is refused: says nothing of the permission.
-    ReviewRefused,
+    ReviewForbidden,
     /// 401.
-    Rejected,
+    Unauthenticated,
     /// 404 or 405: not refused, and not there.
     Unserved,
     /// 429 or 5xx.
@@ -69,7 +69,7 @@ pub struct Answer {
 impl Answer {
     /// True where the request got past authorization.
     pub fn got_in(&self) -> bool {
-        matches!(self.meaning, Meaning::Granted | Meaning::Absent)
+        matches!(self.meaning, Meaning::Granted | Meaning::NotFound)
     }
 }
 
@@ -130,7 +130,7 @@ pub fn understand(
             Ok(()) => (Meaning::Granted, None, String::new()),
             Err(why) => strange(why),
         },
-        401 => (Meaning::Rejected, None, words(body, token)),
+        401 => (Meaning::Unauthenticated, None, words(body, token)),
         403 => {
             let Some(object) = status_object(body, token) else {
                 return strange(
@@ -139,7 +139,7 @@ pub fn understand(
                 );
             };
             let words = message(&object);
-            let meaning = if *asked == Asked::Review { Meaning::ReviewRefused } else { Meaning::Refused };
+            let meaning = if *asked == Asked::Review { Meaning::ReviewForbidden } else { Meaning::Forbidden };
             (meaning, user(&words), words)
         }
         404 | 405 => {
@@ -151,7 +151,7 @@ pub fn understand(
                 }
                 _ => false,
             };
-            (if absent { Meaning::Absent } else { Meaning::Unserved }, None, words(body, token))
+            (if absent { Meaning::NotFound } else { Meaning::Unserved }, None, words(body, token))
         }
         _ => strange(format!("status {status}: {}", words(body, token))),
     }
@@ -209,7 +209,7 @@ fn review(status: u16, body: &[u8], token: Option<&Token>) -> (Meaning, Option<S
     };
     let reason = [text("reason"), text("evaluationError")].into_iter().filter(|text| !text.is_empty());
     let reason = cut(&reason.collect::<Vec<_>>().join("; "));
-    (if allowed && !denied { Meaning::Granted } else { Meaning::Refused }, None, reason)
+    (if allowed && !denied { Meaning::Granted } else { Meaning::Forbidden }, None, reason)
 }
 
 fn is_html(content_type: &str, body: &[u8]) -> bool {
@@ -261,20 +261,28 @@ mod tests {
 
     #[test]
     fn answers_of_an_api_server() {
-        use Meaning::{Absent, Granted, Refused, Rejected, ReviewRefused, Unavailable, Unserved};
+        use Meaning::{
+            Forbidden, Granted, NotFound, ReviewForbidden, Unauthenticated, Unavailable, Unserved,
+        };
         let object = || Asked::Object("db".into());
         for (asked, status, content_type, body, meaning) in [
             (Asked::List, 200, "application/json", r#"{"kind":"PodList","apiVersion":"v1"}"#, Granted),
             (Asked::List, 200, "application/json", r#"{"apiVersion":"example.com/v1","items":[]}"#, Granted),
             (Asked::Watch, 200, "application/json", "", Granted),
             (Asked::Path, 200, "text/plain", "ok", Granted),
-            (object(), 404, "application/json", MISSING, Absent),
+            (object(), 404, "application/json", MISSING, NotFound),
             (Asked::Object("other".into()), 404, "application/json", MISSING, Unserved),
             (Asked::List, 404, "text/plain", "404 page not found", Unserved),
             (Asked::Path, 405, "text/plain", "Method Not Allowed", Unserved),
-            (Asked::List, 403, "application/json", FORBIDDEN, Refused),
-            (Asked::Review, 403, "application/json", FORBIDDEN, ReviewRefused),
-            (Asked::List, 401, "application/json", r#"{"kind":"Status","message":"Unauthorized"}"#, Rejected),
+            (Asked::List, 403, "application/json", FORBIDDEN, Forbidden),
+            (Asked::Review, 403, "application/json", FORBIDDEN, ReviewForbidden),
+            (
+                Asked::List,
+                401,
+                "application/json",
+                r#"{"kind":"Status","message":"Unauthorized"}"#,
+                Unauthenticated,
+            ),
             (Asked::List, 429, "text/plain", "Too many requests", Unavailable),
             (Asked::List, 500, "text/html", "<html>", Unavailable),
             (
@@ -289,15 +297,15 @@ mod tests {
                 201,
                 "",
                 r#"{"kind":"SelfSubjectAccessReview","status":{"allowed":false}}"#,
-                Refused,
+                Forbidden,
             ),
-            (Asked::Review, 201, "", r#"{"kind":"SelfSubjectAccessReview","status":{}}"#, Refused),
+            (Asked::Review, 201, "", r#"{"kind":"SelfSubjectAccessReview","status":{}}"#, Forbidden),
             (
                 Asked::Review,
                 201,
                 "",
                 r#"{"kind":"SelfSubjectAccessReview","status":{"allowed":true,"denied":true}}"#,
-                Refused,
+                Forbidden,
             ),
         ] {
             let (found, ..) = understand(&asked, status, content_type, body.as_bytes(), None);
@@ -351,7 +359,7 @@ mod tests {
         let bare = r#"{"kind":"Status","message":"nope","code":403}"#;
         assert_eq!(
             understand(&Asked::List, 403, "", bare.as_bytes(), None),
-            (Meaning::Refused, None, "nope".into())
+            (Meaning::Forbidden, None, "nope".into())
         );
     }
 }

@@ -54,7 +54,7 @@ fn ask(get: &Get) -> Result<Code, Fault> {
     if code != Code::Allowed {
         let why = match &result {
             Err(failure) => failure.text().to_owned(),
-            Ok(Answer { meaning: Meaning::Rejected, .. }) => claims.as_ref().map_or_else(
+            Ok(Answer { meaning: Meaning::Unauthenticated, .. }) => claims.as_ref().map_or_else(
                 || "what was sent is no service account token (no JWT)".to_owned(),
                 |claims| claims.explain_rejection(now()),
             ),

@@ -42,9 +42,9 @@ fn cell(knock: Option<&Knock>, review: bool) -> String {
     match &knock.result {
         Err(failure) => failure.code().name().into(),
         Ok(answer) => match answer.meaning {
-            Meaning::ReviewRefused => "unknown".into(),
+            Meaning::ReviewForbidden => "unknown".into(),
             Meaning::Granted if review => "yes".into(),
-            Meaning::Refused if review => "no".into(),
+            Meaning::Forbidden if review => "no".into(),
             _ => answer.status.to_string(),
         },
     }

@@ -10,14 +10,15 @@ use crate::api::Facts;
 use crate::api::certificate::Certificate;
 use crate::api::review::{Rule, Rules};
 use crate::api::status::{Answer, Meaning};
-use crate::clock::{span, time};
 use crate::cluster::{Cluster, ServiceVariables, Trust};
 use crate::exit::{Class, Code};
-use crate::explain::{self, Place};
+use crate::explain::{self, Context};
 use crate::failure::Failure;
-use crate::identity::Recognition;
+use crate::identity::Bearer;
+use crate::recognition::Recognition;
+use crate::time::date::time;
+use crate::time::duration::span;
 use crate::token::Claims;
-use crate::verdict::Bearer;
 
 /// The names of the API server's service, shortest first.
 pub const SERVICE_NAMES: [&str; 4] =
@@ -587,8 +588,14 @@ impl Evidence {
         if code == Code::Allowed {
             return step;
         }
-        let place = Place { cluster: &self.cluster, claims, now: self.server_time() };
-        let advice = explain::outcome(code, &recognition.result, self.bearer, place);
+        let context = Context {
+            cluster: &self.cluster,
+            bearer: self.bearer,
+            claims,
+            subject: recognition.name(),
+            now: self.server_time(),
+        };
+        let advice = explain::request(code, &recognition.result, context);
         Step { mark: Mark::Broken, code, ..step }.advise(advice)
     }
 

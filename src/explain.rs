@@ -5,54 +5,38 @@ use crate::api::status::{ANONYMOUS, Answer, Meaning};
 use crate::cluster::Cluster;
 use crate::exit::Code;
 use crate::failure::Failure;
+use crate::identity::Bearer;
+use crate::knock::Knock;
 use crate::remedy;
-use crate::round::{Finding, Round, deciding_answer};
+use crate::round::{Finding, Round, State};
+use crate::text::quote;
 use crate::token::Claims;
-use crate::verdict::Bearer;
 
 /// An explanation has no more lines than this.
 const LINES: usize = 3;
 
-/// What the explanations draw on, beside the finding.
+/// What the explanations draw on, beside what was answered.
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
-    /// Whose round.
-    pub round: &'a Round,
-    /// Where.
+    /// The API server, and where the token is read from.
     pub cluster: &'a Cluster,
-    /// Seconds since 1970.
-    pub now: i64,
-}
-
-impl<'a> Context<'a> {
-    fn place(self) -> Place<'a> {
-        Place { cluster: self.cluster, claims: self.round.claims.as_ref(), now: self.now }
-    }
-}
-
-/// What there is to know of the caller, where no permission was asked.
-#[derive(Clone, Copy, Debug)]
-pub struct Place<'a> {
-    /// Where.
-    pub cluster: &'a Cluster,
-    /// What the token says of itself.
+    /// Whether a token is sent.
+    pub bearer: Bearer,
+    /// What the token claims.
     pub claims: Option<&'a Claims>,
+    /// The user to grant to: as the API server names it, else as the token claims.
+    pub subject: Option<&'a str>,
     /// Seconds since 1970.
     pub now: i64,
 }
 
 /// Why a request that asks no permission (`whoami`, `rules`) came to this, and what to do.
-pub fn outcome(
-    code: Code,
-    outcome: &Result<Answer, Failure>,
-    bearer: Bearer,
-    place: Place<'_>,
-) -> Vec<String> {
-    let words = outcome.as_ref().map_or_else(Failure::text, |answer| &answer.reason);
-    let mut why = match (code, outcome) {
+pub fn request(code: Code, result: &Result<Answer, Failure>, context: Context<'_>) -> Vec<String> {
+    let words = result.as_ref().map_or_else(Failure::text, |answer| &answer.reason);
+    let mut why = match (code, result) {
         (Code::Allowed, _) => return Vec::new(),
-        (Code::Unauthenticated, _) => unauthenticated(place),
-        (Code::Anonymous, _) => anonymous(words, bearer, place.cluster),
+        (Code::Unauthenticated, _) => unauthenticated(context),
+        (Code::Anonymous, _) => anonymous(words, context),
         (Code::Forbidden, _) | (_, Err(_)) => vec![words.to_owned()],
         (_, Ok(answer)) => vec![format!("status {} {words}", answer.status).trim_end().to_owned()],
     };
@@ -61,6 +45,14 @@ pub fn outcome(
     }
     why.extend(advice(code).map(str::to_owned));
     why
+}
+
+impl<'a> Context<'a> {
+    /// Of a round.
+    pub fn of(round: &'a Round, cluster: &'a Cluster, now: i64) -> Context<'a> {
+        let Round { bearer, claims, .. } = round;
+        Context { cluster, bearer: *bearer, claims: claims.as_ref(), subject: round.subject(), now }
+    }
 }
 
 /// An explanation: sentences, and the lines to type.
@@ -75,22 +67,22 @@ pub struct Explanation {
 /// Explains what a finding came to; nothing where it is as wanted and there is nothing to know.
 pub fn explain(finding: &Finding, context: Context<'_>) -> Explanation {
     let mut explanation = Explanation::default();
-    if let Some(question) = &finding.question {
-        explanation.why.extend(question.notes.iter().cloned());
+    if let Some(asked) = finding.asked() {
+        explanation.why.extend(asked.question.notes.iter().cloned());
     }
-    if !finding.asked && finding.code != Code::Anonymous {
+    if !finding.is_own() {
         return explanation;
     }
-    let answer = deciding_answer(finding, context.round.bearer);
+    let answer = finding.answer(context.bearer);
     let (why, remedy) = match finding.code {
         Code::Allowed => (allowed(finding, answer), Vec::new()),
         Code::Forbidden => forbidden(finding, answer, context),
-        Code::Unauthenticated => (unauthenticated(context.place()), Vec::new()),
+        Code::Unauthenticated => (unauthenticated(context), Vec::new()),
         Code::Anonymous => {
             let words = answer.map(|answer| answer.reason.as_str()).unwrap_or_default();
-            (anonymous(words, context.round.bearer, context.cluster), Vec::new())
+            (anonymous(words, context), Vec::new())
         }
-        Code::Excess => (excess(context.round.subject()), Vec::new()),
+        Code::Excess => (excess(context.subject), Vec::new()),
         Code::Exposed => (
             vec![
                 format!("anybody may: a binding to {ANONYMOUS} or system:unauthenticated, or the authorization mode AlwaysAllow"),
@@ -122,8 +114,9 @@ fn allowed(finding: &Finding, answer: Option<&Answer>) -> Vec<String> {
     if answer.is_some_and(|answer| answer.meaning == Meaning::NotFound) {
         return vec!["it does not exist; authorization comes first, and that is given".into()];
     }
-    let open = matches!(&finding.anonymous, Some(knock) if knock.result.as_ref().is_ok_and(Answer::got_in));
-    if open && finding.token.is_some() {
+    let open = |knock: &Knock| knock.result.as_ref().is_ok_and(Answer::got_in);
+    let knocks = finding.asked().map(|asked| &asked.knocks);
+    if knocks.is_some_and(|knocks| knocks.token.is_some() && knocks.anonymous.as_ref().is_some_and(open)) {
         return vec!["it is open to everybody, and says nothing of the token".into()];
     }
     Vec::new()
@@ -131,13 +124,13 @@ fn allowed(finding: &Finding, answer: Option<&Answer>) -> Vec<String> {
 
 fn forbidden(finding: &Finding, answer: Option<&Answer>, context: Context<'_>) -> (Vec<String>, Vec<String>) {
     let reason = answer.map(|answer| answer.reason.as_str()).unwrap_or_default();
-    let whom = context.round.subject().unwrap_or("this identity");
+    let whom = context.subject.unwrap_or("this identity");
     let mut why = if reason.is_empty() { format!("nothing grants it to {whom}") } else { reason.to_owned() };
     if reason.contains("RBAC: ") && reason.contains("\" not found") {
         why.push_str(" (a binding names a role that is not there)");
     }
     let reason = vec![why];
-    if let Some(Unresolved::Answered(answer)) = &finding.unresolved {
+    if let State::Unresolved(Unresolved::Answered(answer)) = &finding.state {
         let why = format!("the name cannot be looked up: {}", answer.reason);
         return (
             vec![why],
@@ -147,8 +140,8 @@ fn forbidden(finding: &Finding, answer: Option<&Answer>, context: Context<'_>) -
     if answer.is_some_and(|answer| answer.meaning == Meaning::ReviewForbidden) {
         return (reason, remedy::grant_reviews());
     }
-    let grant = match (&finding.question, context.round.subject()) {
-        (Some(question), Some(subject)) => remedy::grant(&question.attributes, subject),
+    let grant = match (finding.asked(), context.subject) {
+        (Some(asked), Some(subject)) => remedy::grant(&asked.question.attributes, subject),
         _ => Vec::new(),
     };
     (reason, grant)
@@ -165,17 +158,14 @@ fn excess(subject: Option<&str>) -> Vec<String> {
     let pattern = if subject.is_some() { format!("{name}|{groups}") } else { groups.to_owned() };
     vec![
         format!("it is granted to {whom}, by itself or through one of its groups: take the binding away"),
-        format!(
-            "kubectl get rolebindings,clusterrolebindings -A -o wide | grep -E {}",
-            remedy::quote(&pattern)
-        ),
+        format!("kubectl get rolebindings,clusterrolebindings -A -o wide | grep -E {}", quote(&pattern)),
     ]
 }
 
 /// Why a 401 came although a token was sent.
-fn unauthenticated(place: Place<'_>) -> Vec<String> {
-    let path = place.cluster.token_path();
-    let Some(claims) = place.claims else {
+fn unauthenticated(context: Context<'_>) -> Vec<String> {
+    let path = context.cluster.token_path();
+    let Some(claims) = context.claims else {
         return vec![
             format!("{}: what it holds is no service account token (no JWT)", path.display()),
             "is it the right file? see --token-file, or make one with: kubectl create token NAME".into(),
@@ -184,10 +174,10 @@ fn unauthenticated(place: Place<'_>) -> Vec<String> {
     let account =
         claims.subject.as_deref().and_then(|subject| subject.strip_prefix("system:serviceaccount:"));
     let advice = match (claims.expires, account.and_then(|account| account.split_once(':'))) {
-        (Some(end), _) if end <= place.now => {
+        (Some(end), _) if end <= context.now => {
             "the file itself is old: is it a copy, or is the volume stuck? mount a projected serviceAccountToken".to_owned()
         }
-        _ if claims.issued.is_some_and(|issued| issued > place.now + 60) => {
+        _ if claims.issued.is_some_and(|issued| issued > context.now + 60) => {
             "kubeknock doctor compares this clock with the API server's".to_owned()
         }
         (_, Some((namespace, name))) => format!(
@@ -196,12 +186,12 @@ fn unauthenticated(place: Place<'_>) -> Vec<String> {
         ),
         _ => "is this the cluster's issuer? kubectl get --raw /.well-known/openid-configuration".to_owned(),
     };
-    vec![format!("{}: {}", path.display(), claims.explain_rejection(place.now)), advice]
+    vec![format!("{}: {}", path.display(), claims.explain_rejection(context.now)), advice]
 }
 
 /// `words`: the server's own.
-fn anonymous(words: &str, bearer: Bearer, cluster: &Cluster) -> Vec<String> {
-    match bearer {
+fn anonymous(words: &str, context: Context<'_>) -> Vec<String> {
+    match context.bearer {
         Bearer::Token => vec![
             format!("a token was sent and the API server saw {ANONYMOUS}: something on the way takes the Authorization header off"),
             "whatever stands between has to pass it on or to be gone around (in a mesh: exclude the API server's address)"
@@ -210,7 +200,7 @@ fn anonymous(words: &str, bearer: Bearer, cluster: &Cluster) -> Vec<String> {
         Bearer::None => vec![
             format!(
                 "no token to send: {} is missing or empty (automountServiceAccountToken: false, or no token projected there)",
-                cluster.token_path().display()
+                context.cluster.token_path().display()
             ),
             "let the pod mount it (automountServiceAccountToken: true), project a serviceAccountToken, or say --token-file"
                 .into(),
@@ -223,8 +213,8 @@ fn anonymous(words: &str, bearer: Bearer, cluster: &Cluster) -> Vec<String> {
 }
 
 fn unserved(finding: &Finding, answer: Option<&Answer>) -> Vec<String> {
-    match &finding.unresolved {
-        Some(Unresolved::Unknown { nearest, .. }) => {
+    match &finding.state {
+        State::Unresolved(Unresolved::Unknown { nearest, .. }) => {
             let (near, advice) = if nearest.is_empty() {
                 (
                     String::new(),
@@ -249,15 +239,21 @@ fn unserved(finding: &Finding, answer: Option<&Answer>) -> Vec<String> {
 }
 
 fn no_answer(code: Code, finding: &Finding, answer: Option<&Answer>) -> Vec<String> {
-    let failures = [&finding.token, &finding.anonymous].into_iter().flatten();
-    let failure =
-        failures.filter_map(|knock| knock.result.as_ref().err()).find(|failure| failure.code() == code);
-    let mut why: Vec<String> = match (&finding.unresolved, failure, answer) {
-        (Some(Unresolved::Failed(failure)), ..) | (_, Some(failure), _) => vec![failure.text().to_owned()],
-        (Some(Unresolved::Answered(answer)), ..) | (_, _, Some(answer)) => {
+    let failures = finding
+        .asked()
+        .into_iter()
+        .flat_map(|asked| asked.knocks.iter())
+        .filter_map(|knock| knock.result.as_ref().err());
+    // With --forbid-anonymous it may be the other knock's.
+    let failure = failures.rev().find(|failure| failure.code() == code);
+    let mut why: Vec<String> = match (&finding.state, failure, answer) {
+        (State::Unresolved(Unresolved::Failed(failure)), ..) | (_, Some(failure), _) => {
+            vec![failure.text().to_owned()]
+        }
+        (_, _, Some(answer)) => {
             vec![format!("status {} {}", answer.status, answer.reason).trim_end().to_owned()]
         }
-        (Some(Unresolved::Unknown { silent, .. }), ..) => {
+        (State::Unresolved(Unresolved::Unknown { silent, .. }), ..) => {
             return vec![
                 format!(
                     "the name may be of an API group whose server does not answer: {}",
@@ -300,10 +296,12 @@ mod tests {
     use super::*;
     use crate::api::Request;
     use crate::api::review::Attributes;
-    use crate::api::status::Asked;
+    use crate::api::status::Shape;
     use crate::cluster::{ServiceVariables, Where};
+    use crate::identity::Both;
     use crate::knock::{Knock, Question};
     use crate::permission::Expected;
+    use crate::round::Asked;
     use std::time::Duration;
 
     const USER: &str = "system:serviceaccount:ns-1:k-sa-1";
@@ -329,18 +327,20 @@ mod tests {
             phrase: "list pods".into(),
             expected: Expected::Can,
             code,
-            asked: true,
-            question: Some(Question {
-                phrase: "list pods in ns-1".into(),
-                attributes,
-                asked: Asked::List,
-                request: Request::get("/x"),
-                notes,
-            }),
-            resource: None,
-            anonymous: None,
-            token: Some(Knock { result: token, elapsed: Duration::ZERO }),
-            unresolved: None,
+            state: State::Asked(Box::new(Asked {
+                question: Question {
+                    phrase: "list pods in ns-1".into(),
+                    attributes,
+                    shape: Shape::List,
+                    request: Request::get("/x"),
+                    notes,
+                },
+                resource: None,
+                knocks: Both {
+                    anonymous: None,
+                    token: Some(Knock { result: token, elapsed: Duration::ZERO }),
+                },
+            })),
         }
     }
 
@@ -348,7 +348,7 @@ mod tests {
         let variables = ServiceVariables::default();
         let cluster = Cluster::resolve(Where::default(), &variables).unwrap();
         let round = Round { findings: Vec::new(), bearer, claims, timed_out: false };
-        let explanation = explain(finding, Context { round: &round, cluster: &cluster, now: 1000 });
+        let explanation = explain(finding, Context::of(&round, &cluster, 1000));
         explanation.why.into_iter().chain(explanation.remedy).collect()
     }
 
@@ -451,12 +451,10 @@ mod tests {
     #[test]
     fn names_that_mean_nothing() {
         let unknown = |nearest: &[&str], silent: &[&str], code| Finding {
-            unresolved: Some(Unresolved::Unknown {
+            state: State::Unresolved(Unresolved::Unknown {
                 nearest: nearest.iter().map(ToString::to_string).collect(),
                 silent: silent.iter().map(ToString::to_string).collect(),
             }),
-            question: None,
-            token: None,
             ..finding(code, failed())
         };
         for (finding, told) in [

@@ -8,7 +8,7 @@ use std::fmt;
 use crate::exit::Code;
 
 /// A fault on this side, found before anything was asked. One line: what is wrong, where, what to do.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// The command line.
     Usage(String),

@@ -1,70 +1,80 @@
-//! Who the API server takes somebody for: by review, else by the words of a refusal.
+//! Who knocks, and which knock decides. Knows no request and no answer.
 
-use crate::api::review::{self, SELF_REVIEWS, User};
-use crate::api::status::{self, ANONYMOUS, Answer, Asked, Meaning};
-use crate::api::{Reply, Request};
-use crate::exit::Code;
-use crate::failure::Failure;
-use crate::verdict::{self, Bearer};
+/// Who sends a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Identity {
+    /// Without the token, as anyone who reaches the API server.
+    Anonymous,
+    /// With the token, as the pod's service account.
+    Token,
+}
 
-/// A path that no server serves and no sensible role grants: its 403 names who asked.
-const NOWHERE: &str = "/kubeknock/who-am-i";
+impl Identity {
+    /// The name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Identity::Anonymous => "anonymous",
+            Identity::Token => "token",
+        }
+    }
+}
 
-/// What the API server said of one identity.
+/// Whether this process sends a bearer token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bearer {
+    /// It has one, and sends it over TLS.
+    Token,
+    /// It has none.
+    None,
+    /// It talks plain HTTP (`kubectl proxy`), where it never sends one: the proxy has an identity of its own.
+    Plain,
+}
+
+impl Bearer {
+    /// The identity whose knock decides: the token's where there is one to send.
+    pub fn deciding(self) -> Identity {
+        match self {
+            Bearer::Token => Identity::Token,
+            Bearer::None | Bearer::Plain => Identity::Anonymous,
+        }
+    }
+}
+
+/// What each identity got, so far.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Recognition {
-    /// Everything it knows, where a SelfSubjectReview was answered.
-    pub user: Option<User>,
-    /// The last answer, or why there is none.
-    pub result: Result<Answer, Failure>,
+pub struct Both<T> {
+    /// Without the token; `None`: not sent.
+    pub anonymous: Option<T>,
+    /// With it; `None`: not sent.
+    pub token: Option<T>,
 }
 
-impl Recognition {
-    /// The user name in the server's own words.
-    pub fn name(&self) -> Option<&str> {
-        let words = self.result.as_ref().ok().and_then(|answer| answer.user.as_deref());
-        self.user.as_ref().map(|user| user.name.as_str()).or(words)
-    }
-
-    /// What it comes to for whoever sent the token: accepted is 0, whatever may be done with it.
-    pub fn code(&self, bearer: Bearer) -> Code {
-        let got_in = matches!(&self.result, Ok(answer) if answer.got_in());
-        match (self.name(), &self.result) {
-            _ if bearer == Bearer::None && got_in => Code::Anonymous,
-            (_, result) if bearer == Bearer::None => verdict::tokenless_code(result, bearer),
-            (Some(ANONYMOUS), Ok(_)) => Code::Anonymous,
-            (Some(_), Ok(_)) => Code::Allowed,
-            // A 404 is told to whoever got past authorization, and a 403 to whoever is somebody.
-            (None, Ok(answer))
-                if matches!(
-                    answer.meaning,
-                    Meaning::Unserved | Meaning::Forbidden | Meaning::ReviewForbidden
-                ) =>
-            {
-                Code::Allowed
-            }
-            (_, result) => verdict::deciding_code(result, bearer),
-        }
+impl<T> Default for Both<T> {
+    fn default() -> Both<T> {
+        Both { anonymous: None, token: None }
     }
 }
 
-/// Asks: SelfSubjectReview in the version that is served; where none is, something that is surely refused.
-pub fn recognise(send: &mut dyn FnMut(&Request) -> Result<Reply, Failure>) -> Recognition {
-    for version in SELF_REVIEWS {
-        let told = match send(&review::self_review(version))
-            .and_then(|reply| review::read(reply, "SelfSubjectReview"))
-        {
-            Ok(told) => told,
-            Err(failure) => return Recognition { user: None, result: Err(failure) },
-        };
-        if told.answer.meaning != Meaning::Unserved {
-            let nameless = told.answer.meaning == Meaning::ReviewForbidden && told.answer.user.is_none();
-            if nameless {
-                break;
-            }
-            return Recognition { user: User::parse(&told.status), result: Ok(told.answer) };
+impl<T> Both<T> {
+    /// Notes what one identity got.
+    pub fn set(&mut self, identity: Identity, got: T) {
+        match identity {
+            Identity::Anonymous => self.anonymous = Some(got),
+            Identity::Token => self.token = Some(got),
         }
     }
-    let result = send(&Request::get(NOWHERE)).and_then(|reply| status::answer(reply, &Asked::Path));
-    Recognition { user: None, result }
+
+    /// What the deciding identity got. Where the connection fails under the anonymous knock, which goes
+    /// first, there is no other, and its failure is the token's too.
+    pub fn deciding(&self, bearer: Bearer) -> Option<&T> {
+        match bearer.deciding() {
+            Identity::Token => self.token.as_ref().or(self.anonymous.as_ref()),
+            Identity::Anonymous => self.anonymous.as_ref(),
+        }
+    }
+
+    /// What was sent, in the order it was sent.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &T> {
+        [&self.anonymous, &self.token].into_iter().flatten()
+    }
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::api::discovery::{self, Resource, Wanted};
 use crate::api::review::Attributes;
-use crate::api::status::{self, Answer, Asked};
+use crate::api::status::{self, Answer, Shape};
 use crate::api::{Reply, Request};
 use crate::failure::Failure;
 use crate::permission::{Namespace, Objects, Permission, ResourceName, Target};
@@ -12,25 +12,6 @@ use crate::permission::{Namespace, Objects, Permission, ResourceName, Target};
 /// Metadata only, with plain JSON behind it against 406.
 const LIST: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
 const OBJECT: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json";
-
-/// Who knocks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Identity {
-    /// Without a token, as anybody would.
-    Anonymous,
-    /// With it, as the pod's service account.
-    Token,
-}
-
-impl Identity {
-    /// As reports name it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Identity::Anonymous => "anonymous",
-            Identity::Token => "token",
-        }
-    }
-}
 
 /// What one knock got, and how long it took.
 #[derive(Clone, Debug)]
@@ -43,8 +24,8 @@ pub struct Knock {
 
 impl Knock {
     /// Waits for the answer to a request that was sent at `start`.
-    pub fn finish(sent: Result<Reply, Failure>, asked: &Asked, start: Instant) -> Knock {
-        Knock { result: sent.and_then(|reply| status::answer(reply, asked)), elapsed: start.elapsed() }
+    pub fn finish(sent: Result<Reply, Failure>, shape: &Shape, start: Instant) -> Knock {
+        Knock { result: sent.and_then(|reply| status::answer(reply, shape)), elapsed: start.elapsed() }
     }
 }
 
@@ -56,7 +37,7 @@ pub struct Question {
     /// For a review, and for the remedy.
     pub attributes: Attributes,
     /// What a good answer looks like.
-    pub asked: Asked,
+    pub shape: Shape,
     /// The same for both knocks.
     pub request: Request,
     /// What the reader has to know about how it was taken.
@@ -92,12 +73,12 @@ impl Question {
     /// Asks about a non-resource URL.
     pub fn path(permission: &Permission, path: &str, review: bool) -> Question {
         let attributes = Attributes::Path { verb: permission.verb.clone(), path: path.to_owned() };
-        let (asked, request) = if review || needs_review(permission) {
-            (Asked::Review, attributes.access_review())
+        let (shape, request) = if review || needs_review(permission) {
+            (Shape::Review, attributes.access_review())
         } else {
-            (Asked::Path, Request { accept: "application/json, */*", ..Request::get(escape(path)) })
+            (Shape::Path, Request { accept: "application/json, */*", ..Request::get(percent_encode(path)) })
         };
-        Question { phrase: permission.to_string(), attributes, asked, request, notes: Vec::new() }
+        Question { phrase: permission.to_string(), attributes, shape, request, notes: Vec::new() }
     }
 
     /// Asks about objects, which the server serves as `resource`. `own_namespace` is used only where
@@ -128,10 +109,10 @@ impl Question {
             name: objects.name.clone(),
             namespace: if is_namespace { objects.name.clone() } else { namespace.clone() },
         };
-        let (asked, request) = if review || needs_review(permission) {
-            (Asked::Review, attributes.access_review())
+        let (shape, request) = if review || needs_review(permission) {
+            (Shape::Review, attributes.access_review())
         } else {
-            read(&permission.verb, resource, objects.name.as_deref(), namespace.as_deref())
+            harmless_read(&permission.verb, resource, objects.name.as_deref(), namespace.as_deref())
         };
         let notes = notes(&permission.verb, objects, resource);
         let shown = Objects {
@@ -148,7 +129,7 @@ impl Question {
             ..objects.clone()
         };
         let phrase = Permission { target: Target::Objects(shown), ..permission.clone() }.to_string();
-        Ok(Question { phrase, attributes, asked, request, notes })
+        Ok(Question { phrase, attributes, shape, request, notes })
     }
 }
 
@@ -177,31 +158,36 @@ fn notes(verb: &str, objects: &Objects, resource: &Resource) -> Vec<String> {
 }
 
 /// The one harmless read that asks a `list`, a `watch`, or a `get` with a name.
-fn read(verb: &str, resource: &Resource, name: Option<&str>, namespace: Option<&str>) -> (Asked, Request) {
+fn harmless_read(
+    verb: &str,
+    resource: &Resource,
+    name: Option<&str>,
+    namespace: Option<&str>,
+) -> (Shape, Request) {
     let root =
         if resource.group.is_empty() { "/api".to_owned() } else { format!("/apis/{}", resource.group) };
     let place = namespace.map(|namespace| format!("/namespaces/{namespace}")).unwrap_or_default();
     let collection = format!("{root}/{}{place}/{}", resource.version, resource.plural);
     // With it, rules with resourceNames apply (kubernetes.io, RBAC, "Referring to resources").
-    let field = name.map(|name| format!("fieldSelector=metadata.name%3D{}", escape(name)));
+    let field = name.map(|name| format!("fieldSelector=metadata.name%3D{}", percent_encode(name)));
     let join = |first: &str| {
         [Some(first.to_owned()), field.clone()].into_iter().flatten().collect::<Vec<_>>().join("&")
     };
     match (verb, name) {
         ("get", Some(name)) => (
-            Asked::Object(name.to_owned()),
-            Request { accept: OBJECT, ..Request::get(format!("{collection}/{}", escape(name))) },
+            Shape::Object(name.to_owned()),
+            Request { accept: OBJECT, ..Request::get(format!("{collection}/{}", percent_encode(name))) },
         ),
-        ("watch", _) => (Asked::Watch, Request::get(format!("{collection}?{}", join("watch=true")))),
+        ("watch", _) => (Shape::Watch, Request::get(format!("{collection}?{}", join("watch=true")))),
         _ => (
-            Asked::List,
+            Shape::List,
             Request { accept: LIST, ..Request::get(format!("{collection}?{}", join("limit=1"))) },
         ),
     }
 }
 
 /// Percent-encodes what cannot stand in a path (RFC 3986, `pchar` and `/`).
-fn escape(text: &str) -> String {
+fn percent_encode(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for byte in text.bytes() {
         let c = char::from(byte);

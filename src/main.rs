@@ -3,7 +3,6 @@
 mod api;
 mod checkup;
 mod cli;
-mod clock;
 mod cluster;
 mod command;
 mod exit;
@@ -11,12 +10,15 @@ mod explain;
 mod failure;
 mod identity;
 mod knock;
-mod pace;
 mod permission;
+mod recognition;
 mod remedy;
 mod report;
 mod round;
+mod text;
+mod time;
 mod token;
+mod trace;
 mod verdict;
 mod visit;
 
@@ -52,7 +54,7 @@ fn main() -> ExitCode {
         || io::stdout().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let arguments: Vec<OsString> = env::args_os().skip(1).collect();
     // What a command line asks for that cannot be read as a whole is still wanted.
-    let telling = cli::telling_of(&arguments);
+    let reporting = cli::telling_of(&arguments);
     let number = match cli::parse(arguments, &variables) {
         Ok(Invocation::Print(text)) => {
             report::print(&text);
@@ -69,7 +71,7 @@ fn main() -> ExitCode {
         Ok(Invocation::Rules(rules)) => command::rules::run(&rules).number(),
         Ok(Invocation::Doctor(doctor)) => command::doctor::run(&doctor, colour()).number(),
         Ok(Invocation::Install(dest)) => command::install::run(&dest).number(),
-        Err(fault) => telling.fault(&fault).number(),
+        Err(fault) => reporting.fault(&fault).number(),
     };
     ExitCode::from(number)
 }

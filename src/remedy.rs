@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::api::review::Attributes;
+use crate::text::quote;
 
 /// Whom to grant it to: a user name as the API server knows it.
 enum Subject<'a> {
@@ -142,16 +143,6 @@ fn role_name(account: &str, words: &[&str]) -> String {
         name.push_str(if plain.is_empty() { "all" } else { plain });
     }
     name
-}
-
-/// Quotes a word for a shell where it needs that.
-pub fn quote(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@=,+".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
 }
 
 #[cfg(test)]

@@ -13,8 +13,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
-use crate::clock::span;
 use crate::failure::Fault;
+use crate::time::duration::span;
 
 /// A token longer than this is no token; bound service account tokens have about 1 KiB.
 const LONGEST: usize = 64 * 1024;

@@ -3,68 +3,46 @@
 use crate::api::status::{ANONYMOUS, Answer, Meaning};
 use crate::exit::{Class, Code};
 use crate::failure::Failure;
+use crate::identity::{Bearer, Both};
+use crate::knock::Knock;
 use crate::permission::Expected;
 
-/// What one knock got.
-pub type Outcome = Result<Answer, Failure>;
-
-/// Whether a token goes with the request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Bearer {
-    /// There is one, and it is sent over TLS.
-    Token,
-    /// There is none.
-    None,
-    /// Over plain HTTP (`kubectl proxy`) it stays home; the proxy has an identity of its own.
-    Plain,
-}
-
-/// The verdict on one permission. The token knock decides; the anonymous one decides where there is
-/// no token, and with `forbid_anonymous`. `None` for a knock: it was not made.
-pub fn decide(
-    expected: Expected,
-    anonymous: Option<&Outcome>,
-    token: Option<&Outcome>,
-    bearer: Bearer,
-    forbid_anonymous: bool,
-) -> Code {
+/// The verdict on one permission: the knock that decides, or with `forbid_anonymous` the anonymous one.
+pub fn decide(expected: Expected, knocks: &Both<Knock>, bearer: Bearer, forbid_anonymous: bool) -> Code {
+    let anonymous = knocks.anonymous.as_ref().map(|knock| &knock.result);
     if forbid_anonymous && matches!(anonymous, Some(Ok(answer)) if answer.got_in()) {
         return Code::Exposed;
     }
-    let deciding = match bearer {
-        // Where the connection itself fails, the first knock's failure is the token's too.
-        Bearer::Token => token.or(anonymous.filter(|outcome| outcome.is_err())).map(token_code),
-        Bearer::None | Bearer::Plain => anonymous.map(|outcome| tokenless_code(outcome, bearer)),
+    let Some(Knock { result: deciding, .. }) = knocks.deciding(bearer) else {
+        return match bearer {
+            Bearer::None => Code::Anonymous,
+            Bearer::Token | Bearer::Plain => Code::Timeout,
+        };
     };
-    // No knock that could decide: without a token that is what --token-only comes to.
-    let Some(granted) = deciding else {
-        return if bearer == Bearer::None { Code::Anonymous } else { Code::Timeout };
-    };
-    let review_refused =
-        matches!(token.or(anonymous), Some(Ok(answer)) if answer.meaning == Meaning::ReviewForbidden);
-    let wanted = match (expected, granted) {
+    let review_forbidden = matches!(deciding, Ok(answer) if answer.meaning == Meaning::ReviewForbidden);
+    let code = match (expected, deciding_code(deciding, bearer)) {
         (Expected::Cannot, Code::Allowed) => Code::Excess,
-        (Expected::Cannot, Code::Forbidden) if !review_refused => Code::Allowed,
+        (Expected::Cannot, Code::Forbidden) if !review_forbidden => Code::Allowed,
         (_, code) => code,
     };
     // With --forbid-anonymous "not exposed" has to be shown, too.
-    match (wanted, anonymous) {
-        (Code::Allowed, Some(outcome)) if forbid_anonymous => unanswered(outcome).unwrap_or(Code::Allowed),
-        _ => wanted,
+    match (code, anonymous) {
+        (Code::Allowed, Some(result)) if forbid_anonymous => unanswered(result).unwrap_or(Code::Allowed),
+        _ => code,
     }
 }
 
 /// The code of an answer or failure to the request that decides.
-pub fn deciding_code(outcome: &Outcome, bearer: Bearer) -> Code {
+pub fn deciding_code(result: &Result<Answer, Failure>, bearer: Bearer) -> Code {
     match bearer {
-        Bearer::Token => token_code(outcome),
-        Bearer::None | Bearer::Plain => tokenless_code(outcome, bearer),
+        Bearer::Token => token_code(result),
+        Bearer::None | Bearer::Plain => tokenless_code(result, bearer),
     }
 }
 
 /// The code of an answer or failure to a request that carried the token.
-pub fn token_code(outcome: &Outcome) -> Code {
-    match outcome {
+pub fn token_code(result: &Result<Answer, Failure>) -> Code {
+    match result {
         Err(failure) => failure.code(),
         Ok(answer) => match answer.meaning {
             Meaning::Granted | Meaning::NotFound => Code::Allowed,
@@ -81,8 +59,8 @@ pub fn token_code(outcome: &Outcome) -> Code {
 }
 
 /// The code of an answer or failure to a request without a token, where that one decides.
-pub fn tokenless_code(outcome: &Outcome, bearer: Bearer) -> Code {
-    match outcome {
+pub fn tokenless_code(result: &Result<Answer, Failure>, bearer: Bearer) -> Code {
+    match result {
         Ok(Answer { meaning: Meaning::Forbidden | Meaning::ReviewForbidden, user: Some(user), .. })
             if bearer == Bearer::Plain && user != ANONYMOUS =>
         {
@@ -100,13 +78,15 @@ pub fn tokenless_code(outcome: &Outcome, bearer: Bearer) -> Code {
     }
 }
 
-fn unanswered(outcome: &Outcome) -> Option<Code> {
-    let code = token_code(outcome);
+fn unanswered(result: &Result<Answer, Failure>) -> Option<Code> {
+    let code = token_code(result);
     (code.class() == Class::NoAnswer && code != Code::Unserved).then_some(code)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn answer(meaning: Meaning, user: &str) -> Answer {
@@ -115,8 +95,8 @@ mod tests {
         Answer { status, meaning, user, reason: String::new(), retry_after: None }
     }
 
-    fn outcome(name: &str) -> Option<Outcome> {
-        Some(match name {
+    fn knock(name: &str) -> Option<Knock> {
+        let result = match name {
             "-" => return None,
             "2xx" => Ok(answer(Meaning::Granted, "")),
             "absent" => Ok(answer(Meaning::NotFound, "")),
@@ -135,7 +115,12 @@ mod tests {
             "tls" => Err(Failure::Untrusted(String::new())),
             "silent" => Err(Failure::Timeout(String::new())),
             other => panic!("{other}"),
-        })
+        };
+        Some(Knock { result, elapsed: Duration::ZERO })
+    }
+
+    fn both(anonymous: &str, token: &str) -> Both<Knock> {
+        Both { anonymous: knock(anonymous), token: knock(token) }
     }
 
     /// Anonymous knock, token knock, code for `can`, code for `cannot`: with a token.
@@ -171,9 +156,8 @@ mod tests {
             ("-", "tls", Untrusted, Untrusted),
         ] {
             for (expected, code) in [(Expected::Can, can), (Expected::Cannot, cannot)] {
-                let (anonymous, token) = (outcome(anonymous), outcome(token));
-                let found = decide(expected, anonymous.as_ref(), token.as_ref(), Bearer::Token, false);
-                assert_eq!(found, code, "{expected:?} {anonymous:?} {token:?}");
+                let found = decide(expected, &both(anonymous, token), Bearer::Token, false);
+                assert_eq!(found, code, "{expected:?} {anonymous} {token}");
             }
         }
     }
@@ -196,12 +180,8 @@ mod tests {
             (Bearer::Plain, "404", Unserved, Unserved),
         ] {
             for (expected, code) in [(Expected::Can, can), (Expected::Cannot, cannot)] {
-                let anonymous = outcome(anonymous);
-                assert_eq!(
-                    decide(expected, anonymous.as_ref(), None, bearer, false),
-                    code,
-                    "{bearer:?} {anonymous:?}"
-                );
+                let found = decide(expected, &both(anonymous, "-"), bearer, false);
+                assert_eq!(found, code, "{bearer:?} {anonymous}");
             }
         }
     }
@@ -221,9 +201,8 @@ mod tests {
             ("5xx", "403 sa", Forbidden),
             ("404", "404", Unserved),
         ] {
-            let (anonymous, token) = (outcome(anonymous), outcome(token));
-            let found = decide(Expected::Can, anonymous.as_ref(), token.as_ref(), Bearer::Token, true);
-            assert_eq!(found, code, "{anonymous:?} {token:?}");
+            let found = decide(Expected::Can, &both(anonymous, token), Bearer::Token, true);
+            assert_eq!(found, code, "{anonymous} {token}");
         }
     }
 }

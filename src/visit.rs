@@ -7,47 +7,10 @@ use std::time::{Duration, Instant};
 use crate::api::{Client, Reply, Request};
 use crate::cluster::{Cluster, Trust};
 use crate::failure::{Failure, Fault};
-use crate::knock::Identity;
-use crate::pace::Deadline;
+use crate::identity::{Bearer, Identity};
+use crate::time::deadline::Deadline;
 use crate::token::{Claims, Token};
-use crate::verdict::Bearer;
-
-/// What `-v` shows of a visit while it runs.
-#[derive(Debug)]
-pub enum Trace {
-    /// A request and what it got.
-    Request {
-        /// As whom.
-        identity: Identity,
-        /// `GET` or `POST`, and the path.
-        line: String,
-        /// The status, or why there is none.
-        result: Result<u16, Failure>,
-        /// How long the head of the answer took.
-        elapsed: Duration,
-    },
-    /// A warning about the setup.
-    Warning(String),
-}
-
-/// What is told of a visit while it runs, and by whom.
-#[derive(Clone, Copy, Debug)]
-pub struct Tracing {
-    /// Warnings about the setup.
-    pub warnings: bool,
-    /// `-v`: each request, at once.
-    pub requests: bool,
-    /// Tells it.
-    pub tell: fn(&Trace),
-}
-
-impl Tracing {
-    fn warn(self, text: String) {
-        if self.warnings {
-            (self.tell)(&Trace::Warning(text));
-        }
-    }
-}
+use crate::trace::{Trace, Tracing};
 
 /// Everything that is known before the first request.
 pub struct Visit {
@@ -98,13 +61,10 @@ impl Visit {
 
     /// The identities that can ask here: without the token, and with it where there is one.
     pub fn identities(&self) -> Vec<Identity> {
-        let token = self.token.is_some().then_some(Identity::Token);
-        [Some(Identity::Anonymous), token].into_iter().flatten().collect()
-    }
-
-    /// The identity whose answer decides.
-    pub fn deciding(&self) -> Identity {
-        if self.token.is_some() { Identity::Token } else { Identity::Anonymous }
+        match self.bearer {
+            Bearer::Token => vec![Identity::Anonymous, Identity::Token],
+            Bearer::None | Bearer::Plain => vec![Identity::Anonymous],
+        }
     }
 
     /// Whether the deadline has come: what is learnt now is too late.

@@ -1,7 +1,7 @@
 //! Replies to answers: nothing is a yes but what says so, and no words hold the token or go on for ever.
 #![no_main]
 
-use kubeknock_fuzz::api::status::{Asked, Meaning, understand};
+use kubeknock_fuzz::api::status::{Shape, Meaning, understand};
 use kubeknock_fuzz::{SECRET, TOKEN, choose};
 use libfuzzer_sys::fuzz_target;
 
@@ -11,24 +11,24 @@ const TYPES: [&str; 4] = ["application/json", "text/plain; charset=utf-8", "text
 fuzz_target!(|data: &[u8]| {
     let Some(([asked, status, content_type], body)) = choose(data) else { return };
     let asked = match asked % 5 {
-        0 => Asked::List,
-        1 => Asked::Object("web-0".into()),
-        2 => Asked::Watch,
-        3 => Asked::Path,
-        _ => Asked::Review,
+        0 => Shape::List,
+        1 => Shape::Object("web-0".into()),
+        2 => Shape::Watch,
+        3 => Shape::Path,
+        _ => Shape::Review,
     };
     let (status, content_type) = (STATUSES[status % STATUSES.len()], TYPES[content_type % TYPES.len()]);
     let (meaning, user, reason) = understand(&asked, status, content_type, body, Some(&TOKEN));
     let has = |text: &str| body.windows(text.len()).any(|window| window == text.as_bytes());
     match meaning {
-        Meaning::Granted if asked == Asked::Review => {
+        Meaning::Granted if asked == Shape::Review => {
             assert!(
                 matches!(status, 200 | 201) && (has("true") && has("SelfSubjectAccessReview") || has("\\u"))
             );
         }
         Meaning::Granted => assert!((200..300).contains(&status)),
-        Meaning::NotFound => assert!(status == 404 && asked == Asked::Object("web-0".into())),
-        Meaning::Forbidden if asked == Asked::Review => assert!(matches!(status, 200 | 201)),
+        Meaning::NotFound => assert!(status == 404 && asked == Shape::Object("web-0".into())),
+        Meaning::Forbidden if asked == Shape::Review => assert!(matches!(status, 200 | 201)),
         Meaning::Forbidden | Meaning::ReviewForbidden => assert_eq!(status, 403),
         Meaning::Unauthenticated => assert_eq!(status, 401),
         Meaning::Unserved => assert!(matches!(status, 404 | 405)),

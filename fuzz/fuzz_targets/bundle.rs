@@ -2,14 +2,14 @@
 #![no_main]
 
 use kubeknock_fuzz::api::certificate::Certificate;
-use kubeknock_fuzz::api::tls::{Judge, Trust, certificates};
-use kubeknock_fuzz::api::wire::SharedFacts;
+use kubeknock_fuzz::api::tls::{Setup, Verify, certificates};
+use kubeknock_fuzz::api::facts::SharedFacts;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
     let _ = Certificate::parse(data);
     let _ = certificates(data);
-    if let Err(fault) = Trust::new(&Judge::Bundle(data, "ca.crt"), &SharedFacts::default()) {
+    if let Err(fault) = Setup::new(&Verify::Bundle(data, "ca.crt"), &SharedFacts::default()) {
         assert!(fault.text().starts_with("CA bundle ca.crt: ") && fault.text().lines().count() == 1);
     }
 });

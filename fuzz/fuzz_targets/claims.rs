@@ -3,8 +3,8 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use kubeknock_fuzz::clock::time;
-use kubeknock_fuzz::pace::http_date;
+use kubeknock_fuzz::time::date::time;
+use kubeknock_fuzz::time::date::http_date;
 use kubeknock_fuzz::token::Claims;
 use libfuzzer_sys::fuzz_target;
 

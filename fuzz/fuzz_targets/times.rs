@@ -3,7 +3,9 @@
 
 use std::time::{Duration, SystemTime};
 
-use kubeknock_fuzz::pace::{Backoff, http_date, parse_duration, retry_after};
+use kubeknock_fuzz::time::backoff::Backoff;
+use kubeknock_fuzz::time::date::{http_date, retry_after};
+use kubeknock_fuzz::time::duration::parse_duration;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {

@@ -4,16 +4,14 @@
 #![allow(dead_code, reason = "the targets use a part of it")]
 
 pub mod api;
-#[path = "../../src/clock.rs"]
-pub mod clock;
 #[path = "../../src/cluster.rs"]
 pub mod cluster;
 #[path = "../../src/exit.rs"]
 pub mod exit;
 #[path = "../../src/failure.rs"]
 pub mod failure;
-#[path = "../../src/pace.rs"]
-pub mod pace;
+#[path = "../../src/time/mod.rs"]
+pub mod time;
 #[path = "../../src/permission.rs"]
 pub mod permission;
 #[path = "../../src/token.rs"]

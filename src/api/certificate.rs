@@ -3,7 +3,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use crate::clock::seconds;
+use crate::time::date::seconds;
 
 /// The parts of a certificate that a reader needs (RFC 5280). Times are seconds since 1970.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

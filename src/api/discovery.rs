@@ -11,7 +11,7 @@ use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visito
 use serde_json::Value;
 
 use super::json::{self, Sparing};
-use super::status::{Answer, Asked};
+use super::status::{Answer, Shape};
 use super::{LARGEST_BODY, Reply, Request, failure_of_io, io_of_failure, status};
 use crate::failure::Failure;
 use crate::permission::ResourceName;
@@ -321,7 +321,7 @@ impl<'w> Search<'w> {
     fn read(&mut self, mut reply: Reply, group: &str, version: &str) -> Result<Document, Unresolved> {
         if reply.status() != 200 {
             return Err(
-                status::answer(reply, &Asked::Path).map_or_else(Unresolved::Failed, Unresolved::Answered)
+                status::answer(reply, &Shape::Path).map_or_else(Unresolved::Failed, Unresolved::Answered)
             );
         }
         let aggregated =

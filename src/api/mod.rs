@@ -1,12 +1,13 @@
 //! Speaking to the API server: the only place that knows HTTP and TLS.
 
 pub mod certificate;
+mod connection;
 pub mod discovery;
+mod facts;
 pub mod json;
 pub mod review;
 pub mod status;
 pub mod tls;
-mod wire;
 
 use std::cell::Cell;
 use std::io::{self, Read};
@@ -17,11 +18,12 @@ use ureq::http;
 
 use crate::cluster::{self, Cluster};
 use crate::failure::{Failure, Fault};
-use crate::pace::Deadline;
+use crate::time::deadline::Deadline;
 use crate::token::{Redactor, Token};
-use wire::{NoLookup, SharedFacts, Wire};
+use connection::{Connector, NoLookup};
+use facts::SharedFacts;
 
-pub use wire::Facts;
+pub use facts::Facts;
 
 /// The largest response head that is read; real ones have a few hundred bytes.
 const LARGEST_HEAD: usize = 32 * 1024;
@@ -186,15 +188,15 @@ impl Client {
                     cluster::Trust::Bundle(path) => path.display().to_string(),
                     _ => String::new(),
                 };
-                let judge = bundle.map_or(tls::Judge::Nobody, |pem| tls::Judge::Bundle(pem, &name));
-                let trust = tls::Trust::new(&judge, &facts)?;
-                if trust.skipped > 0 {
+                let verify = bundle.map_or(tls::Verify::Nothing, |pem| tls::Verify::Bundle(pem, &name));
+                let setup = tls::Setup::new(&verify, &facts)?;
+                if setup.skipped > 0 {
                     warning = Some(format!(
                         "CA bundle {name}: {} bad certificates in it were passed over",
-                        trust.skipped
+                        setup.skipped
                     ));
                 }
-                Some((trust.config, server_name(cluster)?))
+                Some((setup.config, server_name(cluster)?))
             }
         };
         let config = ureq::Agent::config_builder()
@@ -208,8 +210,8 @@ impl Client {
             .max_idle_age(Duration::from_secs(3600))
             .build();
         let head = 4096 + token.map_or(0, Token::len);
-        let wire = Wire { server: server.clone(), tls, deadline, head, facts: facts.clone() };
-        let agent = ureq::Agent::with_parts(config, wire, NoLookup);
+        let connector = Connector { server: server.clone(), tls, deadline, head, facts: facts.clone() };
+        let agent = ureq::Agent::with_parts(config, connector, NoLookup);
         Ok((Client { agent, server, token: token.cloned(), facts, answered: Cell::new(false) }, warning))
     }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::status::{self, Answer, Asked, Meaning};
+use super::status::{self, Answer, Meaning, Shape};
 use super::{LARGEST_BODY, Reply, Request, json};
 use crate::failure::Failure;
 
@@ -94,7 +94,7 @@ pub fn rules_review(namespace: &str) -> Request {
 }
 
 /// What a review came to: the answer, and its `status` where it was granted.
-pub struct Told {
+pub struct Reviewed {
     /// Granted where the review was answered, else why not.
     pub answer: Answer,
     /// The review's `status`; null where it was not answered.
@@ -102,12 +102,12 @@ pub struct Told {
 }
 
 /// Reads the answer to a review of this kind to its end.
-pub fn read(mut reply: Reply, kind: &str) -> Result<Told, Failure> {
+pub fn read(mut reply: Reply, kind: &str) -> Result<Reviewed, Failure> {
     if !matches!(reply.status(), 200 | 201) {
-        return status::answer(reply, &Asked::Review).map(|answer| Told { answer, status: Value::Null });
+        return status::answer(reply, &Shape::Review).map(|answer| Reviewed { answer, status: Value::Null });
     }
     let body = reply.take(LARGEST_BODY + 1)?;
-    let mut answer = status::answer_from(&reply, &Asked::Path, &body);
+    let mut answer = status::answer_from(&reply, &Shape::Path, &body);
     let mut object = json::parse(&body, reply.token()).unwrap_or_default();
     reply.drain()?;
     let status = object.get_mut("status").map(Value::take).unwrap_or_default();
@@ -116,7 +116,7 @@ pub fn read(mut reply: Reply, kind: &str) -> Result<Told, Failure> {
         answer.meaning = Meaning::Unintelligible;
         answer.reason = format!("the answer to a {kind} is no {kind}");
     }
-    Ok(Told { answer, status })
+    Ok(Reviewed { answer, status })
 }
 
 /// Who the API server takes somebody for (authentication.k8s.io, `UserInfo`).
@@ -175,7 +175,7 @@ impl Rule {
     }
 
     /// What kubectl sorts by: the Go notation of a PolicyRule.
-    fn order(&self) -> String {
+    fn sort_key(&self) -> String {
         let list = |item: Option<&str>| format!("[{}]", item.unwrap_or_default());
         let (group, resource) = match self.url {
             Some(_) => (None, None),
@@ -235,7 +235,7 @@ impl Rules {
         // Put in one by one: lists are short, and a sort is 10 kB of code.
         let mut sorted: Vec<Rule> = Vec::with_capacity(list.len());
         for rule in list {
-            let at = sorted.partition_point(|other| other.order() <= rule.order());
+            let at = sorted.partition_point(|other| other.sort_key() <= rule.sort_key());
             sorted.insert(at, rule);
         }
         Rules {

@@ -15,9 +15,9 @@ pub const ANONYMOUS: &str = "system:anonymous";
 /// How much of an allowed read is looked at, to see that a Kubernetes API server spoke.
 const GLANCE: usize = 1024;
 
-/// What was asked, as far as it decides what a good answer looks like.
+/// What was shape, as far as it decides what a good answer looks like.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Asked {
+pub enum Shape {
     /// Objects of a resource.
     List,
     /// One object, by name.
@@ -74,14 +74,14 @@ impl Answer {
 }
 
 /// Reads the answer to the end (a watch: only its head) and understands it.
-pub fn answer(mut reply: Reply, asked: &Asked) -> Result<Answer, Failure> {
-    let allowed_read = reply.status() == 200 && *asked != Asked::Review;
-    let body = match asked {
-        Asked::Watch if allowed_read => return Ok(answer_from(&reply, asked, &[])),
+pub fn answer(mut reply: Reply, shape: &Shape) -> Result<Answer, Failure> {
+    let allowed_read = reply.status() == 200 && *shape != Shape::Review;
+    let body = match shape {
+        Shape::Watch if allowed_read => return Ok(answer_from(&reply, shape, &[])),
         _ if allowed_read => reply.take(GLANCE)?,
         _ => reply.take(LARGEST_BODY + 1)?,
     };
-    let answer = answer_from(&reply, asked, &body);
+    let answer = answer_from(&reply, shape, &body);
     // The end of the body has to be seen for the connection to be used again.
     if body.len() <= LARGEST_BODY {
         reply.drain()?;
@@ -90,7 +90,7 @@ pub fn answer(mut reply: Reply, asked: &Asked) -> Result<Answer, Failure> {
 }
 
 /// Understands an answer by its head and its body, or the beginning of it.
-pub fn answer_from(reply: &Reply, asked: &Asked, body: &[u8]) -> Answer {
+pub fn answer_from(reply: &Reply, shape: &Shape, body: &[u8]) -> Answer {
     let status = reply.status();
     let (meaning, user, reason) = match status {
         300..400 => {
@@ -101,14 +101,14 @@ pub fn answer_from(reply: &Reply, asked: &Asked, body: &[u8]) -> Answer {
             };
             (Meaning::Unintelligible, None, why)
         }
-        _ => understand(asked, status, reply.header("content-type").unwrap_or_default(), body, reply.token()),
+        _ => understand(shape, status, reply.header("content-type").unwrap_or_default(), body, reply.token()),
     };
     Answer { status, meaning, user, reason, retry_after: reply.header("retry-after").map(str::to_owned) }
 }
 
 /// Pure: what this status, content type and body (or its beginning) mean. The token is taken out of words.
 pub fn understand(
-    asked: &Asked,
+    shape: &Shape,
     status: u16,
     content_type: &str,
     body: &[u8],
@@ -125,8 +125,8 @@ pub fn understand(
     match status {
         429 | 500..600 => (Meaning::Unavailable, None, if html { String::new() } else { words(body, token) }),
         _ if html => strange(format!("a web page with status {status}: a proxy or a portal, no API server")),
-        200..300 if *asked == Asked::Review => review(status, body, token),
-        200..300 => match read(asked, status, content_type, body) {
+        200..300 if *shape == Shape::Review => review(status, body, token),
+        200..300 => match read(shape, status, content_type, body) {
             Ok(()) => (Meaning::Granted, None, String::new()),
             Err(why) => strange(why),
         },
@@ -139,14 +139,14 @@ pub fn understand(
                 );
             };
             let words = message(&object);
-            let meaning = if *asked == Asked::Review { Meaning::ReviewForbidden } else { Meaning::Forbidden };
+            let meaning = if *shape == Shape::Review { Meaning::ReviewForbidden } else { Meaning::Forbidden };
             (meaning, user(&words), words)
         }
         404 | 405 => {
             let named =
                 |object: &Value| object.pointer("/details/name").and_then(Value::as_str).map(str::to_owned);
-            let absent = match asked {
-                Asked::Object(name) if status == 404 => {
+            let absent = match shape {
+                Shape::Object(name) if status == 404 => {
                     status_object(body, token).and_then(|object| named(&object)).as_deref() == Some(name)
                 }
                 _ => false,
@@ -158,8 +158,8 @@ pub fn understand(
 }
 
 /// Whether an allowed read looks like one of a Kubernetes API server; else why not.
-fn read(asked: &Asked, status: u16, content_type: &str, body: &[u8]) -> Result<(), String> {
-    if *asked == Asked::Path {
+fn read(shape: &Shape, status: u16, content_type: &str, body: &[u8]) -> Result<(), String> {
+    if *shape == Shape::Path {
         return Ok(());
     }
     if status != 200 {
@@ -168,9 +168,9 @@ fn read(asked: &Asked, status: u16, content_type: &str, body: &[u8]) -> Result<(
     let json = content_type.starts_with("application/json");
     let begins = body.trim_ascii_start();
     let typed = |key: &[u8]| begins.windows(key.len()).any(|window| window == key);
-    match asked {
+    match shape {
         _ if !json => Err(format!("content type {content_type:?} where objects were asked for")),
-        Asked::Watch => Ok(()),
+        Shape::Watch => Ok(()),
         _ if !begins.starts_with(b"{") || !(typed(b"\"kind\"") || typed(b"\"apiVersion\"")) => {
             Err("JSON that is no Kubernetes object".into())
         }
@@ -264,101 +264,101 @@ mod tests {
         use Meaning::{
             Forbidden, Granted, NotFound, ReviewForbidden, Unauthenticated, Unavailable, Unserved,
         };
-        let object = || Asked::Object("db".into());
-        for (asked, status, content_type, body, meaning) in [
-            (Asked::List, 200, "application/json", r#"{"kind":"PodList","apiVersion":"v1"}"#, Granted),
-            (Asked::List, 200, "application/json", r#"{"apiVersion":"example.com/v1","items":[]}"#, Granted),
-            (Asked::Watch, 200, "application/json", "", Granted),
-            (Asked::Path, 200, "text/plain", "ok", Granted),
+        let object = || Shape::Object("db".into());
+        for (shape, status, content_type, body, meaning) in [
+            (Shape::List, 200, "application/json", r#"{"kind":"PodList","apiVersion":"v1"}"#, Granted),
+            (Shape::List, 200, "application/json", r#"{"apiVersion":"example.com/v1","items":[]}"#, Granted),
+            (Shape::Watch, 200, "application/json", "", Granted),
+            (Shape::Path, 200, "text/plain", "ok", Granted),
             (object(), 404, "application/json", MISSING, NotFound),
-            (Asked::Object("other".into()), 404, "application/json", MISSING, Unserved),
-            (Asked::List, 404, "text/plain", "404 page not found", Unserved),
-            (Asked::Path, 405, "text/plain", "Method Not Allowed", Unserved),
-            (Asked::List, 403, "application/json", FORBIDDEN, Forbidden),
-            (Asked::Review, 403, "application/json", FORBIDDEN, ReviewForbidden),
+            (Shape::Object("other".into()), 404, "application/json", MISSING, Unserved),
+            (Shape::List, 404, "text/plain", "404 page not found", Unserved),
+            (Shape::Path, 405, "text/plain", "Method Not Allowed", Unserved),
+            (Shape::List, 403, "application/json", FORBIDDEN, Forbidden),
+            (Shape::Review, 403, "application/json", FORBIDDEN, ReviewForbidden),
             (
-                Asked::List,
+                Shape::List,
                 401,
                 "application/json",
                 r#"{"kind":"Status","message":"Unauthorized"}"#,
                 Unauthenticated,
             ),
-            (Asked::List, 429, "text/plain", "Too many requests", Unavailable),
-            (Asked::List, 500, "text/html", "<html>", Unavailable),
+            (Shape::List, 429, "text/plain", "Too many requests", Unavailable),
+            (Shape::List, 500, "text/html", "<html>", Unavailable),
             (
-                Asked::Review,
+                Shape::Review,
                 201,
                 "",
                 r#"{"kind":"SelfSubjectAccessReview","status":{"allowed":true}}"#,
                 Granted,
             ),
             (
-                Asked::Review,
+                Shape::Review,
                 201,
                 "",
                 r#"{"kind":"SelfSubjectAccessReview","status":{"allowed":false}}"#,
                 Forbidden,
             ),
-            (Asked::Review, 201, "", r#"{"kind":"SelfSubjectAccessReview","status":{}}"#, Forbidden),
+            (Shape::Review, 201, "", r#"{"kind":"SelfSubjectAccessReview","status":{}}"#, Forbidden),
             (
-                Asked::Review,
+                Shape::Review,
                 201,
                 "",
                 r#"{"kind":"SelfSubjectAccessReview","status":{"allowed":true,"denied":true}}"#,
                 Forbidden,
             ),
         ] {
-            let (found, ..) = understand(&asked, status, content_type, body.as_bytes(), None);
-            assert_eq!(found, meaning, "{asked:?} {status} {body}");
+            let (found, ..) = understand(&shape, status, content_type, body.as_bytes(), None);
+            assert_eq!(found, meaning, "{shape:?} {status} {body}");
         }
     }
 
     #[test]
     fn answers_of_something_else() {
-        for (asked, status, content_type, body) in [
-            (Asked::List, 200, "text/html", "<html>login</html>"),
-            (Asked::Path, 200, "text/plain", "<!DOCTYPE HTML>"),
-            (Asked::List, 200, "application/json", "[]"),
-            (Asked::List, 200, "application/json", "{}"),
-            (Asked::List, 200, "application/json", r#"{"kind":"Status","status":"Success"}"#),
-            (Asked::List, 200, "application/json", "{\n  \"kind\": \"Status\",\n"),
-            (Asked::List, 200, "text/plain", r#"{"kind":"PodList"}"#),
-            (Asked::List, 403, "application/json", r#"{"kind":"Status","kind":"Status"}"#),
-            (Asked::List, 204, "", ""),
-            (Asked::Watch, 200, "text/plain", ""),
-            (Asked::List, 403, "text/html", "<html>blocked</html>"),
-            (Asked::List, 403, "", ""),
-            (Asked::List, 403, "application/json", r#"{"error":"no"}"#),
-            (Asked::List, 404, "text/html", "<html>"),
-            (Asked::List, 418, "", "teapot"),
-            (Asked::List, 400, "application/json", r#"{"kind":"Status"}"#),
-            (Asked::Review, 201, "", "{"),
-            (Asked::Review, 201, "", r#"{"kind":"Pod","status":{"allowed":true}}"#),
-            (Asked::Review, 201, "", r#"{"kind":"SelfSubjectAccessReview","status":{"allowed":"true"}}"#),
+        for (shape, status, content_type, body) in [
+            (Shape::List, 200, "text/html", "<html>login</html>"),
+            (Shape::Path, 200, "text/plain", "<!DOCTYPE HTML>"),
+            (Shape::List, 200, "application/json", "[]"),
+            (Shape::List, 200, "application/json", "{}"),
+            (Shape::List, 200, "application/json", r#"{"kind":"Status","status":"Success"}"#),
+            (Shape::List, 200, "application/json", "{\n  \"kind\": \"Status\",\n"),
+            (Shape::List, 200, "text/plain", r#"{"kind":"PodList"}"#),
+            (Shape::List, 403, "application/json", r#"{"kind":"Status","kind":"Status"}"#),
+            (Shape::List, 204, "", ""),
+            (Shape::Watch, 200, "text/plain", ""),
+            (Shape::List, 403, "text/html", "<html>blocked</html>"),
+            (Shape::List, 403, "", ""),
+            (Shape::List, 403, "application/json", r#"{"error":"no"}"#),
+            (Shape::List, 404, "text/html", "<html>"),
+            (Shape::List, 418, "", "teapot"),
+            (Shape::List, 400, "application/json", r#"{"kind":"Status"}"#),
+            (Shape::Review, 201, "", "{"),
+            (Shape::Review, 201, "", r#"{"kind":"Pod","status":{"allowed":true}}"#),
+            (Shape::Review, 201, "", r#"{"kind":"SelfSubjectAccessReview","status":{"allowed":"true"}}"#),
             (
-                Asked::Review,
+                Shape::Review,
                 201,
                 "",
                 r#"{"kind":"SelfSubjectAccessReview","status":{"allowed":false,"allowed":true}}"#,
             ),
-            (Asked::Review, 201, "", r#"{"kind":"SelfSubjectAccessReview","status":{"allowed":null}}"#),
-            (Asked::Review, 201, "", r#"{"kind":"SelfSubjectAccessReview","status":[]}"#),
-            (Asked::Review, 201, "", r#"{"kind":"SelfSubjectAccessReview"}"#),
-            (Asked::Review, 204, "", ""),
+            (Shape::Review, 201, "", r#"{"kind":"SelfSubjectAccessReview","status":{"allowed":null}}"#),
+            (Shape::Review, 201, "", r#"{"kind":"SelfSubjectAccessReview","status":[]}"#),
+            (Shape::Review, 201, "", r#"{"kind":"SelfSubjectAccessReview"}"#),
+            (Shape::Review, 204, "", ""),
         ] {
-            let (found, _, reason) = understand(&asked, status, content_type, body.as_bytes(), None);
-            assert_eq!(found, Meaning::Unintelligible, "{asked:?} {status} {body}");
+            let (found, _, reason) = understand(&shape, status, content_type, body.as_bytes(), None);
+            assert_eq!(found, Meaning::Unintelligible, "{shape:?} {status} {body}");
             assert!(!reason.is_empty());
         }
     }
 
     #[test]
     fn the_user_is_the_servers_word() {
-        let (_, user, _) = understand(&Asked::List, 403, "application/json", FORBIDDEN.as_bytes(), None);
+        let (_, user, _) = understand(&Shape::List, 403, "application/json", FORBIDDEN.as_bytes(), None);
         assert_eq!(user.as_deref(), Some("system:serviceaccount:ns-1:k-sa-1"));
         let bare = r#"{"kind":"Status","message":"nope","code":403}"#;
         assert_eq!(
-            understand(&Asked::List, 403, "", bare.as_bytes(), None),
+            understand(&Shape::List, 403, "", bare.as_bytes(), None),
             (Meaning::Forbidden, None, "nope".into())
         );
     }

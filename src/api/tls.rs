@@ -15,9 +15,9 @@ use rustls::{
 };
 
 use super::certificate::Certificate;
-use super::wire::SharedFacts;
-use crate::clock::span;
+use super::facts::SharedFacts;
 use crate::failure::{Failure, Fault};
+use crate::time::duration::span;
 
 /// AES-GCM only: TLS 1.3 asks every server for it (RFC 8446, 9.1), HTTP/2 does so with TLS 1.2 (RFC 9113,
 /// 9.2.2), and Go's refuses to start without. ChaCha20-Poly1305 would take 45 kB.
@@ -31,25 +31,25 @@ const SUITES: [SupportedCipherSuite; 6] = [
 ];
 
 /// How to judge the server's certificate.
-pub enum Judge<'a> {
+pub enum Verify<'a> {
     /// By a CA bundle: its PEM text, and its name for messages.
     Bundle(&'a [u8], &'a str),
     /// Not at all.
-    Nobody,
+    Nothing,
 }
 
 /// A TLS set-up, and how many certificates of the bundle could not be used.
-pub struct Trust {
+pub struct Setup {
     /// For every connection.
     pub config: Arc<ClientConfig>,
     /// Certificates that were skipped beside good ones.
     pub skipped: usize,
 }
 
-impl Trust {
+impl Setup {
     /// Builds the TLS set-up, which notes in `facts` what the server shows. A bundle without one good
     /// certificate is a setup fault.
-    pub fn new(judge: &Judge<'_>, facts: &SharedFacts) -> Result<Trust, Fault> {
+    pub fn new(verify: &Verify<'_>, facts: &SharedFacts) -> Result<Setup, Fault> {
         let provider = Arc::new(CryptoProvider {
             cipher_suites: SUITES.to_vec(),
             key_provider: &NoKeys,
@@ -59,9 +59,9 @@ impl Trust {
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(broken)?;
-        let (roots, skipped) = match judge {
-            Judge::Nobody => (None, 0),
-            Judge::Bundle(pem, name) => {
+        let (roots, skipped) = match verify {
+            Verify::Nothing => (None, 0),
+            Verify::Bundle(pem, name) => {
                 let (roots, skipped) = roots(pem, name)?;
                 (Some(roots), skipped)
             }
@@ -70,7 +70,7 @@ impl Trust {
         let mut config = builder.dangerous().with_custom_certificate_verifier(witness).with_no_client_auth();
         // One connection a round: a session ticket would never be used.
         config.resumption = Resumption::disabled();
-        Ok(Trust { config: Arc::new(config), skipped })
+        Ok(Setup { config: Arc::new(config), skipped })
     }
 }
 

@@ -9,7 +9,7 @@ use std::ffi::OsString;
 use argh::{ArgsInfo, CommandInfoWithArgs, FlagInfo, FlagInfoKind};
 
 use super::Program;
-use crate::report::escape;
+use crate::text::escape;
 
 /// Arguments, sorted.
 #[derive(Debug, Default, PartialEq, Eq)]

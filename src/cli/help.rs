@@ -6,7 +6,7 @@ use argh::{ArgsInfo, CommandInfoWithArgs, FlagInfo, FlagInfoKind};
 
 use super::Program;
 use crate::exit::Code;
-use crate::report::wrap;
+use crate::text::wrap;
 
 /// The help of the program, or of one command.
 pub fn render(command: Option<&str>) -> Result<String, String> {
@@ -14,7 +14,7 @@ pub fn render(command: Option<&str>) -> Result<String, String> {
     let Some(name) = command else { return Ok(of_program(&program)) };
     match program.commands.iter().find(|known| known.name == name) {
         Some(known) => Ok(of_command(&program, &known.command)),
-        None => Err(format!("{:?} is no command; see kubeknock --help", crate::report::escape(name))),
+        None => Err(format!("{:?} is no command; see kubeknock --help", crate::text::escape(name))),
     }
 }
 

@@ -10,13 +10,12 @@ use std::time::Duration;
 use argh::{ArgsInfo, FromArgs};
 
 use crate::cluster::{Cluster, ServiceVariables, Where};
-use crate::command::{Asking, Telling, check, doctor, get, monitor, rules, wait, whoami};
+use crate::command::{Knocking, Reporting, check, doctor, get, monitor, rules, wait, whoami};
 use crate::failure::Fault;
-use crate::knock::needs_review;
-use crate::pace::parse_duration;
 use crate::permission::{self, Defaults, Namespace};
-use crate::report::{Output, termination};
-use crate::round::Order;
+use crate::report::{Format, termination};
+use crate::round::Spec;
+use crate::time::duration::parse_duration;
 
 /// What is to be done.
 #[derive(Debug)]
@@ -112,7 +111,7 @@ macro_rules! phrase_command {
             review: bool,
             /// text or json (text)
             #[argh(option, short = 'o', arg_name = "FORMAT", from_str_fn(output))]
-            output: Option<Output>,
+            output: Option<Format>,
             /// nothing on stdout
             #[argh(switch, short = 'q')]
             quiet: bool,
@@ -127,7 +126,7 @@ macro_rules! phrase_command {
 
         impl $name {
             /// Resolves what all commands with phrases share.
-            fn asking(&mut self, cluster: Cluster, verbose: bool) -> Result<Asking, Fault> {
+            fn knocking(&mut self, cluster: Cluster, verbose: bool) -> Result<Knocking, Fault> {
                 let phrases = Phrases {
                     namespace: self.namespace.take(),
                     all_namespaces: self.all_namespaces,
@@ -137,13 +136,13 @@ macro_rules! phrase_command {
                     review: self.review,
                     typed: std::mem::take(&mut self.phrases),
                 };
-                let telling = Telling {
-                    output: self.output.unwrap_or(Output::Text),
+                let reporting = Reporting {
+                    output: self.output.unwrap_or(Format::Text),
                     quiet: self.quiet,
                     verbose,
                     termination: self.termination_log.take().unwrap_or(termination::Target::Automatic),
                 };
-                Ok(Asking { order: phrases.order(cluster)?, telling })
+                Ok(Knocking { spec: phrases.spec(cluster)?, reporting })
             }
         }
     };
@@ -227,7 +226,7 @@ struct GetArguments {
     anonymous: bool,
     /// text or json (text)
     #[argh(option, short = 'o', arg_name = "FORMAT", from_str_fn(output))]
-    output: Option<Output>,
+    output: Option<Format>,
     /// the whole run (10s)
     #[argh(option, arg_name = "DURATION", from_str_fn(positive_duration))]
     timeout: Option<Duration>,
@@ -242,7 +241,7 @@ struct GetArguments {
 struct WhoamiArguments {
     /// text or json (text)
     #[argh(option, short = 'o', arg_name = "FORMAT", from_str_fn(output))]
-    output: Option<Output>,
+    output: Option<Format>,
     /// the whole run (10s)
     #[argh(option, arg_name = "DURATION", from_str_fn(positive_duration))]
     timeout: Option<Duration>,
@@ -257,7 +256,7 @@ struct RulesArguments {
     namespace: Option<String>,
     /// text or json (text)
     #[argh(option, short = 'o', arg_name = "FORMAT", from_str_fn(output))]
-    output: Option<Output>,
+    output: Option<Format>,
     /// the whole run (10s)
     #[argh(option, arg_name = "DURATION", from_str_fn(positive_duration))]
     timeout: Option<Duration>,
@@ -272,7 +271,7 @@ struct DoctorArguments {
     namespace: Option<String>,
     /// text or json (text)
     #[argh(option, short = 'o', arg_name = "FORMAT", from_str_fn(output))]
-    output: Option<Output>,
+    output: Option<Format>,
     /// the whole run (30s)
     #[argh(option, arg_name = "DURATION", from_str_fn(positive_duration))]
     timeout: Option<Duration>,
@@ -285,10 +284,10 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const WAIT_TIMEOUT: Duration = Duration::from_secs(300);
 const INTERVAL: Duration = Duration::from_secs(30);
 
-fn output(text: &str) -> Result<Output, String> {
+fn output(text: &str) -> Result<Format, String> {
     match text {
-        "text" => Ok(Output::Text),
-        "json" => Ok(Output::Json),
+        "text" => Ok(Format::Text),
+        "json" => Ok(Format::Json),
         _ => Err("it is text or json".into()),
     }
 }
@@ -358,7 +357,7 @@ pub fn parse(arguments: Vec<OsString>, variables: &ServiceVariables) -> Result<I
 }
 
 /// How a fault is to be told, as far as a command line says that cannot be read as a whole.
-pub fn telling_of(arguments: &[OsString]) -> Telling {
+pub fn telling_of(arguments: &[OsString]) -> Reporting {
     let words: Vec<&str> =
         arguments.iter().map_while(|word| word.to_str().filter(|&word| word != "--")).collect();
     let value = |long: &str, short: &str| {
@@ -372,8 +371,8 @@ pub fn telling_of(arguments: &[OsString]) -> Telling {
         })
     };
     let termination = value("--termination-log", "").and_then(|value| termination_log(value).ok());
-    Telling {
-        output: value("--output", "-o").and_then(|value| output(value).ok()).unwrap_or(Output::Text),
+    Reporting {
+        output: value("--output", "-o").and_then(|value| output(value).ok()).unwrap_or(Format::Text),
         quiet: words.iter().any(|word| matches!(*word, "-q" | "--quiet")),
         verbose: false,
         termination: termination.unwrap_or(termination::Target::Automatic),
@@ -383,7 +382,7 @@ pub fn telling_of(arguments: &[OsString]) -> Telling {
 /// What argh says is wrong, without its hints.
 fn one_line(text: &str) -> String {
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    crate::report::escape(&lines.join(" "))
+    crate::text::escape(&lines.join(" "))
 }
 
 /// Phrases and the options that complete them, checked against each other.
@@ -398,7 +397,7 @@ struct Phrases {
 }
 
 impl Phrases {
-    fn order(self, cluster: Cluster) -> Result<Order, Fault> {
+    fn spec(self, cluster: Cluster) -> Result<Spec, Fault> {
         let usage = |why: &str| Err(Fault::Usage(why.to_owned()));
         let namespace = match (self.namespace, self.all_namespaces) {
             (Some(_), true) => return usage("--namespace contradicts --all-namespaces: use one of them"),
@@ -426,31 +425,29 @@ impl Phrases {
             return usage("a permission phrase is missing, such as \"list pods\" or \"get /metrics\"");
         }
         let defaults = Defaults { namespace, subresource: self.subresource };
-        let permissions = permission::parse(&self.typed, &defaults).map_err(Fault::Usage)?;
-        if self.forbid_anonymous {
-            let asked_by_review =
-                permissions.iter().find(|permission| self.review || needs_review(permission));
-            if let Some(permission) = asked_by_review {
-                return usage(&format!(
-                    "--forbid-anonymous cannot be shown for \"{permission}\": it is asked by access review, which \
-                     nobody may ask without a token"
-                ));
-            }
-        }
-        Ok(Order {
+        let spec = Spec {
             cluster,
-            permissions,
+            permissions: permission::parse(&self.typed, &defaults).map_err(Fault::Usage)?,
             review: self.review,
             token_only: self.token_only,
             forbid_anonymous: self.forbid_anonymous,
-        })
+        };
+        if self.forbid_anonymous
+            && let Some(permission) = spec.asked_by_review()
+        {
+            return usage(&format!(
+                "--forbid-anonymous cannot be shown for \"{permission}\": it is asked by access review, which \
+                 nobody may ask without a token"
+            ));
+        }
+        Ok(spec)
     }
 }
 
 impl CheckArguments {
     fn resolve(mut self, cluster: Cluster, verbose: bool) -> Result<check::Check, Fault> {
         Ok(check::Check {
-            asking: self.asking(cluster, verbose)?,
+            knocking: self.knocking(cluster, verbose)?,
             timeout: self.timeout.unwrap_or(TIMEOUT),
             fail_open: self.fail_open,
         })
@@ -472,7 +469,7 @@ impl WaitArguments {
         }
         let timeout = self.timeout.unwrap_or(WAIT_TIMEOUT);
         Ok(wait::Wait {
-            asking: self.asking(cluster, verbose)?,
+            knocking: self.knocking(cluster, verbose)?,
             timeout: (!timeout.is_zero()).then_some(timeout),
             request_timeout: self.request_timeout.unwrap_or(TIMEOUT),
             max_interval: self.max_interval.unwrap_or(INTERVAL),
@@ -486,7 +483,7 @@ impl WaitArguments {
 impl MonitorArguments {
     fn resolve(mut self, cluster: Cluster, verbose: bool) -> Result<monitor::Monitor, Fault> {
         Ok(monitor::Monitor {
-            asking: self.asking(cluster, verbose)?,
+            knocking: self.knocking(cluster, verbose)?,
             request_timeout: self.request_timeout.unwrap_or(TIMEOUT),
             interval: self.interval.unwrap_or(INTERVAL),
             max_interval: self.max_interval.unwrap_or(INTERVAL),
@@ -517,7 +514,7 @@ impl GetArguments {
             !c.is_ascii_graphic() || matches!(c, '#' | '"' | '<' | '>' | '\\' | '^' | '`' | '{' | '|' | '}')
         };
         if !path.starts_with('/') || path.contains(bad) {
-            let shown = crate::report::escape(&path);
+            let shown = crate::text::escape(&path);
             return Err(Fault::Usage(format!(
                 "{shown:?} is no path on the API server: it begins with / and is percent-encoded, such as /version"
             )));
@@ -527,7 +524,7 @@ impl GetArguments {
             path,
             anonymous: self.anonymous,
             include: self.include,
-            output: self.output.unwrap_or(Output::Text),
+            output: self.output.unwrap_or(Format::Text),
             timeout: self.timeout.unwrap_or(TIMEOUT),
             verbose,
         })
@@ -538,7 +535,7 @@ impl WhoamiArguments {
     fn resolve(self, cluster: Cluster, verbose: bool) -> whoami::Whoami {
         whoami::Whoami {
             cluster,
-            output: self.output.unwrap_or(Output::Text),
+            output: self.output.unwrap_or(Format::Text),
             timeout: self.timeout.unwrap_or(TIMEOUT),
             verbose,
         }
@@ -550,7 +547,7 @@ impl RulesArguments {
         Ok(rules::RulesOf {
             cluster,
             namespace: self.namespace.map(namespace).transpose()?,
-            output: self.output.unwrap_or(Output::Text),
+            output: self.output.unwrap_or(Format::Text),
             timeout: self.timeout.unwrap_or(TIMEOUT),
             verbose,
         })
@@ -576,7 +573,7 @@ impl DoctorArguments {
             surroundings,
             namespace,
             permissions,
-            output: self.output.unwrap_or(Output::Text),
+            output: self.output.unwrap_or(Format::Text),
             timeout: self.timeout.unwrap_or(Duration::from_secs(30)),
             verbose,
         })

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Asking, now};
+use super::{Knocking, now};
 use crate::exit::{Code, fold};
 use crate::report::Report;
 use crate::round::Rounds;
@@ -11,7 +11,7 @@ use crate::round::Rounds;
 #[derive(Debug)]
 pub struct Check {
     /// What to ask, and how to tell.
-    pub asking: Asking,
+    pub knocking: Knocking,
     /// The whole run.
     pub timeout: Duration,
     /// No answer is no failure.
@@ -20,14 +20,14 @@ pub struct Check {
 
 /// Runs it. `colour`: stdout is a terminal that wants it.
 pub fn run(check: Check, colour: bool) -> Code {
-    let Check { asking: Asking { order, telling }, timeout, fail_open } = check;
-    let mut rounds = Rounds::new(order);
-    let round = match rounds.next(timeout, telling.tracing()) {
+    let Check { knocking: Knocking { spec, reporting }, timeout, fail_open } = check;
+    let mut rounds = Rounds::new(spec);
+    let round = match rounds.next(timeout, reporting.tracing()) {
         Ok(round) => round,
-        Err(fault) => return telling.fault(&fault),
+        Err(fault) => return reporting.fault(&fault),
     };
     let code = fold(round.findings.iter().map(|finding| finding.code), fail_open);
-    let cluster = &rounds.order.cluster;
-    telling.report(&Report { round: &round, cluster, code, fail_open, now: now(), waited: None }, colour);
+    let cluster = &rounds.spec.cluster;
+    reporting.report(&Report { round: &round, cluster, code, fail_open, now: now(), waited: None }, colour);
     code
 }

@@ -3,6 +3,7 @@
 //! Looks at the files and asks the network; what it saw becomes steps in `checkup`.
 
 use std::net::ToSocketAddrs;
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
@@ -10,22 +11,24 @@ use serde_json::{Map, Value, json};
 
 use super::{end, now, rules};
 use crate::api::certificate::Certificate;
-use crate::api::status::{self, Answer, Asked};
+use crate::api::status::{self, Answer, Shape};
 use crate::api::{Reply, Request, tls};
 use crate::checkup::{Evidence, First, Lookup, Mark, SERVICE_NAMES, Step, TokenFile, first_broken};
 use crate::cluster::{Cluster, ServiceVariables, Trust};
 use crate::exit::Code;
 use crate::explain::{Context, explain};
 use crate::failure::{Failure, Fault};
-use crate::identity::recognise;
-use crate::knock::Identity;
-use crate::pace::{Deadline, LetterBox, http_date, letter_box};
+use crate::identity::{Bearer, Identity};
 use crate::permission::{Expected, Namespace, Objects, Permission, ResourceName, Target};
-use crate::report::{Output, escape, json, print, text, tracing, wrap};
-use crate::round::{self, Order, Round, Rounds};
+use crate::recognition::recognise;
+use crate::report::{Format, json, print, text, tracing};
+use crate::round::{self, Round, Rounds, Spec};
+use crate::text::{escape, wrap};
+use crate::time::date::http_date;
+use crate::time::deadline::Deadline;
 use crate::token::Token;
-use crate::verdict::Bearer;
-use crate::visit::{Tracing, Visit};
+use crate::trace::Tracing;
+use crate::visit::Visit;
 
 /// Name lookups are not waited for longer than this.
 const LOOKUP: Duration = Duration::from_secs(2);
@@ -51,7 +54,7 @@ pub struct Doctor {
     /// PHRASE arguments.
     pub permissions: Vec<Permission>,
     /// How to show it.
-    pub output: Output,
+    pub output: Format,
     /// The whole run.
     pub timeout: Duration,
     /// Each request on stderr.
@@ -69,14 +72,14 @@ pub fn run(doctor: &Doctor, colour: bool) -> Code {
     steps.extend(questions(doctor, &evidence, left, tracing));
     let code = first_broken(&steps).map_or(Code::Allowed, |step| step.code);
     print(&match doctor.output {
-        Output::Text => show(&doctor.cluster, &steps, colour),
-        Output::Json => render(&doctor.cluster, evidence.server_version(), &steps),
+        Format::Text => show(&doctor.cluster, &steps, colour),
+        Format::Json => render(&doctor.cluster, evidence.server_version(), &steps),
     });
     end(Ok(code), doctor.output)
 }
 
 /// Looks at the files, then asks: version, identity, rules.
-fn examine(doctor: &Doctor, names: &LetterBox<Lookup>, tracing: Tracing) -> Evidence {
+fn examine(doctor: &Doctor, names: &Receiver<Lookup>, tracing: Tracing) -> Evidence {
     let start = Instant::now();
     let cluster = &doctor.cluster;
     let in_words = |fault: Fault| fault.text().to_owned();
@@ -163,7 +166,7 @@ fn ask(visit: &Visit, namespace: Option<&str>, withheld: bool, evidence: &mut Ev
     if broken || withheld {
         return;
     }
-    let identity = visit.deciding();
+    let identity = visit.bearer.deciding();
     if closed && identity == Identity::Token {
         let told = visit.ask(&Request::get("/version"), identity, read_version);
         evidence.told_version = told.ok().and_then(|(_, version)| version);
@@ -189,18 +192,18 @@ fn read_version(mut reply: Reply) -> Result<(Answer, Option<String>), Failure> {
     /// Real ones have some 400 bytes.
     const LARGEST: usize = 64 * 1024;
     if reply.status() != 200 {
-        return Ok((status::answer(reply, &Asked::Path)?, None));
+        return Ok((status::answer(reply, &Shape::Path)?, None));
     }
     let body = reply.take(LARGEST)?;
-    let answer = status::answer_from(&reply, &Asked::Path, &body);
+    let answer = status::answer_from(&reply, &Shape::Path, &body);
     let object = crate::api::json::parse(&body, reply.token()).unwrap_or_default();
     reply.drain()?;
     Ok((answer, object.get("gitVersion").and_then(Value::as_str).map(str::to_owned)))
 }
 
 /// Each name on a thread of its own: a lookup cannot be given up.
-fn look_up_names() -> LetterBox<Lookup> {
-    let (found, lookups) = letter_box();
+fn look_up_names() -> Receiver<Lookup> {
+    let (found, lookups) = channel();
     for name in SERVICE_NAMES {
         let found = found.clone();
         thread::spawn(move || {
@@ -211,16 +214,17 @@ fn look_up_names() -> LetterBox<Lookup> {
                 .map(|address| address.ip().to_string())
                 .collect();
             addresses.dedup();
-            found.send(Lookup { name, addresses });
+            // The receiver may have given up.
+            let _ = found.send(Lookup { name, addresses });
         });
     }
     lookups
 }
 
-fn collect(lookups: &LetterBox<Lookup>, patience: Duration) -> Vec<Lookup> {
+fn collect(lookups: &Receiver<Lookup>, patience: Duration) -> Vec<Lookup> {
     let deadline = Deadline::after(patience);
     let mut found: Vec<Lookup> = Vec::new();
-    while let Some(lookup) = lookups.next(deadline) {
+    while let Some(lookup) = deadline.receive(lookups) {
         found.push(lookup);
     }
     let of = |name| found.iter().find(|lookup| lookup.name == name).cloned();
@@ -262,7 +266,7 @@ fn questions(doctor: &Doctor, evidence: &Evidence, left: Duration, tracing: Trac
     if evidence.bundle.is_err() || left.is_zero() {
         return unasked("");
     }
-    let order = Order {
+    let spec = Spec {
         cluster: doctor.cluster.clone(),
         permissions: permissions.clone(),
         review: false,
@@ -271,7 +275,7 @@ fn questions(doctor: &Doctor, evidence: &Evidence, left: Duration, tracing: Trac
     };
     // What is wrong with bundle and skipped certificates has been told before.
     let tracing = Tracing { warnings: false, ..tracing };
-    let round = match Rounds::new(order).next(left, tracing) {
+    let round = match Rounds::new(spec).next(left, tracing) {
         Ok(round) => round,
         Err(fault) => return vec![Step::broken(NAME, fault.code(), fault.text())],
     };
@@ -290,16 +294,16 @@ fn question(
     round: &Round,
     doctor: &Doctor,
 ) -> Step {
-    let context = Context { round, cluster: &doctor.cluster, now: now() };
+    let context = Context::of(round, &doctor.cluster, now());
     let explanation = explain(finding, context);
     let [phrase, anonymous, token] = text::row(finding);
-    let found = if finding.asked {
+    let found = if finding.was_asked() {
         format!("{phrase}: {anonymous}, {token}: {}", finding.code.name())
     } else {
         format!("{phrase}: not asked")
     };
-    let knocks = [&finding.anonymous, &finding.token].into_iter().flatten();
-    let elapsed = finding.asked.then(|| knocks.map(|knock| knock.elapsed).sum());
+    let knocks = finding.asked().into_iter().flat_map(|asked| asked.knocks.iter());
+    let elapsed = finding.was_asked().then(|| knocks.map(|knock| knock.elapsed).sum());
     let step = match finding.code {
         Code::Allowed => Step::good(name, found),
         // Refused and nothing depends on it.

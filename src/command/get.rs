@@ -7,12 +7,13 @@ use serde_json::{Map, Value};
 
 use super::{end, now};
 use crate::api;
-use crate::api::status::{self, Answer, Asked, Meaning};
+use crate::api::status::{self, Answer, Meaning, Shape};
 use crate::api::{LARGEST_BODY, Reply, Request};
 use crate::cluster::Cluster;
 use crate::exit::Code;
 use crate::failure::{Failure, Fault};
-use crate::report::{Output, complain, escape, json, print, summary, tracing};
+use crate::report::{Format, complain, json, print, summary, tracing};
+use crate::text::escape;
 use crate::token::Token;
 use crate::verdict;
 use crate::visit::Visit;
@@ -29,7 +30,7 @@ pub struct Get {
     /// Status line and headers too.
     pub include: bool,
     /// JSON wraps everything.
-    pub output: Output,
+    pub output: Format,
     /// The whole run.
     pub timeout: Duration,
     /// The request on stderr.
@@ -48,7 +49,7 @@ fn ask(get: &Get) -> Result<Code, Fault> {
     let visit = Visit::of(&get.cluster, bundle.as_deref(), token, get.timeout, tracing(get.verbose))?;
     let Visit { bearer, ref claims, .. } = visit;
     let request = Request { accept: "application/json, */*", ..Request::get(get.path.clone()) };
-    let result = visit.ask(&request, visit.deciding(), |reply| stream(reply, &mut page));
+    let result = visit.ask(&request, visit.bearer.deciding(), |reply| stream(reply, &mut page));
     let code = verdict::deciding_code(&result, bearer);
     page.end(code);
     if code != Code::Allowed {
@@ -83,7 +84,7 @@ fn stream(mut reply: Reply, page: &mut Page<'_>) -> Result<Answer, Failure> {
         kept.extend_from_slice(chunk.get(..room).unwrap_or(chunk));
         page.chunk(chunk);
     }
-    Ok(status::answer_from(&reply, &Asked::Path, &kept))
+    Ok(status::answer_from(&reply, &Shape::Path, &kept))
 }
 
 /// Where the answer goes.
@@ -109,7 +110,7 @@ impl<'g> Page<'g> {
 
     fn head(&mut self, reply: &Reply) {
         let head = reply.head();
-        if self.get.output == Output::Json {
+        if self.get.output == Format::Json {
             let mut headers = Map::new();
             for (name, value) in &head.headers {
                 headers.insert(name.to_string(), Value::from(String::from_utf8_lossy(value.as_bytes())));
@@ -127,7 +128,7 @@ impl<'g> Page<'g> {
     }
 
     fn chunk(&mut self, chunk: &[u8]) {
-        if self.get.output == Output::Text {
+        if self.get.output == Format::Text {
             return self.write(chunk);
         }
         let room = LARGEST_BODY - self.body.len();
@@ -136,7 +137,7 @@ impl<'g> Page<'g> {
     }
 
     fn end(&mut self, code: Code) {
-        if self.get.output == Output::Text {
+        if self.get.output == Format::Text {
             let _ = io::stdout().lock().flush();
             return;
         }

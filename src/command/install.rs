@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use super::could_not_ask;
 use crate::exit::Code;
 use crate::failure::Fault;
-use crate::pace::random;
 use crate::report::{print, termination};
+use crate::time::backoff::random;
 
 /// This process's own binary. The one thing that needs `/proc`.
 const OWN_BINARY: &str = "/proc/self/exe";

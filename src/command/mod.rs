@@ -11,26 +11,29 @@ pub mod whoami;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::cluster::Cluster;
 use crate::exit::Code;
+use crate::explain::Context;
 use crate::failure::Fault;
-use crate::report::{self, Output, Report, complain, json, print, termination, text};
-use crate::round::Order;
-use crate::visit::Tracing;
+use crate::report::{self, Format, Report, complain, json, print, termination, text};
+use crate::round::Spec;
+use crate::trace::Tracing;
+use crate::visit::Visit;
 
 /// What a command with phrases asks, and how it tells.
 #[derive(Debug)]
-pub struct Asking {
+pub struct Knocking {
     /// The permissions, and whom to ask.
-    pub order: Order,
+    pub spec: Spec,
     /// Where results go.
-    pub telling: Telling,
+    pub reporting: Reporting,
 }
 
 /// Where results go. Nothing of it changes an exit code.
 #[derive(Clone, Debug)]
-pub struct Telling {
+pub struct Reporting {
     /// Text or JSON.
-    pub output: Output,
+    pub output: Format,
     /// Nothing on stdout.
     pub quiet: bool,
     /// Each knock on stderr.
@@ -39,7 +42,7 @@ pub struct Telling {
     pub termination: termination::Target,
 }
 
-impl Telling {
+impl Reporting {
     /// For `-v`.
     pub fn tracing(&self) -> Tracing {
         report::tracing(self.verbose)
@@ -48,8 +51,8 @@ impl Telling {
     /// The report as it is to be printed.
     pub fn render(&self, report: &Report<'_>, colour: bool) -> String {
         match self.output {
-            Output::Text => text::render(report, colour),
-            Output::Json => json::render(report),
+            Format::Text => text::render(report, colour),
+            Format::Json => json::render(report),
         }
     }
 
@@ -63,7 +66,7 @@ impl Telling {
 
     /// Says why it could not be asked.
     pub fn fault(&self, fault: &Fault) -> Code {
-        if self.output == Output::Json && !self.quiet {
+        if self.output == Format::Json && !self.quiet {
             print(&json::render_fault(fault));
         }
         could_not_ask(fault, &self.termination)
@@ -71,15 +74,15 @@ impl Telling {
 }
 
 /// Ends a command without permissions: a fault is told, and so is the verdict where this is PID 1.
-fn end(result: Result<Code, Fault>, output: Output) -> Code {
-    let telling =
-        Telling { output, quiet: false, verbose: false, termination: termination::Target::Automatic };
+fn end(result: Result<Code, Fault>, output: Format) -> Code {
+    let reporting =
+        Reporting { output, quiet: false, verbose: false, termination: termination::Target::Automatic };
     match result {
         Ok(code) => {
-            telling.termination.write(code.number(), &format!("{}\n", report::summary(code)));
+            reporting.termination.write(code.number(), &format!("{}\n", report::summary(code)));
             code
         }
-        Err(fault) => telling.fault(&fault),
+        Err(fault) => reporting.fault(&fault),
     }
 }
 
@@ -89,6 +92,13 @@ pub fn could_not_ask(fault: &Fault, termination: &termination::Target) -> Code {
     complain(fault.text());
     termination.write(code.number(), &format!("{} ({}): {}\n", code.name(), code.number(), fault.text()));
     code
+}
+
+/// What explanations of a request that asks no permission draw on.
+fn visit_context<'a>(visit: &'a Visit, cluster: &'a Cluster) -> Context<'a> {
+    let claims = visit.claims.as_ref();
+    let subject = claims.and_then(|claims| claims.subject.as_deref());
+    Context { cluster, bearer: visit.bearer, claims, subject, now: now() }
 }
 
 /// Now, in seconds since 1970.

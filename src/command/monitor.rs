@@ -2,17 +2,18 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::{Asking, now};
+use super::{Knocking, now};
 use crate::exit::{Class, Code, fold};
-use crate::pace::{Backoff, Deadline, draw, jittered};
 use crate::report::{Report, complain, print, termination};
 use crate::round::Rounds;
+use crate::time::backoff::{Backoff, draw, jittered};
+use crate::time::deadline::Deadline;
 
 /// What `monitor` was asked to do.
 #[derive(Debug)]
 pub struct Monitor {
     /// What to ask, and how to tell.
-    pub asking: Asking,
+    pub knocking: Knocking,
     /// Each round.
     pub request_timeout: Duration,
     /// Between rounds that were answered.
@@ -25,14 +26,19 @@ pub struct Monitor {
 
 /// Runs it: for ever, but for `--until-lost` and for a pod that cannot ask from the start.
 pub fn run(monitor: Monitor, colour: bool) -> Code {
-    let Monitor { asking: Asking { order, telling }, request_timeout, interval, max_interval, until_lost } =
-        monitor;
-    let mut rounds = Rounds::new(order);
+    let Monitor {
+        knocking: Knocking { spec, reporting },
+        request_timeout,
+        interval,
+        max_interval,
+        until_lost,
+    } = monitor;
+    let mut rounds = Rounds::new(spec);
     let mut backoff = Backoff::new(max_interval);
     let mut state = Vec::new();
     let mut fault_told = String::new();
     loop {
-        let pause = match rounds.next(request_timeout, telling.tracing()) {
+        let pause = match rounds.next(request_timeout, reporting.tracing()) {
             // A token or CA that cannot be read while the kubelet renews it comes back.
             Err(fault) if rounds.made > 0 => {
                 if fault_told != fault.text() {
@@ -41,20 +47,20 @@ pub fn run(monitor: Monitor, colour: bool) -> Code {
                 }
                 backoff.next(draw(), None)
             }
-            Err(fault) => return telling.fault(&fault),
+            Err(fault) => return reporting.fault(&fault),
             Ok(round) => {
                 fault_told.clear();
                 let codes: Vec<Code> = round.findings.iter().map(|finding| finding.code).collect();
                 let code = fold(codes.iter().copied(), false);
-                let cluster = &rounds.order.cluster;
+                let cluster = &rounds.spec.cluster;
                 let report =
                     Report { round: &round, cluster, code, fail_open: false, now: now(), waited: None };
-                if state != codes && !telling.quiet {
-                    print(&telling.render(&report, colour));
+                if state != codes && !reporting.quiet {
+                    print(&reporting.render(&report, colour));
                 }
                 state = codes;
                 if until_lost && code.class() == Class::No {
-                    telling.termination.write(code.number(), &termination::message(&report));
+                    reporting.termination.write(code.number(), &termination::message(&report));
                     return code;
                 }
                 if code.class() == Class::NoAnswer {

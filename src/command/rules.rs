@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{end, now};
-use crate::api::review::{self, Rule, Rules, Told};
+use super::{end, visit_context};
+use crate::api::review::{self, Reviewed, Rule, Rules};
 use crate::api::status::Answer;
 use crate::cluster::Cluster;
 use crate::exit::Code;
 use crate::explain;
 use crate::failure::{Failure, Fault};
-use crate::report::{Output, complain, escape, json, print, summary, tracing};
+use crate::report::{Format, complain, json, print, summary, tracing};
+use crate::text::escape;
 use crate::verdict;
 use crate::visit::Visit;
 
@@ -23,7 +24,7 @@ pub struct RulesOf {
     /// Where; `None` is the pod's own namespace.
     pub namespace: Option<String>,
     /// How to show it.
-    pub output: Output,
+    pub output: Format,
     /// The whole run.
     pub timeout: Duration,
     /// Each request on stderr.
@@ -31,26 +32,25 @@ pub struct RulesOf {
 }
 
 /// Runs it.
-pub fn run(order: &RulesOf) -> Code {
-    end(ask(order), order.output)
+pub fn run(command: &RulesOf) -> Code {
+    end(ask(command), command.output)
 }
 
-fn ask(order: &RulesOf) -> Result<Code, Fault> {
-    let visit = Visit::prepare(&order.cluster, order.timeout, tracing(order.verbose))?;
-    let namespace = match &order.namespace {
+fn ask(command: &RulesOf) -> Result<Code, Fault> {
+    let visit = Visit::prepare(&command.cluster, command.timeout, tracing(command.verbose))?;
+    let namespace = match &command.namespace {
         Some(namespace) => namespace.clone(),
-        None => order.cluster.namespace()?,
+        None => command.cluster.namespace()?,
     };
-    let (outcome, rules) = list(&visit, &namespace);
-    let code = verdict::deciding_code(&outcome, visit.bearer);
-    let place = explain::Place { cluster: &order.cluster, claims: visit.claims.as_ref(), now: now() };
-    let why = explain::outcome(code, &outcome, visit.bearer, place);
-    if order.output == Output::Json {
+    let (result, rules) = list(&visit, &namespace);
+    let code = verdict::deciding_code(&result, visit.bearer);
+    let why = explain::request(code, &result, visit_context(&visit, &command.cluster));
+    if command.output == Format::Json {
         let mut object = json::object(code);
         let message =
             if code == Code::Allowed { "allowed (0): these are the rules".to_owned() } else { summary(code) };
         object.insert("message".into(), message.into());
-        object.insert("server".into(), order.cluster.server.to_string().into());
+        object.insert("server".into(), command.cluster.server.to_string().into());
         object.insert("namespace".into(), namespace.clone().into());
         object.insert("incomplete".into(), rules.incomplete.into());
         object.insert("evaluationError".into(), rules.error.clone().into());
@@ -74,8 +74,8 @@ fn ask(order: &RulesOf) -> Result<Code, Fault> {
 /// Asks for the rules of a namespace as the identity that decides. No answer, no rules.
 pub fn list(visit: &Visit, namespace: &str) -> (Result<Answer, Failure>, Rules) {
     let read = |reply| review::read(reply, "SelfSubjectRulesReview");
-    match visit.ask(&review::rules_review(namespace), visit.deciding(), read) {
-        Ok(Told { answer, status }) => (Ok(answer), Rules::parse(&status)),
+    match visit.ask(&review::rules_review(namespace), visit.bearer.deciding(), read) {
+        Ok(Reviewed { answer, status }) => (Ok(answer), Rules::parse(&status)),
         Err(failure) => (Err(failure), Rules::default()),
     }
 }

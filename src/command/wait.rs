@@ -6,12 +6,14 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::{Asking, Telling, now};
+use super::{Knocking, Reporting, now};
 use crate::exit::{Class, Code, fold};
 use crate::failure::Fault;
-use crate::pace::{Backoff, Deadline, draw};
-use crate::report::{Report, complain, escape, summary};
+use crate::report::{Report, complain, summary};
 use crate::round::{Round, Rounds};
+use crate::text::escape;
+use crate::time::backoff::{Backoff, draw};
+use crate::time::deadline::Deadline;
 
 /// Between the good rounds that `--stable` wants.
 const STABLE_PAUSE: Duration = Duration::from_secs(1);
@@ -20,7 +22,7 @@ const STABLE_PAUSE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Wait {
     /// What to ask, and how to tell.
-    pub asking: Asking,
+    pub knocking: Knocking,
     /// The whole wait; `None` is for ever.
     pub timeout: Option<Duration>,
     /// Each round.
@@ -59,30 +61,30 @@ impl End {
 
 /// Runs it. `colour`: stdout is a terminal that wants it.
 pub fn run(wait: &Wait, colour: bool) -> End {
-    let Wait { asking: Asking { order, telling }, command, .. } = wait;
+    let Wait { knocking: Knocking { spec, reporting }, command, .. } = wait;
     let start = Instant::now();
-    let mut rounds = Rounds::new(order.clone());
+    let mut rounds = Rounds::new(spec.clone());
     let ended = knock(wait, &mut rounds);
     let waited = Some((start.elapsed(), rounds.made));
     let code = match ended {
         // stdout is the command's, if there is one.
         Err(fault) => {
-            let telling = Telling { quiet: telling.quiet || command.is_some(), ..telling.clone() };
-            return End::Code(telling.fault(&fault));
+            let reporting = Reporting { quiet: reporting.quiet || command.is_some(), ..reporting.clone() };
+            return End::Code(reporting.fault(&fault));
         }
         Ok((round, code)) => {
-            let cluster = &rounds.order.cluster;
+            let cluster = &rounds.spec.cluster;
             let report = Report { round: &round, cluster, code, fail_open: false, now: now(), waited };
             match command {
-                None => telling.report(&report, colour),
-                Some(_) => tell_beside(telling, &report),
+                None => reporting.report(&report, colour),
+                Some(_) => tell_beside(reporting, &report),
             }
             code
         }
     };
     match command.as_deref() {
         Some([program, arguments @ ..]) if code == Code::Allowed => {
-            become_program(program, arguments, telling)
+            become_program(program, arguments, reporting)
         }
         _ => End::Code(code),
     }
@@ -92,7 +94,7 @@ pub fn run(wait: &Wait, colour: bool) -> End {
 fn knock(wait: &Wait, rounds: &mut Rounds) -> Result<(Round, Code), Fault> {
     let deadline = wait.timeout.map_or(Deadline::NEVER, Deadline::after);
     let mut backoff = Backoff::new(wait.max_interval);
-    let tracing = wait.asking.telling.tracing();
+    let tracing = wait.knocking.reporting.tracing();
     let mut good_rounds = 0;
     let mut completed: Option<(Round, Code)> = None;
     let mut told = None;
@@ -143,21 +145,21 @@ fn because(round: &Round, code: Code) -> String {
 }
 
 /// stdout is the command's: the report goes to stderr.
-fn tell_beside(telling: &Telling, report: &Report<'_>) {
-    if !telling.quiet {
-        let _ = io::stderr().write_all(telling.render(report, false).as_bytes());
+fn tell_beside(reporting: &Reporting, report: &Report<'_>) {
+    if !reporting.quiet {
+        let _ = io::stderr().write_all(reporting.render(report, false).as_bytes());
     }
-    let silent = Telling { quiet: true, ..telling.clone() };
+    let silent = Reporting { quiet: true, ..reporting.clone() };
     silent.report(report, false);
 }
 
 /// The same process, with the same environment and descriptors; handlers fall back to their defaults with
 /// `exec`, and the standard library gives SIGPIPE its default back.
-fn become_program(program: &OsString, arguments: &[OsString], telling: &Telling) -> End {
+fn become_program(program: &OsString, arguments: &[OsString], reporting: &Reporting) -> End {
     let error = Command::new(program).args(arguments).exec();
     let why = format!("{}: {error}", escape(&program.to_string_lossy()));
     let end = if error.kind() == io::ErrorKind::NotFound { End::NotFound } else { End::NotExecutable };
     complain(&why);
-    telling.termination.write(end.number(), &format!("{why} ({})\n", end.number()));
+    reporting.termination.write(end.number(), &format!("{why} ({})\n", end.number()));
     end
 }

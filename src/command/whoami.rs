@@ -4,19 +4,19 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::end;
-use super::now;
+use super::{end, now, visit_context};
 use crate::api::review::User;
-use crate::clock::{span, time};
 use crate::cluster::Cluster;
 use crate::exit::Code;
 use crate::explain;
 use crate::failure::Fault;
-use crate::identity::{Recognition, recognise};
-use crate::knock::Identity;
-use crate::report::{Output, escape, json, print, summary, tracing};
+use crate::identity::{Bearer, Both};
+use crate::recognition::{Recognition, recognise};
+use crate::report::{Format, json, print, summary, tracing};
+use crate::text::escape;
+use crate::time::date::time;
+use crate::time::duration::span;
 use crate::token::Claims;
-use crate::verdict::Bearer;
 use crate::visit::Visit;
 
 /// What `whoami` was asked to do.
@@ -25,7 +25,7 @@ pub struct Whoami {
     /// Whom to ask.
     pub cluster: Cluster,
     /// How to show it.
-    pub output: Output,
+    pub output: Format,
     /// The whole run.
     pub timeout: Duration,
     /// Each request on stderr.
@@ -36,8 +36,7 @@ pub struct Whoami {
 struct Found {
     bearer: Bearer,
     claims: Option<Claims>,
-    anonymous: Option<Recognition>,
-    token: Option<Recognition>,
+    recognized: Both<Recognition>,
     code: Code,
     why: Vec<String>,
 }
@@ -46,8 +45,8 @@ struct Found {
 pub fn run(whoami: &Whoami) -> Code {
     let told = find(whoami).map(|found| {
         print(&match whoami.output {
-            Output::Text => text(&found),
-            Output::Json => json(&found, &whoami.cluster),
+            Format::Text => text(&found),
+            Format::Json => json(&found, &whoami.cluster),
         });
         found.code
     });
@@ -56,39 +55,32 @@ pub fn run(whoami: &Whoami) -> Code {
 
 fn find(whoami: &Whoami) -> Result<Found, Fault> {
     let visit = Visit::prepare(&whoami.cluster, whoami.timeout, tracing(whoami.verbose))?;
-    let (mut anonymous, mut token) = (None, None);
+    let mut recognized = Both::default();
     for identity in visit.identities() {
         let Recognition { user, result } = recognise(&mut |request| visit.send(request, identity));
         let result = visit.in_time(result);
         let found = Recognition { user: user.filter(|_| result.is_ok()), result };
         let broken = matches!(&found.result, Err(failure) if failure.is_connection());
-        match identity {
-            Identity::Anonymous => anonymous = Some(found),
-            Identity::Token => token = Some(found),
-        }
+        recognized.set(identity, found);
         if broken {
             break;
         }
     }
-    // Where the connection itself fails, the first failure is the token's too.
-    let deciding = match visit.bearer {
-        Bearer::Token => token.clone().or_else(|| anonymous.clone()),
-        Bearer::None | Bearer::Plain => anonymous.clone(),
-    };
+    let deciding = recognized.deciding(visit.bearer).cloned();
     let deciding = deciding.unwrap_or_else(|| Recognition { user: None, result: Err(visit.too_late()) });
     let code = deciding.code(visit.bearer);
-    let context = explain::Place { cluster: &whoami.cluster, claims: visit.claims.as_ref(), now: now() };
-    let why = explain::outcome(code, &deciding.result, visit.bearer, context);
-    Ok(Found { bearer: visit.bearer, claims: visit.claims, anonymous, token, code, why })
+    let context = visit_context(&visit, &whoami.cluster);
+    let why = explain::request(code, &deciding.result, context);
+    Ok(Found { bearer: visit.bearer, claims: visit.claims, recognized, code, why })
 }
 
 /// Aligned like `kubectl auth whoami` and `kubectl describe`.
 fn text(found: &Found) -> String {
     let mut lines = Vec::new();
     let without = if found.bearer == Bearer::Plain { "proxy" } else { "anonymous" };
-    lines.extend(identity_lines(without, found.anonymous.as_ref(), found.claims.as_ref()));
+    lines.extend(identity_lines(without, found.recognized.anonymous.as_ref(), found.claims.as_ref()));
     if found.bearer == Bearer::Token {
-        lines.extend(identity_lines("token", found.token.as_ref(), found.claims.as_ref()));
+        lines.extend(identity_lines("token", found.recognized.token.as_ref(), found.claims.as_ref()));
     }
     if let Some(claims) = &found.claims {
         lines.push("claims     what the token says of itself".into());
@@ -167,13 +159,13 @@ fn json(found: &Found, cluster: &Cluster) -> String {
     object.insert("message".into(), message(found.code).into());
     object.insert("server".into(), cluster.server.to_string().into());
     let confirmed = |found: &Recognition| found.name().map(|name| (name.to_owned(), "server"));
-    let deciding = if found.bearer == Bearer::Token { &found.token } else { &found.anonymous };
+    let deciding = found.recognized.deciding(found.bearer);
     let claimed = || Some((found.claims.as_ref()?.subject.clone()?, "token"));
-    let identity = deciding.as_ref().and_then(confirmed).or_else(claimed);
+    let identity = deciding.and_then(confirmed).or_else(claimed);
     let identity = identity.map(|(user, source)| json!({ "user": user, "source": source }));
     object.insert("identity".into(), identity.unwrap_or(Value::Null));
-    object.insert("anonymous".into(), recognition(found.anonymous.as_ref()));
-    object.insert("token".into(), recognition(found.token.as_ref()));
+    object.insert("anonymous".into(), recognition(found.recognized.anonymous.as_ref()));
+    object.insert("token".into(), recognition(found.recognized.token.as_ref()));
     object.insert(
         "claims".into(),
         found.claims.as_ref().map_or(Value::Null, |claims| claims_json(claims, now())),

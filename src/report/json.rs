@@ -56,6 +56,7 @@ pub fn render_fault(fault: &Fault) -> String {
 }
 
 fn permission(finding: &Finding, explanation: &Explanation) -> Value {
+    let knocks = finding.asked().map(|asked| &asked.knocks);
     json!({
         "phrase": finding.phrase,
         "expected": match finding.expected {
@@ -63,9 +64,9 @@ fn permission(finding: &Finding, explanation: &Explanation) -> Value {
             Expected::Cannot => "cannot",
         },
         "outcome": finding.code.name(),
-        "asked": finding.asked,
-        "anonymous": knock(finding.anonymous.as_ref()),
-        "token": knock(finding.token.as_ref()),
+        "asked": finding.was_asked(),
+        "anonymous": knock(knocks.and_then(|knocks| knocks.anonymous.as_ref())),
+        "token": knock(knocks.and_then(|knocks| knocks.token.as_ref())),
         "why": explanation.why,
         "remedy": explanation.remedy,
     })

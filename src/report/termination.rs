@@ -4,8 +4,9 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use super::{Report, escape};
+use super::Report;
 use crate::exit::Code;
+use crate::text::escape;
 
 /// Where the kubelet mounts it (kubernetes.io, "Customizing the termination message").
 const DEFAULT: &str = "/dev/termination-log";
@@ -44,8 +45,7 @@ impl Target {
 pub fn message(report: &Report<'_>) -> String {
     let mut lines = vec![report.summary()];
     for (finding, explanation) in report.explained() {
-        // Without a token nothing is asked with --token-only, and the reason is still wanted.
-        if finding.code == Code::Anonymous || (finding.code != Code::Allowed && finding.asked) {
+        if finding.code != Code::Allowed && finding.is_own() {
             lines.push(format!("{}: {}", escape(&finding.phrase), finding.code.name()));
             lines.extend(
                 explanation.why.iter().chain(&explanation.remedy).map(|line| format!("  {}", escape(line))),

@@ -1,10 +1,11 @@
 //! The report as text: one line a permission, under it why and what to type, last the outcome.
 
-use super::{Report, escape};
+use super::Report;
 use crate::api::status::Meaning;
 use crate::exit::{Class, Code};
 use crate::knock::Knock;
-use crate::round::{Finding, by_review};
+use crate::round::Finding;
+use crate::text::escape;
 
 /// Renders the report. `colour`: for a terminal.
 pub fn render(report: &Report<'_>, colour: bool) -> String {
@@ -15,8 +16,7 @@ pub fn render(report: &Report<'_>, colour: bool) -> String {
     };
     let (first, second, third) = (width(0), width(1), width(2));
     for ((finding, explanation), [phrase, anonymous, token]) in report.explained().zip(&rows) {
-        let outcome =
-            if finding.asked || finding.code == Code::Anonymous { finding.code.name() } else { "not asked" };
+        let outcome = if finding.is_own() { finding.code.name() } else { "not asked" };
         let outcome = paint(outcome, finding.code, colour);
         lines.push(format!("{phrase:first$}  {anonymous:second$}  {token:third$}  {outcome}"));
         lines.extend(explanation.why.iter().map(|why| format!("    {}", escape(why))));
@@ -28,11 +28,12 @@ pub fn render(report: &Report<'_>, colour: bool) -> String {
 
 /// The phrase, and what each knock got.
 pub fn row(finding: &Finding) -> [String; 3] {
-    let review = by_review(finding);
+    let review = finding.by_review();
+    let knocks = finding.asked().map(|asked| &asked.knocks);
     [
         escape(&finding.phrase),
-        format!("anonymous {}", cell(finding.anonymous.as_ref(), review)),
-        format!("token {}", cell(finding.token.as_ref(), review)),
+        format!("anonymous {}", cell(knocks.and_then(|knocks| knocks.anonymous.as_ref()), review)),
+        format!("token {}", cell(knocks.and_then(|knocks| knocks.token.as_ref()), review)),
     ]
 }
 

@@ -4,13 +4,13 @@
 
 #![allow(clippy::print_stdout, reason = "it is there to be read")]
 
-#[path = "../../src/pace.rs"]
+#[path = "../../src/time/backoff.rs"]
 #[allow(dead_code, unused_imports, reason = "only the back-off is simulated")]
-mod pace;
+mod backoff;
 
 use std::time::Duration;
 
-use pace::{Backoff, draw};
+use backoff::{Backoff, draw};
 
 const GATES: usize = 5000;
 const SECONDS: usize = 600;

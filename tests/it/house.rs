@@ -13,13 +13,13 @@ const OWNERS: [(&str, &[&str]); 15] = [
     // The network's JSON is read in api; tokens and remedies have JSON in them; the rest is reports.
     ("serde_json", &["api/", "token.rs", "remedy.rs", "report/", "command/"]),
     ("base64", &["token.rs"]),
-    ("httpdate", &["pace.rs"]),
+    ("httpdate", &["time/date.rs"]),
     ("signal_hook", &["main.rs"]),
     ("dlmalloc", &["main.rs"]),
     ("env", &["main.rs"]),
-    ("thread::sleep", &["pace.rs"]),
+    ("thread::sleep", &["time/deadline.rs"]),
     ("process::exit", &["main.rs"]),
-    ("TcpStream", &["api/wire.rs"]),
+    ("TcpStream", &["api/connection.rs"]),
     ("panic::set_hook", &["main.rs"]),
 ];
 

@@ -12,8 +12,10 @@ pub mod review;
 pub mod status;
 #[path = "../../../src/api/tls.rs"]
 pub mod tls;
-#[path = "../../../src/api/wire.rs"]
-pub mod wire;
+#[path = "../../../src/api/connection.rs"]
+pub mod connection;
+#[path = "../../../src/api/facts.rs"]
+pub mod facts;
 
 use std::io::{self, Cursor, Read};
 

@@ -7,7 +7,8 @@
 use std::fmt;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,57 +17,16 @@ use rustls::{ClientConfig, ClientConnection, ProtocolVersion};
 use ureq::config::Config;
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{
-    Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport,
-};
+use ureq::unversioned::transport::{self, Buffers, ConnectionDetails, LazyBuffers, NextTimeout, Transport};
 
-use super::certificate::Certificate;
+use super::facts::{Facts, SharedFacts};
 use super::tls;
 use crate::cluster::Server;
 use crate::failure::Failure;
-use crate::pace::{Deadline, letter_box};
-
-/// What is known of the latest connection, as far as it came about.
-#[derive(Clone, Debug, Default)]
-pub struct Facts {
-    /// The server's name has been looked up, or needed no lookup.
-    pub resolved: bool,
-    /// Who took the TCP connection, and after how long.
-    pub tcp: Option<(SocketAddr, Duration)>,
-    /// How long the whole TLS handshake took.
-    pub tls: Option<Duration>,
-    /// `TLS 1.3`.
-    pub version: &'static str,
-    /// `TLS13_AES_128_GCM_SHA256`.
-    pub suite: String,
-    /// The server's own certificate, also where it is not trusted.
-    pub certificate: Option<Certificate>,
-    /// The CA bundle vouches for it.
-    pub verified: bool,
-    /// No CA of the bundle has signed it.
-    pub unknown_issuer: bool,
-}
-
-/// Facts that the connection notes and others read.
-#[derive(Clone, Debug, Default)]
-pub struct SharedFacts(Arc<Mutex<Facts>>);
-
-impl SharedFacts {
-    /// Adds to what is known.
-    pub fn note(&self, note: impl FnOnce(&mut Facts)) {
-        if let Ok(mut facts) = self.0.lock() {
-            note(&mut facts);
-        }
-    }
-
-    /// What is known now.
-    pub fn get(&self) -> Facts {
-        self.0.lock().map(|facts| facts.clone()).unwrap_or_default()
-    }
-}
+use crate::time::deadline::Deadline;
 
 /// Opens connections to the one API server.
-pub struct Wire {
+pub struct Connector {
     /// Where it is.
     pub server: Server,
     /// TLS, and the name to verify; `None` over plain HTTP.
@@ -79,7 +39,7 @@ pub struct Wire {
     pub facts: SharedFacts,
 }
 
-/// Names are looked up when a connection is made, not for every request: see [`Wire::addresses`].
+/// Names are looked up when a connection is made, not for every request: see [`Connector::addresses`].
 #[derive(Debug)]
 pub struct NoLookup;
 
@@ -89,7 +49,7 @@ impl Resolver for NoLookup {
     }
 }
 
-impl Wire {
+impl Connector {
     fn addresses(&self) -> Result<Vec<SocketAddr>, Failure> {
         if let Ok(address) = self.server.host.parse::<IpAddr>() {
             return Ok(vec![SocketAddr::new(address, self.server.port)]);
@@ -121,7 +81,7 @@ impl Wire {
         Ok(stream)
     }
 
-    fn open(&self) -> Result<Line, ureq::Error> {
+    fn open(&self) -> Result<Connection, ureq::Error> {
         let mut socket = Socket::new(self.tcp().map_err(carry)?, self.deadline)?;
         let server = self.server.authority();
         let tls = match &self.tls {
@@ -146,7 +106,7 @@ impl Wire {
                 Some(session)
             }
         };
-        Ok(Line { socket, tls, server, buffers: LazyBuffers::new(super::LARGEST_HEAD, self.head) })
+        Ok(Connection { socket, tls, server, buffers: LazyBuffers::new(super::LARGEST_HEAD, self.head) })
     }
 }
 
@@ -154,10 +114,10 @@ impl Wire {
 /// given up; where none may be started, in place.
 fn look_up(host: &str, port: u16, deadline: Deadline) -> Option<io::Result<Vec<SocketAddr>>> {
     let addresses = move |host: &str| (host, port).to_socket_addrs().map(Iterator::collect);
-    let (found, lookups) = letter_box();
+    let (found, lookups) = channel();
     let name = host.to_owned();
-    match thread::Builder::new().spawn(move || found.send(addresses(&name))) {
-        Ok(_) => lookups.next(deadline),
+    match thread::Builder::new().spawn(move || drop(found.send(addresses(&name)))) {
+        Ok(_) => deadline.receive(&lookups),
         Err(_) => Some(addresses(host)),
     }
 }
@@ -297,29 +257,33 @@ fn carry(failure: Failure) -> ureq::Error {
     ureq::Error::Other(Box::new(failure))
 }
 
-impl Connector for Wire {
-    type Out = Line;
+impl transport::Connector for Connector {
+    type Out = Connection;
 
-    fn connect(&self, _: &ConnectionDetails<'_>, _chained: Option<()>) -> Result<Option<Line>, ureq::Error> {
+    fn connect(
+        &self,
+        _: &ConnectionDetails<'_>,
+        _chained: Option<()>,
+    ) -> Result<Option<Connection>, ureq::Error> {
         self.open().map(Some)
     }
 }
 
-impl fmt::Debug for Wire {
+impl fmt::Debug for Connector {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "Wire({})", self.server)
+        write!(formatter, "Connector({})", self.server)
     }
 }
 
 /// An open connection.
-pub struct Line {
+pub struct Connection {
     socket: Socket,
     tls: Option<ClientConnection>,
     server: String,
     buffers: LazyBuffers,
 }
 
-impl Line {
+impl Connection {
     fn carry(&self, error: &io::Error) -> ureq::Error {
         carry(tls::failure(error, &self.server))
     }
@@ -351,7 +315,7 @@ impl Line {
     }
 }
 
-impl Transport for Line {
+impl Transport for Connection {
     fn buffers(&mut self) -> &mut dyn Buffers {
         &mut self.buffers
     }
@@ -393,9 +357,9 @@ impl Transport for Line {
     }
 }
 
-impl fmt::Debug for Line {
+impl fmt::Debug for Connection {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "Line({})", self.server)
+        write!(formatter, "Connection({})", self.server)
     }
 }
 

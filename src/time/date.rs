@@ -1,17 +1,6 @@
-//! Times and spans as Kubernetes writes them. Pure.
+//! Dates: as Kubernetes writes them, and as headers of HTTP do. Pure.
 
-/// A span of seconds as Kubernetes writes ages: `45s`, `12m`, `3h5m`, `9d`, `2y`.
-pub fn span(seconds: i64) -> String {
-    let seconds = seconds.max(0);
-    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
-    match seconds {
-        0..120 => format!("{seconds}s"),
-        120..7200 => format!("{minutes}m"),
-        7200..172_800 => format!("{hours}h{}m", minutes % 60),
-        172_800..63_072_000 => format!("{days}d"),
-        _ => format!("{}y", days / 365),
-    }
-}
+use std::time::{Duration, SystemTime};
 
 /// A time in seconds since 1970 as Kubernetes writes it: `2026-11-23T21:16:29Z`.
 pub fn time(seconds: i64) -> String {
@@ -39,6 +28,23 @@ pub fn seconds(year: i64, month: i64, day: i64, second_of_day: i64) -> i64 {
     (day - 719_468) * 86_400 + second_of_day
 }
 
+/// Understands `Retry-After`: seconds, or a date. `None` where it is neither, or past.
+pub fn retry_after(header: &str, now: SystemTime) -> Option<Duration> {
+    let header = header.trim();
+    if header.bytes().all(|byte| byte.is_ascii_digit()) {
+        // More digits than fit are still "very long".
+        return (!header.is_empty())
+            .then(|| Duration::from_secs(header.parse().unwrap_or(u64::from(u32::MAX))));
+    }
+    httpdate::parse_http_date(header).ok()?.duration_since(now).ok()
+}
+
+/// The `Date` of an HTTP answer, in seconds since 1970.
+pub fn http_date(header: &str) -> Option<i64> {
+    let date = httpdate::parse_http_date(header).ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    i64::try_from(date.as_secs()).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,11 +67,39 @@ mod tests {
     }
 
     #[test]
-    fn spans_read_like_ages() {
-        for (seconds, text) in
-            [(-5, "0s"), (119, "119s"), (120, "2m"), (7260, "2h1m"), (172_800, "2d"), (63_072_000, "2y")]
+    fn retry_after_is_seconds_or_a_date() {
+        let now = httpdate::parse_http_date("Mon, 23 Nov 2026 22:00:00 GMT").unwrap();
+        for (header, seconds) in [
+            ("5", Some(5)),
+            (" 32 ", Some(32)),
+            ("0", Some(0)),
+            ("99999999999999999999", Some(u64::from(u32::MAX))),
+            ("Mon, 23 Nov 2026 22:00:07 GMT", Some(7)),
+            ("Mon, 23 Nov 2026 21:59:59 GMT", None),
+            ("-1", None),
+            ("", None),
+            ("soon", None),
+            ("1.5", None),
+        ] {
+            assert_eq!(retry_after(header, now), seconds.map(Duration::from_secs), "{header:?}");
+        }
+    }
+
+    #[test]
+    fn dates_of_answers() {
+        // The two older forms of RFC 9110 are dates, too.
+        for text in
+            ["Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"]
         {
-            assert_eq!(span(seconds), text);
+            assert_eq!(http_date(text), Some(784_111_777), "{text}");
+        }
+        for text in [
+            "",
+            "now",
+            "Sun, 06 Nov 1994 9999999999999999:49:37 GMT",
+            "Sun, 06 Nov 9223372036854775807 08:49:37 GMT",
+        ] {
+            assert_eq!(http_date(text), None);
         }
     }
 }

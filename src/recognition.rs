@@ -1,0 +1,71 @@
+//! Who the API server takes somebody for: by review, else by the words of a refusal.
+
+use crate::api::review::{self, SELF_REVIEWS, User};
+use crate::api::status::{self, ANONYMOUS, Answer, Meaning, Shape};
+use crate::api::{Reply, Request};
+use crate::exit::Code;
+use crate::failure::Failure;
+use crate::identity::Bearer;
+use crate::verdict;
+
+/// A path that no server serves and no sensible role grants: its 403 names who asked.
+const NOWHERE: &str = "/kubeknock/who-am-i";
+
+/// What the API server said of one identity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recognition {
+    /// Everything it knows, where a SelfSubjectReview was answered.
+    pub user: Option<User>,
+    /// The last answer, or why there is none.
+    pub result: Result<Answer, Failure>,
+}
+
+impl Recognition {
+    /// The user name in the server's own words.
+    pub fn name(&self) -> Option<&str> {
+        let words = self.result.as_ref().ok().and_then(|answer| answer.user.as_deref());
+        self.user.as_ref().map(|user| user.name.as_str()).or(words)
+    }
+
+    /// What it comes to for whoever sent the token: accepted is 0, whatever may be done with it.
+    pub fn code(&self, bearer: Bearer) -> Code {
+        let got_in = matches!(&self.result, Ok(answer) if answer.got_in());
+        match (self.name(), &self.result) {
+            _ if bearer == Bearer::None && got_in => Code::Anonymous,
+            (_, result) if bearer == Bearer::None => verdict::tokenless_code(result, bearer),
+            (Some(ANONYMOUS), Ok(_)) => Code::Anonymous,
+            (Some(_), Ok(_)) => Code::Allowed,
+            // A 404 is told to whoever got past authorization, and a 403 to whoever is somebody.
+            (None, Ok(answer))
+                if matches!(
+                    answer.meaning,
+                    Meaning::Unserved | Meaning::Forbidden | Meaning::ReviewForbidden
+                ) =>
+            {
+                Code::Allowed
+            }
+            (_, result) => verdict::deciding_code(result, bearer),
+        }
+    }
+}
+
+/// Asks: SelfSubjectReview in the version that is served; where none is, something that is surely refused.
+pub fn recognise(send: &mut dyn FnMut(&Request) -> Result<Reply, Failure>) -> Recognition {
+    for version in SELF_REVIEWS {
+        let told = match send(&review::self_review(version))
+            .and_then(|reply| review::read(reply, "SelfSubjectReview"))
+        {
+            Ok(told) => told,
+            Err(failure) => return Recognition { user: None, result: Err(failure) },
+        };
+        if told.answer.meaning != Meaning::Unserved {
+            let nameless = told.answer.meaning == Meaning::ReviewForbidden && told.answer.user.is_none();
+            if nameless {
+                break;
+            }
+            return Recognition { user: User::parse(&told.status), result: Ok(told.answer) };
+        }
+    }
+    let result = send(&Request::get(NOWHERE)).and_then(|reply| status::answer(reply, &Shape::Path));
+    Recognition { user: None, result }
+}

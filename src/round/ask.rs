@@ -1,0 +1,257 @@
+//! Asks the permissions of one round, one after the other, and gives each its outcome.
+
+use std::time::{Duration, Instant};
+
+use super::{Asked, Finding, Round, Spec, State};
+use crate::api::discovery::{self, Resource, Unresolved, Wanted};
+use crate::exit::Code;
+use crate::failure::{Failure, Fault};
+use crate::identity::{Bearer, Both, Identity};
+use crate::knock::{Knock, Question, needs_review};
+use crate::permission::{Namespace, Permission, Target};
+use crate::trace::Tracing;
+use crate::verdict;
+use crate::visit::Visit;
+
+/// Asks all of them, in at most `patience`. `known`: what an earlier round found each name to mean.
+pub fn round(
+    spec: &Spec,
+    known: &[Option<Resource>],
+    patience: Duration,
+    anonymous_too: bool,
+    tracing: Tracing,
+) -> Result<Round, Fault> {
+    let own_namespace = OwnNamespace::of(spec);
+    let visit = Visit::prepare(&spec.cluster, patience, tracing)?;
+    let own_namespace = own_namespace?;
+    let bearer = visit.bearer;
+    let mut findings: Vec<Finding> = spec.permissions.iter().map(unasked).collect();
+    if spec.token_only && bearer == Bearer::None {
+        for finding in &mut findings {
+            (finding.code, finding.state) = (Code::Anonymous, State::NoToken);
+        }
+        return Ok(Round { findings, bearer, claims: visit.claims, timed_out: false });
+    }
+    let anonymous = !spec.token_only && (anonymous_too || spec.forbid_anonymous || bearer != Bearer::Token);
+    let asker = Asker { spec, visit: &visit, known, own_namespace, anonymous };
+    let timed_out = match asker.ask_all(&mut findings) {
+        Ok(()) | Err(End::Broken) => false,
+        Err(End::TooLate) => true,
+        Err(End::Fault(fault)) => return Err(fault),
+    };
+    conclude(spec, &mut findings, bearer, timed_out);
+    Ok(Round { findings, bearer, claims: visit.claims, timed_out })
+}
+
+fn unasked(permission: &Permission) -> Finding {
+    Finding {
+        phrase: permission.to_string(),
+        expected: permission.expected,
+        code: Code::Timeout,
+        state: State::NotAsked,
+    }
+}
+
+/// Gives each finding its code: those that were asked by the truth table, the others by what ended
+/// the round.
+fn conclude(spec: &Spec, findings: &mut [Finding], bearer: Bearer, timed_out: bool) {
+    let mut ended_by = None;
+    for index in schedule(&spec.permissions) {
+        let Some(finding) = findings.get_mut(index) else { continue };
+        if finding.is_own() {
+            finding.code = code(finding, bearer, spec.forbid_anonymous);
+            ended_by = Some(finding.code);
+        } else if timed_out {
+            // The first that is not done was being asked when the deadline came.
+            if ended_by != Some(Code::Timeout) {
+                finding.state = State::Late;
+            }
+            finding.code = Code::Timeout;
+            ended_by = Some(Code::Timeout);
+        } else {
+            finding.code = ended_by.unwrap_or(Code::Unreachable);
+        }
+    }
+}
+
+fn code(finding: &Finding, bearer: Bearer, forbid_anonymous: bool) -> Code {
+    match &finding.state {
+        State::Asked(asked) => verdict::decide(finding.expected, &asked.knocks, bearer, forbid_anonymous),
+        State::Unresolved(Unresolved::Failed(failure)) => failure.code(),
+        State::Unresolved(Unresolved::Answered(answer)) => {
+            verdict::deciding_code(&Ok(answer.clone()), bearer)
+        }
+        State::Unresolved(Unresolved::Unknown { silent, .. }) if !silent.is_empty() => Code::Unavailable,
+        State::Unresolved(Unresolved::Unknown { .. }) => Code::Unserved,
+        State::NotAsked | State::NoToken | State::Late => finding.code,
+    }
+}
+
+/// The order to ask in: watches last, because an allowed one costs the connection.
+fn schedule(permissions: &[Permission]) -> Vec<usize> {
+    let watches = |permission: &Permission| permission.verb == "watch" && !needs_review(permission);
+    let of_kind = |wanted: bool| {
+        permissions
+            .iter()
+            .enumerate()
+            .filter(move |(_, permission)| watches(permission) == wanted)
+            .map(|(at, _)| at)
+    };
+    of_kind(false).chain(of_kind(true)).collect()
+}
+
+fn wanted(permission: &Permission) -> Option<Wanted> {
+    match &permission.target {
+        Target::Path(_) => None,
+        Target::Objects(objects) => Some(Wanted {
+            verb: permission.verb.clone(),
+            resource: objects.resource.clone(),
+            subresource: objects.subresource.clone(),
+        }),
+    }
+}
+
+/// The pod's own namespace, if a phrase may need it.
+enum OwnNamespace {
+    /// No phrase leaves its namespace out.
+    Unused,
+    Known(String),
+    /// It is not known, which is a fault once discovery shows that a phrase needs it.
+    Unknown(Fault),
+}
+
+impl OwnNamespace {
+    /// A namespace that is not known is a fault at once where a resource that is known without asking needs it.
+    fn of(spec: &Spec) -> Result<OwnNamespace, Fault> {
+        let uses_own = |permission: &&Permission| matches!(&permission.target, Target::Objects(objects) if objects.namespace == Namespace::Own);
+        let mut users = spec.permissions.iter().filter(uses_own).filter_map(wanted).peekable();
+        if users.peek().is_none() {
+            return Ok(OwnNamespace::Unused);
+        }
+        let needs_it = |wanted| discovery::known(&wanted).is_some_and(|resource| resource.namespaced);
+        match spec.cluster.namespace() {
+            Ok(namespace) => Ok(OwnNamespace::Known(namespace)),
+            Err(fault) if users.any(needs_it) => Err(fault),
+            Err(fault) => Ok(OwnNamespace::Unknown(fault)),
+        }
+    }
+
+    fn get(&self) -> Result<String, Fault> {
+        match self {
+            OwnNamespace::Unused => Ok(String::new()),
+            OwnNamespace::Known(namespace) => Ok(namespace.clone()),
+            OwnNamespace::Unknown(fault) => Err(fault.clone()),
+        }
+    }
+}
+
+struct Asker<'r> {
+    spec: &'r Spec,
+    visit: &'r Visit,
+    /// Names that an earlier round resolved.
+    known: &'r [Option<Resource>],
+    own_namespace: OwnNamespace,
+    anonymous: bool,
+}
+
+/// Why nothing more can be asked.
+enum End {
+    /// The connection itself failed: asking anything else would fail the same way.
+    Broken,
+    /// The deadline has come.
+    TooLate,
+    Fault(Fault),
+}
+
+impl Asker<'_> {
+    fn ask_all(&self, findings: &mut [Finding]) -> Result<(), End> {
+        let resources = self.resources();
+        for index in schedule(&self.spec.permissions) {
+            if let (Some(permission), Some(finding), Some(resource)) =
+                (self.spec.permissions.get(index), findings.get_mut(index), resources.get(index))
+            {
+                self.ask(permission, resource.as_ref(), finding)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What each permission's name means; `None` for a path.
+    fn resources(&self) -> Vec<Option<Result<Resource, Unresolved>>> {
+        let wanted: Vec<Option<Wanted>> = self.spec.permissions.iter().map(wanted).collect();
+        let known = |(wanted, known): (&Option<Wanted>, &Option<Resource>)| {
+            known.clone().or_else(|| wanted.as_ref().and_then(discovery::known))
+        };
+        let known: Vec<Option<Resource>> = wanted.iter().zip(self.known).map(known).collect();
+        let to_ask: Vec<Wanted> = wanted
+            .iter()
+            .zip(&known)
+            .filter(|(_, known)| known.is_none())
+            .filter_map(|(wanted, _)| wanted.clone())
+            .collect();
+        let mut asked = if to_ask.is_empty() {
+            Vec::new().into_iter()
+        } else {
+            let identity = self.visit.bearer.deciding();
+            discovery::resolve(&to_ask, &mut |request| self.visit.send(request, identity)).into_iter()
+        };
+        let resolved = |(wanted, known): (Option<Wanted>, Option<Resource>)| match (wanted, known) {
+            (None, _) => None,
+            (Some(_), Some(known)) => Some(Ok(known)),
+            (Some(_), None) => asked.next(),
+        };
+        wanted.into_iter().zip(known).map(resolved).collect()
+    }
+
+    fn ask(
+        &self,
+        permission: &Permission,
+        resource: Option<&Result<Resource, Unresolved>>,
+        finding: &mut Finding,
+    ) -> Result<(), End> {
+        self.in_time()?;
+        let question = match (&permission.target, resource) {
+            (Target::Path(path), _) => Question::path(permission, path, self.spec.review),
+            (Target::Objects(_), None) => return Err(End::Broken),
+            (Target::Objects(_), Some(Err(why))) => {
+                finding.state = State::Unresolved(why.clone());
+                let broken = matches!(why, Unresolved::Failed(failure) if failure.is_connection());
+                return if broken { Err(End::Broken) } else { Ok(()) };
+            }
+            (Target::Objects(objects), Some(Ok(resource))) => {
+                let own = || self.own_namespace.get();
+                Question::objects(permission, objects, resource, own, self.spec.review).map_err(End::Fault)?
+            }
+        };
+        finding.phrase.clone_from(&question.phrase);
+        let resource = resource.and_then(|resource| resource.as_ref().ok()).cloned();
+        let (knocks, broken) = self.knock(&question);
+        finding.state = State::Asked(Box::new(Asked { question, resource, knocks }));
+        if broken { self.in_time().and(Err(End::Broken)) } else { Ok(()) }
+    }
+
+    /// Both knocks, as far as they are wanted; true where the connection itself failed under one of them.
+    fn knock(&self, question: &Question) -> (Both<Knock>, bool) {
+        let identities = [
+            self.anonymous.then_some(Identity::Anonymous),
+            (self.visit.bearer == Bearer::Token).then_some(Identity::Token),
+        ];
+        let mut knocks = Both::default();
+        for identity in identities.into_iter().flatten() {
+            let start = Instant::now();
+            let sent = self.visit.send(&question.request, identity);
+            let mut knock = Knock::finish(sent, &question.shape, start);
+            knock.result = self.visit.in_time(knock.result);
+            let broken = knock.result.as_ref().is_err_and(Failure::is_connection);
+            knocks.set(identity, knock);
+            if broken {
+                return (knocks, true);
+            }
+        }
+        (knocks, false)
+    }
+
+    fn in_time(&self) -> Result<(), End> {
+        if self.visit.is_over() { Err(End::TooLate) } else { Ok(()) }
+    }
+}

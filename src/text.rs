@@ -1,0 +1,67 @@
+//! Text for people: what may be shown, how wide, and how a shell reads it. Pure.
+
+/// Escapes control characters and those that reorder text or break lines, so that a server's words cannot paint the
+/// reader's terminal or forge lines.
+pub fn escape(text: &str) -> String {
+    let reorders = |c| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() || reorders(c) {
+            escaped.extend(c.escape_default());
+        } else {
+            escaped.push(c);
+        }
+    }
+    escaped
+}
+
+/// Breaks a text into lines of at most `width` characters, at spaces where there are any.
+pub fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let mut letters: Vec<char> = word.chars().collect();
+        while !letters.is_empty() {
+            let Some(line) = lines.last_mut() else { break };
+            let used = line.chars().count();
+            let gap = usize::from(used > 0);
+            let room = width.saturating_sub(used + gap);
+            if letters.len() > room && used > 0 {
+                lines.push(String::new());
+                continue;
+            }
+            if gap > 0 {
+                line.push(' ');
+            }
+            line.extend(letters.drain(..letters.len().min(room.max(1))));
+        }
+    }
+    lines
+}
+
+/// Quotes a word for a shell where it needs that.
+pub fn quote(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@=,+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_texts_are_broken_at_spaces_if_they_can_be() {
+        assert_eq!(wrap("one two  three", 7), ["one two", "three"]);
+        assert_eq!(wrap("a abcdefghij b", 4), ["a", "abcd", "efgh", "ij b"]);
+        assert_eq!(wrap("", 4), [""]);
+    }
+
+    #[test]
+    fn a_servers_words_cannot_paint_the_terminal() {
+        assert_eq!(escape("a\u{1b}[31mb\nc\u{202e}\u{9b}\0"), "a\\u{1b}[31mb\\nc\\u{202e}\\u{9b}\\u{0}");
+        assert_eq!(escape("grüße ✓ \"x\""), "grüße ✓ \"x\"");
+    }
+}

@@ -3,9 +3,9 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
-use crate::apiserver::RealCluster;
+use testbed::{RealCluster, Stderr};
+
 use crate::inside::{lister, newcomer};
-use crate::pod::Stderr;
 use crate::podman::{ACCOUNT, Container, OTHER_USER, OWN_USER};
 
 /// What each is for, and that `wait` becomes CMD, or says why not, in an image that has one program.

@@ -6,13 +6,13 @@ use std::fs;
 use std::io::{Write as _, pipe, stderr};
 use std::os::unix::ffi::OsStringExt;
 
-use crate::cluster::{Cluster, World};
-use crate::pod::{Knock, Pod, Stderr, bare_command};
-use crate::support::Scene;
+use testbed::{Cluster, Finished, Program, Stderr, World};
+
+use crate::{Kubeknock, Pod, Scene};
 
 /// Holds that the run said this one line and asked nothing.
 #[track_caller]
-fn refused(cluster: &Cluster, knock: Knock, code: i32, line: &str) {
+fn refused(cluster: &Cluster, knock: Finished, code: i32, line: &str) {
     knock.is(code, "", &format!("kubeknock: {line}\n"));
     assert_eq!(cluster.connections(), 0);
 }
@@ -188,7 +188,7 @@ fn options() {
     ] {
         refused(&scene.cluster, scene.runs(arguments), 30, line);
     }
-    let nothing_behind = scene.pod.run(&mut bare_command(["check", "list pods", "-qn"]));
+    let nothing_behind = scene.pod.run(&mut Kubeknock::command(["check", "list pods", "-qn"]));
     refused(&scene.cluster, nothing_behind, 30, "--namespace needs a value");
 }
 
@@ -221,12 +221,13 @@ fn servers() {
         ("https://a b", "\"a b\" is no host name"),
         ("https://h\u{1b}[31m", "\"h\\u{1b}[31m\" is no host name"),
     ] {
-        let mut command = bare_command(["check", "list pods", "--server", url, "--service-account-dir"]);
+        let mut command =
+            Kubeknock::command(["check", "list pods", "--server", url, "--service-account-dir"]);
         let knock = scene.pod.run(command.arg(scene.pod.mount()));
         refused(&scene.cluster, knock, 30, &format!("--server {url:?}: {why}"));
     }
     for option in ["--certificate-authority=ca.crt", "--insecure-skip-tls-verify", "--tls-server-name=h"] {
-        let knock = scene.pod.run(&mut bare_command([
+        let knock = scene.pod.run(&mut Kubeknock::command([
             "check",
             "list pods",
             "--server=http://127.0.0.1:8001",
@@ -252,7 +253,7 @@ fn arguments_that_are_not_utf8() {
     }
     // Behind -- they are untouched, where they may stand at all.
     let mut command =
-        bare_command([OsString::from("check"), "list pods".into(), "--".into(), bytes(b"\xff")]);
+        Kubeknock::command([OsString::from("check"), "list pods".into(), "--".into(), bytes(b"\xff")]);
     refused(&scene.cluster, scene.pod.run(&mut command), 30, "only wait takes a command behind --");
 }
 
@@ -401,7 +402,7 @@ fn no_mount() {
         &["get", "/version", "--anonymous"],
     ] {
         let arguments = [arguments, &["--server", &server, "--service-account-dir", &mount]].concat();
-        let knock = scene.pod.run(&mut bare_command(&arguments));
+        let knock = scene.pod.run(&mut Kubeknock::command(&arguments));
         // No warning: there is no token that anybody could get.
         refused(&scene.cluster, knock, 31, &format!("no service account mount at MOUNT/nowhere: {WHY}"));
     }
@@ -412,7 +413,7 @@ fn no_mount() {
         writeln!(stderr(), "*** NOT RUN: no_mount at {default}, because this is a pod").unwrap();
         return;
     }
-    let knock = scene.pod.run(&mut bare_command(["check", "list pods"]));
+    let knock = scene.pod.run(&mut Kubeknock::command(["check", "list pods"]));
     refused(&scene.cluster, knock, 31, &format!("no service account mount at {default}: {WHY}"));
 }
 

@@ -4,9 +4,10 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use crate::cluster::faults::{self, Listener};
-use crate::pod::{Knock, Pod, runner_delay};
-use crate::support::pod_at;
+use testbed::faults::{self, Listener};
+use testbed::{Finished, runner_delay};
+
+use crate::{Pod, Scene};
 
 /// How far over the deadline a run may be.
 const GRACE: Duration = Duration::from_millis(100);
@@ -31,7 +32,7 @@ fn times_out(name: &str, pod: &Pod, make: impl Fn() -> Command, timeout: Duratio
     let mut late = Vec::new();
     for _ in 0..3 {
         let knock = pod.run(&mut make());
-        let Knock { code, took, .. } = &knock;
+        let Finished { code, took, .. } = &knock;
         assert_eq!(*code, Some(23), "{name}\n{}", knock.story());
         assert!(*took >= timeout, "{name}\n{}", knock.story());
         if *took <= timeout + GRACE + runner_delay() {
@@ -51,7 +52,7 @@ fn one_second() {
                 [&["check", "list pods", "get /version"][..], &["check", "list deploy"], &["get", "/version"]]
             {
                 scope.spawn(move || {
-                    let pod = pod_at(listener);
+                    let pod = Pod::in_front_of(listener);
                     let name = format!("{what:?} where the server {name}");
                     let make = || pod.command([what, &["--timeout", "1s"]].concat());
                     times_out(&name, &pod, make, Duration::from_secs(1));
@@ -66,7 +67,7 @@ fn one_second() {
 #[test]
 fn an_endless_body() {
     let listener = faults::endless_body();
-    let pod = pod_at(&listener);
+    let pod = Pod::in_front_of(&listener);
     let knock = pod.runs(&["check", "--timeout", "1s", "list pods"]);
     assert_eq!(knock.code, Some(26), "{}", knock.story());
     times_out("get", &pod, || pod.command(["get", "--timeout", "1s", "/version"]), Duration::from_secs(1));
@@ -80,7 +81,7 @@ fn endless_session_tickets_between_two_requests() {
         "application/json",
         "{\"kind\":\"PodList\"}",
     ));
-    let pod = pod_at(&listener);
+    let pod = Pod::in_front_of(&listener);
     let make = || pod.command(["check", "--timeout", "1s", "list pods"]);
     times_out("tickets", &pod, make, Duration::from_secs(1));
 }
@@ -89,7 +90,7 @@ fn endless_session_tickets_between_two_requests() {
 #[test]
 fn ten_and_thirty_seconds() {
     let listener = faults::silent();
-    let (listener, pod) = (&listener, pod_at(&listener));
+    let (listener, pod) = (&listener, Pod::in_front_of(&listener));
     let pod = &pod;
     thread::scope(|scope| {
         for seconds in [10, 30] {
@@ -106,7 +107,7 @@ fn ten_and_thirty_seconds() {
 /// The whole run counts, not each request: a server that is slow with each of many is not waited for.
 #[test]
 fn many_slow_answers() {
-    let scene = crate::support::Scene::with_reader();
+    let scene = Scene::with_reader();
     scene.cluster.delay(Duration::from_millis(150));
     let phrases = [
         "list pods",
@@ -132,6 +133,6 @@ fn many_slow_answers() {
 /// Ten seconds where nothing is said, as most that start it kill it after some time of their own.
 #[test]
 fn the_default_is_in_the_help() {
-    let knock = pod_at(&faults::refuses()).runs(&["check", "--help"]);
+    let knock = Pod::in_front_of(&faults::refuses()).runs(&["check", "--help"]);
     assert!(knock.stdout.contains("the whole run (10s)"), "{}", knock.story());
 }

@@ -7,11 +7,12 @@ use std::{fs, thread};
 
 use rustix::process::Signal;
 use serde_json::Value;
+use testbed::faults::{self, Listener};
+use testbed::{
+    Cluster, Fault, Running, Stderr, Times, TokenSpec, World, eventually, runner_delay, write_mount,
+};
 
-use crate::cluster::faults::{self, Listener};
-use crate::cluster::{Cluster, Fault, Times, TokenSpec, World, write_mount};
-use crate::pod::{Pod, Stderr, runner_delay};
-use crate::running::{Running, eventually};
+use crate::Pod;
 
 fn tutorial() -> (Cluster, Pod) {
     let cluster = Cluster::start();

@@ -19,6 +19,9 @@ use std::{fs, io};
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyUsagePurpose, date_time_ymd};
 use rustix::net::sockopt::set_socket_linger;
 use serde_json::{Value, json};
+use testbed::certificates::{Authority, Fixture, RSA_1024, RSA_2048, SERVER_NAMES, SHA_1, server_config};
+use testbed::faults::{self, Certificate, Hold, Listener, TlsStream, answer, read_request};
+use testbed::{memory_is_the_runners, runner, runner_delay};
 use tokio_rustls::rustls::crypto::CryptoProvider;
 use tokio_rustls::rustls::crypto::ring::cipher_suite::{
     TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
@@ -30,10 +33,7 @@ use tokio_rustls::rustls::server::{ClientHello, ResolvesServerCert, WebPkiClient
 use tokio_rustls::rustls::sign::CertifiedKey;
 use tokio_rustls::rustls::{RootCertStore, ServerConfig, SupportedCipherSuite};
 
-use crate::cluster::certificates::{Authority, Fixture, SERVER_NAMES, server_config};
-use crate::cluster::faults::{self, Certificate, Hold, Listener, TlsStream, answer, read_request};
-use crate::pod::{Pod, memory_is_the_runners, runner, runner_delay};
-use crate::support::pod_at;
+use crate::Pod;
 
 const LOOPBACK: &str = "127.0.0.1:0";
 const JSON: &str = "application/json";
@@ -234,15 +234,9 @@ fn tls() -> Vec<Row> {
             let (_, key) = authority.certify(&SERVER_NAMES, |_| ());
             good_at(LOOPBACK, authority.pem(), shows(vec![vec![0x30; 500].into()], &key))
         }),
-        row("has a certificate signed by an RSA key of 2048 bits", 0, || {
-            fixture(include_str!("../cluster/certificates/rsa-2048-sha-256.pem"))
-        }),
-        row("has a certificate signed by an RSA key of 1024 bits", 22, || {
-            fixture(include_str!("../cluster/certificates/rsa-1024-sha-256.pem"))
-        }),
-        row("has a certificate signed with SHA-1", 22, || {
-            fixture(include_str!("../cluster/certificates/rsa-2048-sha-1.pem"))
-        }),
+        row("has a certificate signed by an RSA key of 2048 bits", 0, || fixture(RSA_2048)),
+        row("has a certificate signed by an RSA key of 1024 bits", 22, || fixture(RSA_1024)),
+        row("has a certificate signed with SHA-1", 22, || fixture(SHA_1)),
         row("has a chain of 1 MiB", 22, || {
             let authority = Authority::new();
             let (certificate, key) = authority.certify(&SERVER_NAMES, |_| ());
@@ -1397,7 +1391,7 @@ const REORDERS: [char; 14] = [
 /// One run of a row, against a server of its own.
 fn attempt(row: &Row) -> (Ran, String) {
     let listener = (row.server)();
-    let pod = pod_at(&listener);
+    let pod = Pod::in_front_of(&listener);
     let mut arguments = row.arguments.to_vec();
     if !arguments.iter().any(|argument| argument.starts_with("--timeout")) {
         arguments.push("--timeout=1s");

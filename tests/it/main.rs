@@ -8,8 +8,6 @@
 )]
 
 mod bad_input;
-#[path = "../cluster/mod.rs"]
-mod cluster;
 mod deadline;
 mod documents;
 mod gate;
@@ -19,13 +17,10 @@ mod install;
 mod names;
 mod outcomes;
 mod permissions;
-#[path = "../pod.rs"]
-mod pod;
 mod promises;
-#[path = "../running.rs"]
-mod running;
 mod see;
 mod sidecar;
 mod strange_answers;
-mod support;
 mod termination;
+
+testbed::kubeknock!();

@@ -1,10 +1,9 @@
 //! Resource names: resolved as kubectl resolves them, on a current server and on one of 1.20.
 
 use serde_json::json;
+use testbed::{Cluster, Fault, Stderr, Times, Version, World, rbac_path};
 
-use crate::cluster::{Cluster, Fault, Times, Version, World, rbac_path};
-use crate::pod::Stderr;
-use crate::support::Scene;
+use crate::Scene;
 
 /// On a cluster with a resource of its own; the pod may list whatever is in its namespace.
 fn scene(version: Version) -> Scene {

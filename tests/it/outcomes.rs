@@ -10,11 +10,11 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::json;
+use testbed::faults::{self, Certificate};
+use testbed::scene::{USER, report};
+use testbed::{Fault, Program, Stderr, Times, World, runner};
 
-use crate::cluster::faults::{self, Certificate};
-use crate::cluster::{Fault, Times, World};
-use crate::pod::{Pod, Stderr, binary, runner};
-use crate::support::{Scene, USER, pod_at, report};
+use crate::{Kubeknock, Pod, Scene};
 
 #[test]
 fn allowed() {
@@ -220,7 +220,7 @@ fn unreachable() {
     const ADVICE: &str =
         "is it the right address, is the API server up, does a NetworkPolicy or a mesh stand between?";
     let refused = faults::refuses();
-    pod_at(&refused).runs(&["check", "list pods", "list secrets"]).is(
+    Pod::in_front_of(&refused).runs(&["check", "list pods", "list secrets"]).is(
         21,
         &format!(
             "\
@@ -233,7 +233,7 @@ unreachable (21): refused, no route, reset, or closed without an answer
         ),
         "",
     );
-    pod_at(&refused).runs(&["get", "/version"]).is(
+    Pod::in_front_of(&refused).runs(&["get", "/version"]).is(
         21,
         "",
         "kubeknock: unreachable (21): refused, no route, reset, or closed without an answer: SERVER: connection refused\n",
@@ -243,7 +243,7 @@ unreachable (21): refused, no route, reset, or closed without an answer
         (faults::closes(), "SERVER takes connections and ends them in the TLS handshake: "),
         (faults::closes_after_request(), "SERVER closed the connection without an answer\n"),
     ] {
-        let knock = pod_at(&listener).runs(&["check", "list pods"]).gives(
+        let knock = Pod::in_front_of(&listener).runs(&["check", "list pods"]).gives(
             21,
             &["  unreachable\n", ADVICE, "\nunreachable (21): "],
             Stderr::Empty,
@@ -261,7 +261,7 @@ fn untrusted() {
         (faults::certificate(Certificate::OtherCluster), OTHER_CA),
         (faults::plaintext(), "the port does not speak TLS (plain HTTP, or another protocol)"),
     ] {
-        pod_at(&listener).runs(&["check", "get /version", "list pods"]).is(
+        Pod::in_front_of(&listener).runs(&["check", "get /version", "list pods"]).is(
             22,
             &format!(
                 "\
@@ -274,7 +274,7 @@ untrusted (22): TLS: unknown CA, expired, wrong name, or no TLS at all
             ),
             "",
         );
-        pod_at(&listener).runs(&["get", "/version"]).is(
+        Pod::in_front_of(&listener).runs(&["get", "/version"]).is(
             22,
             "",
             &format!(
@@ -294,14 +294,12 @@ untrusted (22): TLS: unknown CA, expired, wrong name, or no TLS at all
         ),
     ] {
         let listener = faults::certificate(certificate);
-        pod_at(&listener).runs(&["check", "get /version"]).gives(22, words, Stderr::Empty);
+        Pod::in_front_of(&listener).runs(&["check", "get /version"]).gives(22, words, Stderr::Empty);
     }
     let listener = faults::certificate(Certificate::WrongName);
-    pod_at(&listener).runs(&["check", "get /version", "--tls-server-name=somewhere-else.example.com"]).gives(
-        0,
-        &["token 200  allowed"],
-        Stderr::Empty,
-    );
+    Pod::in_front_of(&listener)
+        .runs(&["check", "get /version", "--tls-server-name=somewhere-else.example.com"])
+        .gives(0, &["token 200  allowed"], Stderr::Empty);
 }
 
 /// `-k` takes any certificate, and says what that means.
@@ -315,7 +313,7 @@ fn anything_is_trusted_when_told_to() {
         Certificate::WrongName,
     ] {
         let listener = faults::certificate(certificate);
-        pod_at(&listener).runs(&["check", "get /version", "--insecure-skip-tls-verify"]).is(
+        Pod::in_front_of(&listener).runs(&["check", "get /version", "--insecure-skip-tls-verify"]).is(
             0,
             "\
 get /version  anonymous 200  token 200  allowed
@@ -326,7 +324,7 @@ allowed (0): every permission is as wanted
         );
     }
     let listener = faults::plaintext();
-    pod_at(&listener).runs(&["check", "get /version", "--insecure-skip-tls-verify"]).gives(
+    Pod::in_front_of(&listener).runs(&["check", "get /version", "--insecure-skip-tls-verify"]).gives(
         22,
         &["the port does not speak TLS"],
         Stderr::Has(WARNING),
@@ -446,7 +444,7 @@ fn unintelligible() {
             "a web page with status 403: a proxy or a portal, no API server",
         ),
     ] {
-        pod_at(&listener).runs(&["check", "list pods"]).is(
+        Pod::in_front_of(&listener).runs(&["check", "list pods"]).is(
             26,
             &format!(
                 "\
@@ -458,7 +456,7 @@ unintelligible (26): the answer is none of a Kubernetes API server's
             ),
             "",
         );
-        let knock = pod_at(&listener).runs(&["get", "/version"]).gives(26, &[], Stderr::Any);
+        let knock = Pod::in_front_of(&listener).runs(&["get", "/version"]).gives(26, &[], Stderr::Any);
         assert_eq!(
             knock.stderr,
             format!(
@@ -467,7 +465,7 @@ unintelligible (26): the answer is none of a Kubernetes API server's
         );
     }
     for listener in [faults::not_http(), faults::endless_head()] {
-        pod_at(&listener).runs(&["check", "list pods"]).gives(
+        Pod::in_front_of(&listener).runs(&["check", "list pods"]).gives(
             26,
             &[
                 "anonymous unintelligible  token unintelligible",
@@ -598,7 +596,8 @@ fn json_of_a_no() {
 /// 2x: a knock without an answer has no status; what was not asked says so.
 #[test]
 fn json_of_no_answer() {
-    let knock = pod_at(&faults::refuses()).runs(&["check", "list pods", "list secrets in vault", "-ojson"]);
+    let knock =
+        Pod::in_front_of(&faults::refuses()).runs(&["check", "list pods", "list secrets in vault", "-ojson"]);
     let knock = knock.gives(21, &[], Stderr::Empty);
     assert_eq!(
         report(&knock),
@@ -704,7 +703,8 @@ fn json_of_a_raw_request() {
         (&json!("forbidden"), &json!(10), &json!(403))
     );
     assert_eq!(object["body"]["reason"], "Forbidden", "JSON is passed on as JSON");
-    let knock = pod_at(&faults::refuses()).runs(&["get", "/version", "-ojson"]).gives(21, &[], Stderr::Any);
+    let knock =
+        Pod::in_front_of(&faults::refuses()).runs(&["get", "/version", "-ojson"]).gives(21, &[], Stderr::Any);
     assert_eq!(
         report(&knock),
         json!({ "schema": "kubeknock/v1", "outcome": "unreachable", "exitCode": 21, "body": "", "truncated": false })
@@ -714,11 +714,11 @@ fn json_of_a_raw_request() {
 /// Where the API server is comes from the injected variables, an IPv6 address without brackets included.
 #[test]
 fn injected_variables() {
-    let cluster = crate::cluster::Cluster::builder().listen("[::1]:0").start();
+    let cluster = testbed::Cluster::builder().listen("[::1]:0").start();
     let Scene { cluster, pod } = Scene::on(cluster);
     let port = cluster.address().port().to_string();
     let run = |host: &str, port: &str| {
-        let mut command = crate::pod::bare_command(["check", "get /version", "-v", "--service-account-dir"]);
+        let mut command = Kubeknock::command(["check", "get /version", "-v", "--service-account-dir"]);
         command.arg(pod.mount());
         pod.run(command.env("KUBERNETES_SERVICE_HOST", host).env("KUBERNETES_SERVICE_PORT", port))
     };
@@ -736,13 +736,8 @@ fn injected_variables() {
     )
     .gives(0, &["allowed"], Stderr::Empty);
     // Without both, the name that every cluster has.
-    let mut command = crate::pod::bare_command([
-        "check",
-        "get /version",
-        "-ojson",
-        "--timeout=300ms",
-        "--service-account-dir",
-    ]);
+    let mut command =
+        Kubeknock::command(["check", "get /version", "-ojson", "--timeout=300ms", "--service-account-dir"]);
     let knock = pod.run(command.arg(pod.mount()).env("KUBERNETES_SERVICE_HOST", "::1"));
     assert!(
         knock.stdout.contains("\"server\":\"https://kubernetes.default.svc.cluster.local:443\""),
@@ -779,7 +774,7 @@ fn internal() {
     // Root may start threads beyond any limit, so it becomes somebody else, who must be able to read all of it.
     let folder = tempfile::tempdir().unwrap();
     let copy = folder.path().join("kubeknock");
-    std::fs::copy(binary(), &copy).unwrap();
+    std::fs::copy(Kubeknock::file(), &copy).unwrap();
     [folder.path(), &copy, pod.mount()].into_iter().for_each(open);
     let mut command = Command::new("bash");
     // An emulator has two threads of its own before ours.

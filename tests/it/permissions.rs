@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use testbed::scene::{USER, report};
+use testbed::{Cluster, Fault, Stderr, Times, World, rbac_path};
 
-use crate::cluster::{Cluster, Fault, Times, World, rbac_path};
-use crate::pod::Stderr;
-use crate::support::{Scene, USER, report};
+use crate::Scene;
 
 /// All six steps, with the answers that the tutorial gives.
 #[test]

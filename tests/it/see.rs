@@ -1,16 +1,18 @@
 //! `whoami`, `rules` and `doctor` on the stand-in, as 1.36 and as 1.20, and in broken worlds.
 
-use serde_json::{Value, json};
-
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use serde_json::{Value, json};
 use tempfile::TempDir;
+use testbed::faults::{self, Certificate, Listener};
+use testbed::{
+    Cluster, Fault, ISSUER, Program, Stderr, Times, TokenSpec, Version, World, program, runner_delay,
+    write_mount,
+};
 
-use crate::cluster::faults::{self, Certificate, Listener};
-use crate::cluster::{Cluster, Fault, ISSUER, Times, TokenSpec, Version, World, write_mount};
-use crate::pod::{Pod, Stderr, binary, program, runner_delay};
+use crate::{Kubeknock, Pod};
 
 fn ready(version: Version) -> (Cluster, Pod) {
     let cluster = Cluster::builder().version(version).start();
@@ -203,7 +205,7 @@ impl Checkup {
 fn doctor(variables: &[(&str, &str)], mount: &Path, options: &[&str]) -> Checkup {
     let run = |format: &str| {
         let start = Instant::now();
-        let output = program(binary())
+        let output = program(Kubeknock::file())
             .args(["doctor", "-o", format, "--service-account-dir"])
             .arg(mount)
             .args(options)

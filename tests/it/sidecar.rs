@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::Value;
+use testbed::{Cluster, Running, Stderr, World, eventually, memory_is_the_runners, rbac_path};
 
-use crate::cluster::{Cluster, World, rbac_path};
-use crate::pod::{Pod, Stderr, memory_is_the_runners};
-use crate::running::{Running, eventually};
+use crate::Pod;
 
 fn granted() -> (Cluster, Pod) {
     let cluster = Cluster::start();

@@ -6,10 +6,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
+use testbed::{Fault, Finished, Stderr, Times};
 
-use crate::cluster::{Fault, Times};
-use crate::pod::{Knock, Stderr};
-use crate::support::Scene;
+use crate::Scene;
 
 /// A termination log as the kubelet makes one: empty, and there before the container.
 struct Log {
@@ -28,7 +27,7 @@ impl Log {
     }
 
     /// Runs it with this log, which has `before` in it, and gives what is in it then.
-    fn after(&self, scene: &Scene, before: &str, arguments: &[&str]) -> (Knock, String) {
+    fn after(&self, scene: &Scene, before: &str, arguments: &[&str]) -> (Finished, String) {
         fs::write(self.path(), before).unwrap();
         let path = self.path().display().to_string();
         let knock = scene.runs(&[arguments, &["--termination-log", &path]].concat());

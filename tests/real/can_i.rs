@@ -6,10 +6,9 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::json;
+use testbed::{RealCluster, World};
 
-use crate::apiserver::RealCluster;
-use crate::cluster::World;
-use crate::pod::Pod;
+use crate::Pod;
 
 /// What a row of the table comes to.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -11,19 +11,11 @@
     reason = "helpers of tests panic as tests do"
 )]
 
-#[allow(dead_code, reason = "the walkthrough needs what is not needed here")]
-mod apiserver;
 mod can_i;
-#[path = "../cluster/mod.rs"]
-mod cluster;
 mod gate;
 mod names;
 mod outcomes;
-#[path = "../pod.rs"]
-mod pod;
 mod remedies;
-#[path = "../running.rs"]
-mod running;
 mod see;
 mod settings;
 
@@ -32,7 +24,9 @@ use std::io::{Write as _, stderr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 
-use apiserver::RealCluster;
+use testbed::RealCluster;
+
+testbed::kubeknock!();
 
 type Case = (&'static str, fn(&RealCluster));
 

@@ -3,11 +3,10 @@
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
+use testbed::{RealCluster, Stderr, World};
 
-use crate::apiserver::RealCluster;
-use crate::cluster::World;
+use crate::Pod;
 use crate::outcomes::newcomer;
-use crate::pod::{Pod, Stderr};
 
 const NAMESPACE: &str = "names";
 

@@ -5,10 +5,10 @@ use std::fs;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use testbed::real::keys;
+use testbed::{RealCluster, Stderr, World};
 
-use crate::apiserver::{RealCluster, keys};
-use crate::cluster::World;
-use crate::pod::{Pod, Stderr};
+use crate::Pod;
 
 /// A name that no name server knows: `invalid` is reserved (RFC 6761).
 const NOWHERE: &str = "https://no-such-host.invalid:6443";

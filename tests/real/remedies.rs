@@ -4,10 +4,9 @@
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
+use testbed::{RealCluster, World};
 
-use crate::apiserver::RealCluster;
-use crate::cluster::World;
-use crate::pod::Pod;
+use crate::Pod;
 
 /// What is asked, each by a service account of its own.
 const PHRASES: &[&str] = &[

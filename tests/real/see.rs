@@ -3,11 +3,11 @@
 use std::process::Command;
 
 use serde_json::{Value, json};
+use testbed::real::keys;
+use testbed::{RealCluster, Stderr, World};
 
-use crate::apiserver::{RealCluster, keys};
-use crate::cluster::World;
+use crate::Pod;
 use crate::outcomes::{lister, newcomer};
-use crate::pod::{Pod, Stderr};
 
 /// The table is kubectl's, line for line: for a newcomer, for one with many rules, in another namespace.
 pub fn rules_are_kubectls(cluster: &RealCluster) {

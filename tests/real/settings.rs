@@ -3,10 +3,9 @@
 use std::thread;
 use std::time::Duration;
 
-use crate::apiserver::RealCluster;
-use crate::cluster::World;
+use testbed::{RealCluster, Stderr, World};
+
 use crate::outcomes::lister;
-use crate::pod::Stderr;
 
 /// 24 with etcd killed, where the API server says so itself; 21 with the API server stopped; 0 again when
 /// it is back.

@@ -4,29 +4,30 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::cluster::faults::Listener;
-use crate::cluster::{Cluster, Seen, TokenSpec, World};
-use crate::pod::{Knock, Pod};
+use crate::cluster::{Cluster, Seen, TokenSpec};
+use crate::pod::{Finished, Pod};
+use crate::program::Program;
+use crate::world::World;
 
 /// The service account of the tutorial, as the API server names it.
 pub const USER: &str = "system:serviceaccount:ns-1:k-sa-1";
 
-/// A token that no cluster believes, of `ns-1/k-sa-1` and without an end.
-const FOREIGN_TOKEN: &str =
-    "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJzeXN0ZW06c2VydmljZWFjY291bnQ6bnMtMTprLXNhLTEifQ.c2lnbmF0dXJl";
-
 /// The tutorial's cluster, with namespace `ns-1`, and a pod of its service account `k-sa-1`, which may do
 /// nothing yet.
-pub struct Scene {
+pub struct Scene<P> {
+    /// The stand-in.
     pub cluster: Cluster,
-    pub pod: Pod,
+    /// In front of it.
+    pub pod: Pod<P>,
 }
 
-impl Scene {
+impl<P: Program> Scene<P> {
+    /// On a cluster as most are.
     pub fn new() -> Self {
         Self::on(Cluster::start())
     }
 
+    /// On this cluster.
     pub fn on(cluster: Cluster) -> Self {
         cluster.namespace("ns-1");
         cluster.service_account("ns-1", "k-sa-1");
@@ -65,10 +66,12 @@ impl Scene {
         self
     }
 
-    pub fn runs(&self, arguments: &[&str]) -> Knock {
+    /// Runs `kubeknock ARGUMENTS` in the pod.
+    pub fn runs(&self, arguments: &[&str]) -> Finished {
         self.pod.runs(arguments)
     }
 
+    /// `kubeknock ARGUMENTS`, to be run in the pod.
     pub fn command(&self, arguments: &[&str]) -> Command {
         self.pod.command(arguments)
     }
@@ -87,17 +90,12 @@ fn shown(seen: &Seen) -> String {
     format!("{who} {} {}", seen.method, seen.path_and_query)
 }
 
-/// A pod of `ns-1/k-sa-1` whose API server is this listener.
-pub fn pod_at(listener: &Listener) -> Pod {
-    Pod::at(&listener.server(), FOREIGN_TOKEN, &listener.ca_pem(), "ns-1")
-}
-
 /// The one object on the one line of stdout, with every `milliseconds` (which has to be a number) as 0 and
 /// without what is different in each run.
 #[track_caller]
-pub fn report(knock: &Knock) -> Value {
-    assert_eq!(knock.stdout.lines().count(), 1, "one line\n{}", knock.story());
-    let mut report = serde_json::from_str(&knock.plain(&knock.stdout)).expect("JSON on stdout");
+pub fn report(finished: &Finished) -> Value {
+    assert_eq!(finished.stdout.lines().count(), 1, "one line\n{}", finished.story());
+    let mut report = serde_json::from_str(&finished.plain(&finished.stdout)).expect("JSON on stdout");
     still(&mut report);
     report
 }

@@ -1,13 +1,15 @@
 //! What the stand-in does beyond the recordings: grants that come and go, tokens, faults, restarts, and each
 //! misbehaving listener.
 
-use super::client::{Client, Credential};
-use super::faults::{self, Certificate, Listener};
-use super::{Cluster, Fault, Times, TokenSpec, World};
-use serde_json::{Value, json};
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use testbed::client::{Client, Credential};
+use testbed::faults::{self, Certificate, Listener};
+use testbed::recordings::AGGREGATED;
+use testbed::{Cluster, Fault, Times, TokenSpec, World, rbac_path};
 
 const PODS: &str = "/api/v1/namespaces/ns-1/pods?limit=1";
 
@@ -43,7 +45,7 @@ fn a_grant_comes_and_goes() {
     assert_eq!(get(&cluster, &token, PODS), 200);
     assert_eq!(get(&cluster, &token, "/api/v1/namespaces/default/pods"), 403);
     assert_eq!(get(&cluster, "", PODS), 403);
-    cluster.delete(&super::rbac_path("ns-1", "rolebindings/pod-lister-binding"));
+    cluster.delete(&rbac_path("ns-1", "rolebindings/pod-lister-binding"));
     assert_eq!(get(&cluster, &token, PODS), 403);
 }
 
@@ -102,7 +104,7 @@ fn every_kind_of_missing_has_its_own_answer() {
 fn custom_resources_join_discovery() {
     let cluster = Cluster::start();
     cluster.custom_resource("example.com", "v1", "widgets", "Widget", "Cluster");
-    let aggregated = [("accept", super::discovery::AGGREGATED)];
+    let aggregated = [("accept", AGGREGATED)];
     let admin = cluster.admin_token();
     let (_, all) = ask(&cluster, admin, "/apis", &aggregated);
     assert!(all.to_string().contains("\"singularResource\":\"widget\""), "{all}");
@@ -194,14 +196,14 @@ fn behind_a_proxy_everybody_is_the_proxied_user() {
 fn a_watch_tells_what_is_there_and_what_comes_and_stays_open() {
     let cluster = Cluster::builder().plain_http("watcher").start();
     cluster.create(
-        &super::rbac_path("", "clusterroles"),
+        &rbac_path("", "clusterroles"),
         json!({
             "metadata": { "name": "w" },
             "rules": [{ "verbs": ["watch"], "apiGroups": [""], "resources": ["configmaps"] }],
         }),
     );
     cluster.create(
-        &super::rbac_path("", "clusterrolebindings"),
+        &rbac_path("", "clusterrolebindings"),
         json!({
             "metadata": { "name": "w" }, "subjects": [{ "kind": "User", "name": "watcher" }],
             "roleRef": { "kind": "ClusterRole", "name": "w" },

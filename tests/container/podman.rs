@@ -139,10 +139,15 @@ impl Container {
     #[track_caller]
     pub fn runs(&self, arguments: &[&str]) -> Finished {
         let one = One::new();
-        let knock = self.pod.run(&mut self.command(&one, arguments));
-        let logs = one.ended_by_itself(knock.code, &knock.story());
-        assert_eq!(logs, (knock.stdout.clone(), knock.stderr.clone()), "podman's logs\n{}", knock.story());
-        knock
+        let finished = self.pod.run(&mut self.command(&one, arguments));
+        let logs = one.ended_by_itself(finished.code, &finished.story());
+        assert_eq!(
+            logs,
+            (finished.stdout.clone(), finished.stderr.clone()),
+            "podman's logs\n{}",
+            finished.story()
+        );
+        finished
     }
 
     /// Starts it, and leaves it running.
@@ -243,9 +248,9 @@ impl Inside<'_> {
 
     /// Runs `/kubeknock ARGUMENTS` in it beside its first process, as an exec probe does.
     pub fn executes(&self, arguments: &[&str]) -> Finished {
-        let knock = self.container.pod.run(podman(["exec", &self.one.0, "/kubeknock"]).args(arguments));
-        assert_no_token(&knock.story(), "the exec");
-        knock
+        let finished = self.container.pod.run(podman(["exec", &self.one.0, "/kubeknock"]).args(arguments));
+        assert_no_token(&finished.story(), "the exec");
+        finished
     }
 
     /// `podman kill`: one signal to PID 1. Gives how long it took to end with this code.

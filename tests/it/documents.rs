@@ -80,9 +80,9 @@ fn the_json_table_is_what_is_printed() {
     let (report, others) = json.split_once("What could not be asked").expect("the tables of JSON");
     let scene = Scene::with_reader();
     let fields = |arguments: &[&str]| {
-        let knock = scene.pod.runs(arguments);
+        let finished = scene.pod.runs(arguments);
         let object: Value =
-            serde_json::from_str(&knock.stdout).unwrap_or_else(|_| panic!("{}", knock.story()));
+            serde_json::from_str(&finished.stdout).unwrap_or_else(|_| panic!("{}", finished.story()));
         let mut fields = BTreeSet::new();
         flatten("", &object, &mut fields);
         fields

@@ -9,6 +9,7 @@
 
 mod bad_input;
 mod deadline;
+mod doctor;
 mod documents;
 mod gate;
 mod hostile;
@@ -18,9 +19,10 @@ mod names;
 mod outcomes;
 mod permissions;
 mod promises;
-mod see;
+mod rules;
 mod sidecar;
 mod strange_answers;
 mod termination;
+mod whoami;
 
 testbed::kubeknock!();

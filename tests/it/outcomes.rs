@@ -194,19 +194,19 @@ exposed (14): it is open without a token (--forbid-anonymous)
 fn unresolved() {
     let Scene { cluster, pod } = Scene::new();
     let pod = pod.at_server("https://no-such-host.invalid:6443");
-    let knock = pod.runs(&["check", "list pods", "list secrets"]).gives(20, &[], Stderr::Empty);
-    let lines: Vec<&str> = knock.stdout.lines().collect();
-    assert_eq!(lines.len(), 5, "{}", knock.story());
+    let finished = pod.runs(&["check", "list pods", "list secrets"]).gives(20, &[], Stderr::Empty);
+    let lines: Vec<&str> = finished.stdout.lines().collect();
+    assert_eq!(lines.len(), 5, "{}", finished.story());
     assert_eq!(lines[0], "list pods in ns-1  anonymous unresolved  token -  unresolved");
     assert!(
         lines[1].starts_with("    the name no-such-host.invalid does not resolve: "),
         "{}",
-        knock.story()
+        finished.story()
     );
     assert!(
         lines[2].starts_with("    the address in KUBERNETES_SERVICE_HOST needs no name"),
         "{}",
-        knock.story()
+        finished.story()
     );
     assert_eq!(lines[3], "list secrets       anonymous -           token -  not asked");
     assert_eq!(lines[4], "unresolved (20): the server's name does not resolve");
@@ -243,12 +243,12 @@ unreachable (21): refused, no route, reset, or closed without an answer
         (faults::closes(), "SERVER takes connections and ends them in the TLS handshake: "),
         (faults::closes_after_request(), "SERVER closed the connection without an answer\n"),
     ] {
-        let knock = Pod::in_front_of(&listener).runs(&["check", "list pods"]).gives(
+        let finished = Pod::in_front_of(&listener).runs(&["check", "list pods"]).gives(
             21,
             &["  unreachable\n", ADVICE, "\nunreachable (21): "],
             Stderr::Empty,
         );
-        assert!(knock.plain(&knock.stdout).contains(why), "{}", knock.story());
+        assert!(finished.plain(&finished.stdout).contains(why), "{}", finished.story());
     }
 }
 
@@ -390,9 +390,9 @@ unavailable (24): the API server answers 429 or 5xx
             "",
         );
         let why = format!("kubeknock: unavailable (24): the API server answers 429 or 5xx: {words}\n");
-        let knock =
+        let finished =
             scene.runs(&["get", "/version"]).gives(24, &[words.split('"').next().unwrap()], Stderr::Any);
-        assert_eq!(knock.stderr, why);
+        assert_eq!(finished.stderr, why);
         scene.cluster.heal();
     }
 }
@@ -456,9 +456,9 @@ unintelligible (26): the answer is none of a Kubernetes API server's
             ),
             "",
         );
-        let knock = Pod::in_front_of(&listener).runs(&["get", "/version"]).gives(26, &[], Stderr::Any);
+        let finished = Pod::in_front_of(&listener).runs(&["get", "/version"]).gives(26, &[], Stderr::Any);
         assert_eq!(
-            knock.stderr,
+            finished.stderr,
             format!(
                 "kubeknock: unintelligible (26): the answer is none of a Kubernetes API server's: {why}\n"
             )
@@ -515,9 +515,9 @@ fn setup() {
 #[test]
 fn json_of_what_is_allowed() {
     let scene = Scene::with_reader();
-    let knock = scene.runs(&["check", "list pods", "-o", "json"]).gives(0, &[], Stderr::Empty);
+    let finished = scene.runs(&["check", "list pods", "-o", "json"]).gives(0, &[], Stderr::Empty);
     assert_eq!(
-        report(&knock),
+        report(&finished),
         json!({
             "schema": "kubeknock/v1",
             "outcome": "allowed",
@@ -548,15 +548,15 @@ fn json_of_what_is_allowed() {
 #[test]
 fn json_of_a_no() {
     let scene = Scene::new();
-    let knock = scene.runs(&["check", "list pods", "cannot list secrets", "-o=json", "--token-only"]);
-    let knock = knock.gives(10, &[], Stderr::Empty);
+    let finished = scene.runs(&["check", "list pods", "cannot list secrets", "-o=json", "--token-only"]);
+    let finished = finished.gives(10, &[], Stderr::Empty);
     let refusal = |what: &str| {
         format!(
             "{what} is forbidden: User \"{USER}\" cannot list resource \"{what}\" in API group \"\" in the namespace \"ns-1\""
         )
     };
     assert_eq!(
-        report(&knock),
+        report(&finished),
         json!({
             "schema": "kubeknock/v1",
             "outcome": "forbidden",
@@ -596,11 +596,11 @@ fn json_of_a_no() {
 /// 2x: a knock without an answer has no status; what was not asked says so.
 #[test]
 fn json_of_no_answer() {
-    let knock =
+    let finished =
         Pod::in_front_of(&faults::refuses()).runs(&["check", "list pods", "list secrets in vault", "-ojson"]);
-    let knock = knock.gives(21, &[], Stderr::Empty);
+    let finished = finished.gives(21, &[], Stderr::Empty);
     assert_eq!(
-        report(&knock),
+        report(&finished),
         json!({
             "schema": "kubeknock/v1",
             "outcome": "unreachable",
@@ -646,19 +646,19 @@ fn json_of_what_could_not_be_asked() {
     let Scene { cluster: _cluster, pod } = Scene::new();
     let pod = pod.without_file("ca.crt");
     for arguments in [&["check", "list pods", "-ojson"][..], &["get", "/version", "-ojson"]] {
-        let knock = pod.runs(arguments).gives(31, &[], Stderr::Any);
+        let finished = pod.runs(arguments).gives(31, &[], Stderr::Any);
         assert_eq!(
-            report(&knock),
+            report(&finished),
             json!({ "schema": "kubeknock/v1", "outcome": "setup", "exitCode": 31, "message": message })
         );
-        assert_eq!(knock.plain(&knock.stderr), format!("kubeknock: {message}\n"));
+        assert_eq!(finished.plain(&finished.stderr), format!("kubeknock: {message}\n"));
     }
     // Also where the command line as a whole cannot be read.
     for arguments in [&["check", "-ojson", "--nope"][..], &["check", "--output=json", "--nope"]] {
-        let knock = pod.runs(arguments).gives(30, &[], Stderr::Any);
+        let finished = pod.runs(arguments).gives(30, &[], Stderr::Any);
         let message = "there is no option --nope; see kubeknock --help";
         assert_eq!(
-            report(&knock),
+            report(&finished),
             json!({ "schema": "kubeknock/v1", "outcome": "usage", "exitCode": 30, "message": message })
         );
     }
@@ -668,8 +668,8 @@ fn json_of_what_could_not_be_asked() {
 #[test]
 fn json_of_a_raw_request() {
     let scene = Scene::with_reader();
-    let knock = scene.runs(&["get", "/readyz", "-ojson"]).gives(0, &[], Stderr::Empty);
-    let mut object = report(&knock);
+    let finished = scene.runs(&["get", "/readyz", "-ojson"]).gives(0, &[], Stderr::Empty);
+    let mut object = report(&finished);
     let date = object["headers"]["date"].take();
     assert!(date.as_str().is_some_and(|date| date.ends_with(" GMT")), "{date}");
     assert_eq!(
@@ -690,23 +690,23 @@ fn json_of_a_raw_request() {
             "truncated": false,
         })
     );
-    let knock = scene.runs(&["get", "/metrics", "-o", "json"]).gives(
+    let finished = scene.runs(&["get", "/metrics", "-o", "json"]).gives(
         10,
         &[],
         Stderr::Has(
             "kubeknock: forbidden (10): the API server refuses it to the token's identity: forbidden: User",
         ),
     );
-    let object = report(&knock);
+    let object = report(&finished);
     assert_eq!(
         (&object["outcome"], &object["exitCode"], &object["status"]),
         (&json!("forbidden"), &json!(10), &json!(403))
     );
     assert_eq!(object["body"]["reason"], "Forbidden", "JSON is passed on as JSON");
-    let knock =
+    let finished =
         Pod::in_front_of(&faults::refuses()).runs(&["get", "/version", "-ojson"]).gives(21, &[], Stderr::Any);
     assert_eq!(
-        report(&knock),
+        report(&finished),
         json!({ "schema": "kubeknock/v1", "outcome": "unreachable", "exitCode": 21, "body": "", "truncated": false })
     );
 }
@@ -738,11 +738,11 @@ fn injected_variables() {
     // Without both, the name that every cluster has.
     let mut command =
         Kubeknock::command(["check", "get /version", "-ojson", "--timeout=300ms", "--service-account-dir"]);
-    let knock = pod.run(command.arg(pod.mount()).env("KUBERNETES_SERVICE_HOST", "::1"));
+    let finished = pod.run(command.arg(pod.mount()).env("KUBERNETES_SERVICE_HOST", "::1"));
     assert!(
-        knock.stdout.contains("\"server\":\"https://kubernetes.default.svc.cluster.local:443\""),
+        finished.stdout.contains("\"server\":\"https://kubernetes.default.svc.cluster.local:443\""),
         "{}",
-        knock.story()
+        finished.story()
     );
 }
 
@@ -784,13 +784,13 @@ fn internal() {
     if std::fs::metadata("/proc/self").unwrap().uid() == 0 {
         command.uid(65531).gid(65531);
     }
-    let knock = pod.run(&mut command);
-    let stderr = &knock.stderr;
+    let finished = pod.run(&mut command);
+    let stderr = &finished.stderr;
     assert!(
         stderr.starts_with("kubeknock: a defect in kubeknock ") && stderr.ends_with(": please report it\n"),
         "{stderr}"
     );
     assert_eq!(stderr.lines().count(), 1, "no backtrace: {stderr}");
-    knock.gives(32, &[], Stderr::Any).has_no_stdout();
+    finished.gives(32, &[], Stderr::Any).has_no_stdout();
     assert!(cluster.requests().is_empty());
 }

@@ -103,12 +103,12 @@ fn what_an_allowed_read_returns_is_never_shown() {
         }),
     );
     for format in ["text", "json"] {
-        let knock = scene.runs(&["check", "-v", "-o", format, "get,list,watch secrets/db"]).gives(
+        let finished = scene.runs(&["check", "-v", "-o", format, "get,list,watch secrets/db"]).gives(
             0,
             &["allowed"],
             Stderr::Any,
         );
-        assert!(!knock.story().contains("hunter2"), "{}", knock.story());
+        assert!(!finished.story().contains("hunter2"), "{}", finished.story());
     }
 }
 
@@ -197,11 +197,11 @@ fn the_token_is_not_shown_when_the_server_sends_it_back() {
         let pod = Pod::in_front_of(&listener);
         for format in ["text", "json"] {
             let arguments = ["check", "-v", "-o", format, "list pods", "list deploy"];
-            let knock = pod.runs(&arguments).gives(code, &[], Stderr::Any);
-            assert!(!knock.story().contains("eyJ"), "{}", knock.story());
+            let finished = pod.runs(&arguments).gives(code, &[], Stderr::Any);
+            assert!(!finished.story().contains("eyJ"), "{}", finished.story());
             for path in ["/sent", "/"] {
-                let knock = pod.runs(&["get", "-v", "-i", "-o", format, path]);
-                assert!(knock.stdout.contains("(token)"), "{}", knock.story());
+                let finished = pod.runs(&["get", "-v", "-i", "-o", format, path]);
+                assert!(finished.stdout.contains("(token)"), "{}", finished.story());
             }
         }
     }

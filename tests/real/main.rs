@@ -12,12 +12,14 @@
 )]
 
 mod can_i;
+mod doctor;
 mod gate;
 mod names;
 mod outcomes;
 mod remedies;
-mod see;
+mod rules;
 mod settings;
+mod whoami;
 
 use std::env;
 use std::io::{Write as _, stderr};
@@ -49,9 +51,9 @@ fn one_cluster_for_all() {
         ("raw requests", outcomes::raw_requests),
         ("machine readable", outcomes::machine_readable),
         ("agrees with kubectl", can_i::agrees_with_kubectl),
-        ("rules are kubectl's", see::rules_are_kubectls),
-        ("doctor", see::doctor),
-        ("whoami without a review", see::whoami_without_a_review),
+        ("rules are kubectl's", rules::rules_are_kubectls),
+        ("doctor", doctor::finds_the_first_broken_step),
+        ("whoami without a review", whoami::without_a_review),
         ("names resolve as kubectl's", names::resolved_as_kubectl_does),
         ("remedies hold", remedies::remedies_hold),
         ("timeout", outcomes::timeout),

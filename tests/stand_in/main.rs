@@ -9,3 +9,5 @@
 
 mod recorded;
 mod trials;
+
+testbed::kubeknock!();

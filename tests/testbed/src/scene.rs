@@ -4,10 +4,10 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::cluster::{Cluster, Seen, TokenSpec};
+use crate::cluster::{Cluster, Seen, TokenSpec, Version};
 use crate::pod::{Finished, Pod};
 use crate::program::Program;
-use crate::world::World;
+use crate::world::{World, rbac_path};
 
 /// The service account of the tutorial, as the API server names it.
 pub const USER: &str = "system:serviceaccount:ns-1:k-sa-1";
@@ -27,6 +27,11 @@ impl<P: Program> Scene<P> {
         Self::on(Cluster::start())
     }
 
+    /// On a cluster of this version.
+    pub fn of(version: Version) -> Self {
+        Self::on(Cluster::builder().version(version).start())
+    }
+
     /// On this cluster.
     pub fn on(cluster: Cluster) -> Self {
         cluster.namespace("ns-1");
@@ -42,10 +47,32 @@ impl<P: Program> Scene<P> {
         scene
     }
 
+    /// The same with the tutorial's grant: the pod may list the pods of its namespace.
+    pub fn with_lister() -> Self {
+        let scene = Self::new();
+        scene.grant_list();
+        scene
+    }
+
     /// Grants it to the pod in its namespace.
     pub fn grant(&self, name: &str, verbs: &[&str], group: &str, resources: &[&str]) {
         self.cluster.role("ns-1", name, verbs, group, resources);
         self.cluster.role_binding("ns-1", name, name, "ns-1", "k-sa-1");
+    }
+
+    /// Takes back what was granted under this name.
+    pub fn revoke(&self, name: &str) {
+        self.cluster.delete(&rbac_path("ns-1", &format!("rolebindings/{name}")));
+    }
+
+    /// The tutorial's grant.
+    pub fn grant_list(&self) {
+        self.grant("pod-lister", &["list"], "", &["pods"]);
+    }
+
+    /// Takes the tutorial's grant back.
+    pub fn revoke_list(&self) {
+        self.revoke("pod-lister");
     }
 
     /// Grants rules to the pod in the whole cluster.
@@ -54,16 +81,27 @@ impl<P: Program> Scene<P> {
         self.cluster.cluster_role_binding(name, name, "ns-1", "k-sa-1");
     }
 
+    /// The same with another file `name` in the mount.
+    pub fn with_file(mut self, name: &str, content: &str) -> Self {
+        self.pod = self.pod.with_file(name, content);
+        self
+    }
+
     /// The same with another token in the mount.
-    pub fn with_token(mut self, change: impl FnOnce(&mut TokenSpec)) -> Self {
+    pub fn with_token(self, change: impl FnOnce(&mut TokenSpec)) -> Self {
+        let token = self.token_with(change);
+        self.with_file("token", &token)
+    }
+
+    /// A token of the pod's service account, changed by the closure.
+    pub fn token_with(&self, change: impl FnOnce(&mut TokenSpec)) -> String {
         let mut spec = TokenSpec {
             namespace: "ns-1".to_owned(),
             service_account: "k-sa-1".to_owned(),
             ..TokenSpec::default()
         };
         change(&mut spec);
-        self.pod = self.pod.with_file("token", &self.cluster.token_with(&spec));
-        self
+        self.cluster.token_with(&spec)
     }
 
     /// Runs `kubeknock ARGUMENTS` in the pod.

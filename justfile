@@ -72,7 +72,7 @@ ci *steps:
 # format, in place
 [group('lint')]
 fmt:
-    cargo fmt
+    cargo fmt --all
 
 # format, lints and documentation, as CI sees them
 [group('lint')]

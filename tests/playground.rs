@@ -4,12 +4,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "as tests do")]
 #![allow(clippy::print_stdout, reason = "it is there to be read")]
 
-#[path = "cluster/mod.rs"]
-mod cluster;
-
 use std::io::{self, Read};
 
-use cluster::{Cluster, World};
+use testbed::{Cluster, World};
 
 fn main() {
     let cluster = Cluster::start();

@@ -15,18 +15,12 @@
     reason = "an example prints, and panics as tests do"
 )]
 
-#[allow(dead_code, reason = "the tests against the real server need what is not needed here")]
-#[path = "real/apiserver.rs"]
-mod apiserver;
-mod cluster;
-
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use apiserver::RealCluster;
-use cluster::{Cluster, World, rbac_path};
 use tempfile::TempDir;
+use testbed::{Cluster, RealCluster, World, rbac_path};
 
 const NAMESPACE: &str = "ns-1";
 const ACCOUNT: &str = "k-sa-1";

@@ -17,12 +17,6 @@
     reason = "it is there to be read, and panics as tests do"
 )]
 
-#[allow(dead_code, reason = "the tests need what is not needed here")]
-#[path = "../real/apiserver.rs"]
-mod apiserver;
-#[path = "../cluster/mod.rs"]
-mod cluster;
-
 use std::env;
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -32,12 +26,11 @@ use std::process::{Command, ExitCode, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use apiserver::RealCluster;
-use apiserver::keys::ServerKeys;
-use cluster::World;
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::json;
 use tempfile::TempDir;
+use testbed::real::keys::ServerKeys;
+use testbed::{RealCluster, World};
 use tokio_rustls::rustls::client::Resumption;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};

@@ -3,9 +3,9 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
-use crate::apiserver::RealCluster;
+use testbed::{RealCluster, Stderr};
+
 use crate::inside::{lister, newcomer};
-use crate::pod::Stderr;
 use crate::podman::{ACCOUNT, Container, OTHER_USER, OWN_USER};
 
 /// What each is for, and that `wait` becomes CMD, or says why not, in an image that has one program.
@@ -31,8 +31,8 @@ pub fn each_once(cluster: &RealCluster) {
         );
         container.runs(&["wait", "list pods"]).gives(0, &["allowed (0)"], Stderr::Empty);
         let become_whoami = ["wait", "list pods", "--", "/kubeknock", "whoami"];
-        let knock = container.runs(&become_whoami).gives(0, &[account], Stderr::Has("allowed (0)"));
-        assert!(!knock.stdout.contains("list pods"), "stdout is CMD's\n{}", knock.story());
+        let finished = container.runs(&become_whoami).gives(0, &[account], Stderr::Has("allowed (0)"));
+        assert!(!finished.stdout.contains("list pods"), "stdout is CMD's\n{}", finished.story());
         let become_nothing = ["wait", "list pods", "--", "/no-such-program"];
         container.runs(&become_nothing).gives(127, &[], Stderr::Has("/no-such-program"));
         let become_a_folder = ["wait", "list pods", "--", "/dev"];

@@ -5,9 +5,8 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
-use crate::apiserver::RealCluster;
-use crate::cluster::World;
-use crate::pod::Stderr;
+use testbed::{RealCluster, Stderr, World};
+
 use crate::podman::{ACCOUNT, Container, Inside, MOUNT, OTHER_USER, OWN_USER, TokenFile, User};
 use crate::say;
 

@@ -13,19 +13,10 @@
     reason = "helpers of tests panic as tests do"
 )]
 
-#[allow(dead_code, reason = "the tests of `real` need what is not needed here")]
-#[path = "../real/apiserver.rs"]
-mod apiserver;
-#[path = "../cluster/mod.rs"]
-mod cluster;
 mod commands;
 mod inside;
-#[path = "../pod.rs"]
-mod pod;
 mod podman;
 mod rotation;
-#[path = "../running.rs"]
-mod running;
 mod signals;
 
 use std::env;
@@ -33,7 +24,9 @@ use std::io::{Write as _, stderr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
-use apiserver::RealCluster;
+use testbed::RealCluster;
+
+testbed::kubeknock!();
 
 type Case = (&'static str, fn(&RealCluster));
 

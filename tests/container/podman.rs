@@ -12,11 +12,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use testbed::{Finished, RealCluster, Running, World, eventually, write_mount_with};
 
-use crate::apiserver::RealCluster;
-use crate::cluster::{World, write_mount_with};
-use crate::pod::{Knock, Pod};
-use crate::running::{Running, eventually};
+use crate::Pod;
 
 pub const ACCOUNT: &str = "k-sa-1";
 /// Where the kubelet mounts it.
@@ -139,12 +137,17 @@ impl Container {
 
     /// Runs `kubeknock ARGUMENTS` as the only process of a container, to its end.
     #[track_caller]
-    pub fn runs(&self, arguments: &[&str]) -> Knock {
+    pub fn runs(&self, arguments: &[&str]) -> Finished {
         let one = One::new();
-        let knock = self.pod.run(&mut self.command(&one, arguments));
-        let logs = one.ended_by_itself(knock.code, &knock.story());
-        assert_eq!(logs, (knock.stdout.clone(), knock.stderr.clone()), "podman's logs\n{}", knock.story());
-        knock
+        let finished = self.pod.run(&mut self.command(&one, arguments));
+        let logs = one.ended_by_itself(finished.code, &finished.story());
+        assert_eq!(
+            logs,
+            (finished.stdout.clone(), finished.stderr.clone()),
+            "podman's logs\n{}",
+            finished.story()
+        );
+        finished
     }
 
     /// Starts it, and leaves it running.
@@ -244,10 +247,10 @@ impl Inside<'_> {
     }
 
     /// Runs `/kubeknock ARGUMENTS` in it beside its first process, as an exec probe does.
-    pub fn executes(&self, arguments: &[&str]) -> Knock {
-        let knock = self.container.pod.run(podman(["exec", &self.one.0, "/kubeknock"]).args(arguments));
-        assert_no_token(&knock.story(), "the exec");
-        knock
+    pub fn executes(&self, arguments: &[&str]) -> Finished {
+        let finished = self.container.pod.run(podman(["exec", &self.one.0, "/kubeknock"]).args(arguments));
+        assert_no_token(&finished.story(), "the exec");
+        finished
     }
 
     /// `podman kill`: one signal to PID 1. Gives how long it took to end with this code.

@@ -1,7 +1,8 @@
 //! What runs long, while the kubelet renews what is mounted, and while it is probed.
 
-use crate::apiserver::{RealCluster, keys};
-use crate::cluster::World;
+use testbed::real::keys;
+use testbed::{RealCluster, World};
+
 use crate::inside::lister;
 use crate::podman::{ACCOUNT, Container, OTHER_USER, OWN_USER};
 

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::apiserver::RealCluster;
+use testbed::RealCluster;
+
 use crate::inside::newcomer;
 use crate::podman::{Container, OTHER_USER, OWN_USER};
 use crate::say;

@@ -6,14 +6,14 @@ use std::fs;
 use std::io::{Write as _, pipe, stderr};
 use std::os::unix::ffi::OsStringExt;
 
-use crate::cluster::{Cluster, World};
-use crate::pod::{Knock, Pod, Stderr, bare_command};
-use crate::support::Scene;
+use testbed::{Cluster, Finished, Program, Stderr, World};
+
+use crate::{Kubeknock, Pod, Scene};
 
 /// Holds that the run said this one line and asked nothing.
 #[track_caller]
-fn refused(cluster: &Cluster, knock: Knock, code: i32, line: &str) {
-    knock.is(code, "", &format!("kubeknock: {line}\n"));
+fn refused(cluster: &Cluster, finished: Finished, code: i32, line: &str) {
+    finished.is(code, "", &format!("kubeknock: {line}\n"));
     assert_eq!(cluster.connections(), 0);
 }
 
@@ -188,7 +188,7 @@ fn options() {
     ] {
         refused(&scene.cluster, scene.runs(arguments), 30, line);
     }
-    let nothing_behind = scene.pod.run(&mut bare_command(["check", "list pods", "-qn"]));
+    let nothing_behind = scene.pod.run(&mut Kubeknock::command(["check", "list pods", "-qn"]));
     refused(&scene.cluster, nothing_behind, 30, "--namespace needs a value");
 }
 
@@ -221,12 +221,13 @@ fn servers() {
         ("https://a b", "\"a b\" is no host name"),
         ("https://h\u{1b}[31m", "\"h\\u{1b}[31m\" is no host name"),
     ] {
-        let mut command = bare_command(["check", "list pods", "--server", url, "--service-account-dir"]);
-        let knock = scene.pod.run(command.arg(scene.pod.mount()));
-        refused(&scene.cluster, knock, 30, &format!("--server {url:?}: {why}"));
+        let mut command =
+            Kubeknock::command(["check", "list pods", "--server", url, "--service-account-dir"]);
+        let finished = scene.pod.run(command.arg(scene.pod.mount()));
+        refused(&scene.cluster, finished, 30, &format!("--server {url:?}: {why}"));
     }
     for option in ["--certificate-authority=ca.crt", "--insecure-skip-tls-verify", "--tls-server-name=h"] {
-        let knock = scene.pod.run(&mut bare_command([
+        let finished = scene.pod.run(&mut Kubeknock::command([
             "check",
             "list pods",
             "--server=http://127.0.0.1:8001",
@@ -234,7 +235,7 @@ fn servers() {
         ]));
         refused(
             &scene.cluster,
-            knock,
+            finished,
             30,
             "--server http://127.0.0.1:8001 has no TLS: leave the TLS options away",
         );
@@ -247,12 +248,12 @@ fn arguments_that_are_not_utf8() {
     let bytes = |text: &[u8]| OsString::from_vec(text.to_vec());
     for argument in [bytes(b"list p\xffods"), bytes(b"-n\xff"), bytes(b"--namespace=\xff"), bytes(b"\xff")] {
         let shown = argument.to_string_lossy().into_owned();
-        let knock = scene.pod.run(&mut scene.pod.command([OsString::from("check"), argument]));
-        refused(&scene.cluster, knock, 30, &format!("the argument {shown:?} is not UTF-8"));
+        let finished = scene.pod.run(&mut scene.pod.command([OsString::from("check"), argument]));
+        refused(&scene.cluster, finished, 30, &format!("the argument {shown:?} is not UTF-8"));
     }
     // Behind -- they are untouched, where they may stand at all.
     let mut command =
-        bare_command([OsString::from("check"), "list pods".into(), "--".into(), bytes(b"\xff")]);
+        Kubeknock::command([OsString::from("check"), "list pods".into(), "--".into(), bytes(b"\xff")]);
     refused(&scene.cluster, scene.pod.run(&mut command), 30, "only wait takes a command behind --");
 }
 
@@ -401,9 +402,9 @@ fn no_mount() {
         &["get", "/version", "--anonymous"],
     ] {
         let arguments = [arguments, &["--server", &server, "--service-account-dir", &mount]].concat();
-        let knock = scene.pod.run(&mut bare_command(&arguments));
+        let finished = scene.pod.run(&mut Kubeknock::command(&arguments));
         // No warning: there is no token that anybody could get.
-        refused(&scene.cluster, knock, 31, &format!("no service account mount at MOUNT/nowhere: {WHY}"));
+        refused(&scene.cluster, finished, 31, &format!("no service account mount at MOUNT/nowhere: {WHY}"));
     }
     // The folder that the kubelet mounts, where this is no pod.
     let default = "/var/run/secrets/kubernetes.io/serviceaccount";
@@ -412,8 +413,8 @@ fn no_mount() {
         writeln!(stderr(), "*** NOT RUN: no_mount at {default}, because this is a pod").unwrap();
         return;
     }
-    let knock = scene.pod.run(&mut bare_command(["check", "list pods"]));
-    refused(&scene.cluster, knock, 31, &format!("no service account mount at {default}: {WHY}"));
+    let finished = scene.pod.run(&mut Kubeknock::command(["check", "list pods"]));
+    refused(&scene.cluster, finished, 31, &format!("no service account mount at {default}: {WHY}"));
 }
 
 #[test]
@@ -478,8 +479,8 @@ fn output_that_cannot_be_written() {
         (&["--version"], 0),
     ] {
         let run = |command: &mut std::process::Command| {
-            let knock = scene.pod.run(command);
-            assert_eq!(knock.code, Some(code), "{}", knock.story());
+            let finished = scene.pod.run(command);
+            assert_eq!(finished.code, Some(code), "{}", finished.story());
         };
         let gone = || {
             let (reader, writer) = pipe().unwrap();

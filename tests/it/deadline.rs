@@ -4,9 +4,10 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use crate::cluster::faults::{self, Listener};
-use crate::pod::{Knock, Pod, runner_delay};
-use crate::support::pod_at;
+use testbed::faults::{self, Certificate, Listener};
+use testbed::{Finished, Stderr, runner_delay};
+
+use crate::{Pod, Scene};
 
 /// How far over the deadline a run may be.
 const GRACE: Duration = Duration::from_millis(100);
@@ -30,14 +31,14 @@ fn listeners() -> Vec<(&'static str, Listener)> {
 fn times_out(name: &str, pod: &Pod, make: impl Fn() -> Command, timeout: Duration) {
     let mut late = Vec::new();
     for _ in 0..3 {
-        let knock = pod.run(&mut make());
-        let Knock { code, took, .. } = &knock;
-        assert_eq!(*code, Some(23), "{name}\n{}", knock.story());
-        assert!(*took >= timeout, "{name}\n{}", knock.story());
+        let finished = pod.run(&mut make());
+        let Finished { code, took, .. } = &finished;
+        assert_eq!(*code, Some(23), "{name}\n{}", finished.story());
+        assert!(*took >= timeout, "{name}\n{}", finished.story());
         if *took <= timeout + GRACE + runner_delay() {
             return;
         }
-        late.push(knock.story());
+        late.push(finished.story());
     }
     panic!("{name}: late each time\n{}", late.join("\n"));
 }
@@ -51,7 +52,7 @@ fn one_second() {
                 [&["check", "list pods", "get /version"][..], &["check", "list deploy"], &["get", "/version"]]
             {
                 scope.spawn(move || {
-                    let pod = pod_at(listener);
+                    let pod = Pod::in_front_of(listener);
                     let name = format!("{what:?} where the server {name}");
                     let make = || pod.command([what, &["--timeout", "1s"]].concat());
                     times_out(&name, &pod, make, Duration::from_secs(1));
@@ -66,9 +67,9 @@ fn one_second() {
 #[test]
 fn an_endless_body() {
     let listener = faults::endless_body();
-    let pod = pod_at(&listener);
-    let knock = pod.runs(&["check", "--timeout", "1s", "list pods"]);
-    assert_eq!(knock.code, Some(26), "{}", knock.story());
+    let pod = Pod::in_front_of(&listener);
+    let finished = pod.runs(&["check", "--timeout", "1s", "list pods"]);
+    assert_eq!(finished.code, Some(26), "{}", finished.story());
     times_out("get", &pod, || pod.command(["get", "--timeout", "1s", "/version"]), Duration::from_secs(1));
 }
 
@@ -80,7 +81,7 @@ fn endless_session_tickets_between_two_requests() {
         "application/json",
         "{\"kind\":\"PodList\"}",
     ));
-    let pod = pod_at(&listener);
+    let pod = Pod::in_front_of(&listener);
     let make = || pod.command(["check", "--timeout", "1s", "list pods"]);
     times_out("tickets", &pod, make, Duration::from_secs(1));
 }
@@ -89,7 +90,7 @@ fn endless_session_tickets_between_two_requests() {
 #[test]
 fn ten_and_thirty_seconds() {
     let listener = faults::silent();
-    let (listener, pod) = (&listener, pod_at(&listener));
+    let (listener, pod) = (&listener, Pod::in_front_of(&listener));
     let pod = &pod;
     thread::scope(|scope| {
         for seconds in [10, 30] {
@@ -106,7 +107,7 @@ fn ten_and_thirty_seconds() {
 /// The whole run counts, not each request: a server that is slow with each of many is not waited for.
 #[test]
 fn many_slow_answers() {
-    let scene = crate::support::Scene::with_reader();
+    let scene = Scene::with_reader();
     scene.cluster.delay(Duration::from_millis(150));
     let phrases = [
         "list pods",
@@ -118,20 +119,45 @@ fn many_slow_answers() {
     ];
     let make = || scene.pod.command([&["check", "--timeout=1s"], &phrases[..]].concat());
     times_out("slow", &scene.pod, make, Duration::from_secs(1));
-    let knock = scene.runs(&[&["check", "--timeout=1s"], &phrases[..]].concat());
+    let finished = scene.runs(&[&["check", "--timeout=1s"], &phrases[..]].concat());
     // How wide the columns are depends on which knock was the late one.
-    let first: Vec<&str> = knock.stdout.lines().next().unwrap_or_default().split_whitespace().collect();
-    assert_eq!(first.join(" "), "list pods in ns-1 anonymous 403 token 200 allowed", "{}", knock.story());
+    let first: Vec<&str> = finished.stdout.lines().next().unwrap_or_default().split_whitespace().collect();
+    assert_eq!(first.join(" "), "list pods in ns-1 anonymous 403 token 200 allowed", "{}", finished.story());
     assert!(
-        knock.stdout.contains("  timeout\n") && knock.stdout.contains("  not asked\n"),
+        finished.stdout.contains("  timeout\n") && finished.stdout.contains("  not asked\n"),
         "{}",
-        knock.story()
+        finished.story()
     );
 }
 
 /// Ten seconds where nothing is said, as most that start it kill it after some time of their own.
 #[test]
 fn the_default_is_in_the_help() {
-    let knock = pod_at(&faults::refuses()).runs(&["check", "--help"]);
-    assert!(knock.stdout.contains("the whole run (10s)"), "{}", knock.story());
+    let finished = Pod::in_front_of(&faults::refuses()).runs(&["check", "--help"]);
+    assert!(finished.stdout.contains("the whole run (10s)"), "{}", finished.story());
+}
+
+#[test]
+fn whoami_and_rules_keep_their_deadline() {
+    for (name, listener, code) in [
+        ("silent", faults::silent(), 23),
+        ("never accepts", faults::never_accepts(), 23),
+        ("silent after TLS", faults::silent_after_tls(), 23),
+        ("drips", faults::drips(Duration::from_millis(100)), 23),
+        ("drips head", faults::drips_head(Duration::from_millis(100)), 23),
+        ("endless body", faults::endless_body(), 26),
+        ("web page", faults::web_page(), 26),
+        ("refuses", faults::refuses(), 21),
+        ("other cluster", faults::certificate(Certificate::OtherCluster), 22),
+    ] {
+        let pod = Pod::in_front_of(&listener);
+        for command in ["whoami", "rules"] {
+            let finished = pod.runs(&[command, "--timeout", "1s"]).gives(code, &[], Stderr::Any);
+            assert!(
+                finished.took < Duration::from_millis(1500) + runner_delay(),
+                "{name}: {}",
+                finished.story()
+            );
+        }
+    }
 }

@@ -8,11 +8,9 @@ use std::process::Command;
 
 use rustix::process::Signal;
 use serde_json::Value;
+use testbed::{Cluster, Finished, Program, Running, Stderr, World};
 
-use crate::cluster::{Cluster, World};
-use crate::pod::{Knock, Stderr, bare_command};
-use crate::running::Running;
-use crate::support::Scene;
+use crate::{Kubeknock, Scene};
 
 const COMMANDS: &str = "Commands:";
 const CODES: &str = "Exit codes:";
@@ -63,7 +61,7 @@ fn the_transcript_is_what_runs() {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let told = match words.as_slice() {
             ["kubeknock", arguments @ ..] => {
-                let Knock { stdout, stderr, code: ended, .. } = pod.runs(arguments);
+                let Finished { stdout, stderr, code: ended, .. } = pod.runs(arguments);
                 (code, ran) = (ended, ran + 1);
                 stdout + &stderr
             }
@@ -82,9 +80,9 @@ fn the_json_table_is_what_is_printed() {
     let (report, others) = json.split_once("What could not be asked").expect("the tables of JSON");
     let scene = Scene::with_reader();
     let fields = |arguments: &[&str]| {
-        let knock = scene.pod.runs(arguments);
+        let finished = scene.pod.runs(arguments);
         let object: Value =
-            serde_json::from_str(&knock.stdout).unwrap_or_else(|_| panic!("{}", knock.story()));
+            serde_json::from_str(&finished.stdout).unwrap_or_else(|_| panic!("{}", finished.story()));
         let mut fields = BTreeSet::new();
         flatten("", &object, &mut fields);
         fields
@@ -364,7 +362,7 @@ fn flatten(place: &str, value: &Value, fields: &mut BTreeSet<String>) {
 
 /// What `kubeknock ARGUMENTS` prints, without an environment; it has to end with 0.
 fn bare(arguments: &[&str]) -> String {
-    let output = bare_command(arguments).output().expect("run kubeknock");
+    let output = Kubeknock::command(arguments).output().expect("run kubeknock");
     assert!(output.status.success(), "{arguments:?}: {output:?}");
     String::from_utf8(output.stdout).expect("stdout in UTF-8")
 }
@@ -441,12 +439,12 @@ fn tutorial() -> Scene {
 }
 
 /// Runs a manifest's arguments. Where the server is goes in front: behind `--` it would be CMD's.
-fn run(scene: &Scene, arguments: &[&str]) -> Knock {
+fn run(scene: &Scene, arguments: &[&str]) -> Finished {
     scene.pod.run(&mut at(scene, arguments))
 }
 
 fn at(scene: &Scene, arguments: &[&str]) -> Command {
-    let mut command = bare_command(["--server", &scene.cluster.server(), "--service-account-dir"]);
+    let mut command = Kubeknock::command(["--server", &scene.cluster.server(), "--service-account-dir"]);
     command.arg(scene.pod.mount()).args(arguments);
     command
 }

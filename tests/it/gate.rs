@@ -7,84 +7,62 @@ use std::{fs, thread};
 
 use rustix::process::Signal;
 use serde_json::Value;
+use testbed::faults::{self, Listener};
+use testbed::{Fault, Running, Stderr, Times, World, eventually, runner_delay, write_mount};
 
-use crate::cluster::faults::{self, Listener};
-use crate::cluster::{Cluster, Fault, Times, TokenSpec, World, write_mount};
-use crate::pod::{Pod, Stderr, runner_delay};
-use crate::running::{Running, eventually};
-
-fn tutorial() -> (Cluster, Pod) {
-    let cluster = Cluster::start();
-    cluster.namespace("ns-1");
-    cluster.service_account("ns-1", "k-sa-1");
-    let pod = Pod::of(&cluster, "ns-1", "k-sa-1");
-    (cluster, pod)
-}
-
-fn grant(cluster: &Cluster) {
-    cluster.role("ns-1", "pod-lister", &["list"], "", &["pods"]);
-    cluster.role_binding("ns-1", "pod-lister-binding", "pod-lister", "ns-1", "k-sa-1");
-}
-
-/// A pod in front of a listener that misbehaves.
-fn in_front_of(listener: &Listener) -> Pod {
-    Pod::at(&listener.server(), "header.claims.signature", &listener.ca_pem(), "ns-1")
-}
+use crate::{Pod, Scene};
 
 /// `kubeknock wait OPTIONS -- CMD`: the server and the mount stand before the dashes.
-fn gate(pod: &Pod, options: &[&str], command: &[&str]) -> Command {
-    let mut gate = pod.command(options);
+fn gate(scene: &Scene, options: &[&str], command: &[&str]) -> Command {
+    let mut gate = scene.command(options);
     gate.arg("--").args(command);
     gate
 }
 
 #[test]
 fn what_is_granted_costs_one_round_and_no_pause() {
-    let (cluster, pod) = tutorial();
-    grant(&cluster);
-    let knock = pod.runs(&["wait", "list pods", "-o", "json"]);
-    let report: Value = serde_json::from_str(&knock.stdout).unwrap();
+    let scene = Scene::with_lister();
+    let finished = scene.runs(&["wait", "list pods", "-o", "json"]);
+    let report: Value = serde_json::from_str(&finished.stdout).unwrap();
     assert_eq!(report["rounds"], 1, "{report}");
-    knock.gives(0, &["\"outcome\":\"allowed\""], Stderr::Empty);
-    assert_eq!(cluster.requests().len(), 2);
-    assert_eq!(cluster.connections(), 1);
+    finished.gives(0, &["\"outcome\":\"allowed\""], Stderr::Empty);
+    assert_eq!(scene.cluster.requests().len(), 2);
+    assert_eq!(scene.cluster.connections(), 1);
 }
 
 #[test]
 fn a_gate_opens_within_a_step_of_the_grant() {
-    let (cluster, pod) = tutorial();
-    let running = Running::start(&mut pod.command(["wait", "list pods", "--max-interval", "200ms"]));
+    let scene = Scene::new();
+    let running = Running::start(&mut scene.command(&["wait", "list pods", "--max-interval", "200ms"]));
     running.complains("waiting: list pods in ns-1: forbidden (10)");
-    cluster.wait_for_requests(5);
-    grant(&cluster);
+    scene.cluster.wait_for_requests(5);
+    scene.grant_list();
     let granted = Instant::now();
     let (stdout, stderr) = running.ends_with(0);
     // One step, one round, and what a busy machine adds.
     assert!(granted.elapsed() < Duration::from_secs(2) + runner_delay(), "{:?}", granted.elapsed());
     assert!(stdout.contains("allowed (0)") && stdout.contains(" times"), "{stdout}");
     assert_eq!(stderr, "", "one line when the outcome changes, not every round");
-    let anonymous = cluster.requests().iter().filter(|seen| seen.authorization.is_none()).count();
+    let anonymous = scene.cluster.requests().iter().filter(|seen| seen.authorization.is_none()).count();
     assert_eq!(anonymous, 1, "the anonymous knock is made in the first round only");
 }
 
 #[test]
 fn a_gate_waits_for_the_api_server_itself() {
-    let (mut cluster, pod) = tutorial();
-    grant(&cluster);
-    cluster.stop();
-    let running = Running::start(&mut pod.command(["wait", "list pods", "--max-interval", "100ms"]));
+    let mut scene = Scene::with_lister();
+    scene.cluster.stop();
+    let running = Running::start(&mut scene.command(&["wait", "list pods", "--max-interval", "100ms"]));
     running.complains("unreachable (21)");
-    cluster.restart();
+    scene.cluster.restart();
     running.ends_with(0);
 }
 
 /// An overloaded API server may keep the anonymous waiting and nobody else.
 #[test]
 fn an_anonymous_knock_that_hangs_holds_up_one_round() {
-    let (cluster, pod) = tutorial();
-    grant(&cluster);
-    cluster.fail_if(Times::All, Fault::Hang, |seen| seen.authorization.is_none());
-    pod.runs(&["wait", "list pods", "--request-timeout", "300ms", "--max-interval", "100ms"]).gives(
+    let scene = Scene::with_lister();
+    scene.cluster.fail_if(Times::All, Fault::Hang, |seen| seen.authorization.is_none());
+    scene.runs(&["wait", "list pods", "--request-timeout", "300ms", "--max-interval", "100ms"]).gives(
         0,
         &["list pods in ns-1  anonymous timeout  token 200  allowed\n"],
         Stderr::Has("timeout (23)"),
@@ -93,47 +71,41 @@ fn an_anonymous_knock_that_hangs_holds_up_one_round() {
 
 #[test]
 fn tokens_and_ca_bundles_are_read_anew() {
-    let (mut cluster, pod) = tutorial();
-    grant(&cluster);
-    let spec = TokenSpec {
-        namespace: "ns-1".into(),
-        service_account: "k-sa-1".into(),
-        expires_in: -60,
-        ..TokenSpec::default()
-    };
-    write_mount(pod.mount(), &cluster.token_with(&spec), &cluster.ca_pem(), "ns-1");
-    let running = Running::start(&mut pod.command(["wait", "list pods", "--max-interval", "100ms"]));
+    let mut scene = Scene::with_lister();
+    let expired = scene.token_with(|spec| spec.expires_in = -60);
+    write_mount(scene.pod.mount(), &expired, &scene.cluster.ca_pem(), "ns-1");
+    let running = Running::start(&mut scene.command(&["wait", "list pods", "--max-interval", "100ms"]));
     running.complains("unauthenticated (11)");
-    let old_ca = cluster.ca_pem();
-    cluster.rotate_ca();
-    write_mount(pod.mount(), &cluster.token("ns-1", "k-sa-1"), &old_ca, "ns-1");
+    let old_ca = scene.cluster.ca_pem();
+    scene.cluster.rotate_ca();
+    write_mount(scene.pod.mount(), &scene.cluster.token("ns-1", "k-sa-1"), &old_ca, "ns-1");
     running.complains("untrusted (22)");
-    cluster.mount(pod.mount(), "ns-1", "k-sa-1");
+    scene.cluster.mount(scene.pod.mount(), "ns-1", "k-sa-1");
     running.ends_with(0);
 }
 
 #[test]
 fn at_the_deadline_the_last_whole_round_decides() {
-    let (_cluster, pod) = tutorial();
+    let scene = Scene::new();
     let arguments = ["wait", "list pods", "--timeout", "700ms", "--max-interval", "100ms"];
-    let knock =
-        pod.runs(&arguments).gives(10, &["forbidden (10)", "waited 0s, asked "], Stderr::Has("waiting:"));
-    assert!(knock.took < Duration::from_millis(800) + runner_delay(), "{:?}", knock.took);
-    assert!(knock.took > Duration::from_millis(700), "{:?}", knock.took);
+    let finished =
+        scene.runs(&arguments).gives(10, &["forbidden (10)", "waited 0s, asked "], Stderr::Has("waiting:"));
+    assert!(finished.took < Duration::from_millis(800) + runner_delay(), "{:?}", finished.took);
+    assert!(finished.took > Duration::from_millis(700), "{:?}", finished.took);
 }
 
 #[test]
 fn a_silent_server_costs_a_round_and_not_the_wait() {
     let silent = faults::silent();
-    let pod = in_front_of(&silent);
+    let pod = Pod::in_front_of(&silent);
     let arguments =
         ["wait", "list pods", "--request-timeout", "200ms", "--max-interval", "100ms", "--timeout", "1s"];
-    let knock = pod.runs(&arguments).gives(
+    let finished = pod.runs(&arguments).gives(
         23,
         &["timeout (23)"],
         Stderr::Has("waiting: list pods in ns-1: timeout (23)"),
     );
-    assert!(knock.took < Duration::from_millis(1100) + runner_delay(), "{:?}", knock.took);
+    assert!(finished.took < Duration::from_millis(1100) + runner_delay(), "{:?}", finished.took);
     assert!(silent.connections() >= 2, "{}", silent.connections());
     // No whole round: the wait is shorter than a round.
     pod.runs(&["wait", "list pods", "--timeout", "300ms"]).gives(23, &["timeout (23)"], Stderr::Empty);
@@ -141,62 +113,59 @@ fn a_silent_server_costs_a_round_and_not_the_wait() {
 
 #[test]
 fn fail_fast_leaves_at_once_on_a_no_and_not_on_an_outage() {
-    let (cluster, pod) = tutorial();
-    pod.runs(&["wait", "list pods", "--fail-fast"]).gives(10, &["kubectl create role"], Stderr::Empty);
-    assert_eq!(cluster.requests().len(), 2);
-    cluster.fail(Times::Next(2), Fault::Unavailable);
+    let scene = Scene::new();
+    scene.runs(&["wait", "list pods", "--fail-fast"]).gives(10, &["kubectl create role"], Stderr::Empty);
+    assert_eq!(scene.cluster.requests().len(), 2);
+    scene.cluster.fail(Times::Next(2), Fault::Unavailable);
     let running =
-        Running::start(&mut pod.command(["wait", "list pods", "--fail-fast", "--max-interval", "100ms"]));
+        Running::start(&mut scene.command(&["wait", "list pods", "--fail-fast", "--max-interval", "100ms"]));
     running.complains("unavailable (24)");
     running.ends_with(10);
 }
 
 #[test]
 fn what_cannot_be_asked_ends_it_at_once() {
-    let (_cluster, pod) = tutorial();
-    pod.without_file("ca.crt").runs(&["wait", "list pods"]).gives(31, &[], Stderr::Has("ca.crt"));
+    let scene = Scene::new();
+    scene.pod.without_file("ca.crt").runs(&["wait", "list pods"]).gives(31, &[], Stderr::Has("ca.crt"));
 }
 
 #[test]
 fn stable_wants_good_rounds_in_a_row_on_new_connections() {
-    let (cluster, pod) = tutorial();
-    grant(&cluster);
-    let knock = pod.runs(&["wait", "list pods", "--stable", "3"]).gives(0, &["asked 3 times"], Stderr::Empty);
-    assert_eq!(cluster.connections(), 3);
-    assert!(knock.took > Duration::from_secs(2), "a second apart: {:?}", knock.took);
+    let scene = Scene::with_lister();
+    let finished =
+        scene.runs(&["wait", "list pods", "--stable", "3"]).gives(0, &["asked 3 times"], Stderr::Empty);
+    assert_eq!(scene.cluster.connections(), 3);
+    assert!(finished.took > Duration::from_secs(2), "a second apart: {:?}", finished.took);
 }
 
 #[test]
 fn retry_after_is_obeyed() {
-    let (cluster, pod) = tutorial();
-    grant(&cluster);
-    cluster.fail_if(Times::Next(1), Fault::TooManyRequests { retry_after: 2 }, |seen| {
+    let scene = Scene::with_lister();
+    scene.cluster.fail_if(Times::Next(1), Fault::TooManyRequests { retry_after: 2 }, |seen| {
         seen.authorization.is_some()
     });
     let arguments = ["wait", "list pods", "--max-interval", "100ms"];
-    let knock = pod.runs(&arguments).gives(0, &["asked 2 times"], Stderr::Has("unavailable (24)"));
-    assert!(knock.took > Duration::from_secs(2), "{:?}", knock.took);
+    let finished = scene.runs(&arguments).gives(0, &["asked 2 times"], Stderr::Has("unavailable (24)"));
+    assert!(finished.took > Duration::from_secs(2), "{:?}", finished.took);
 }
 
 #[test]
 fn names_are_looked_up_once() {
-    let (cluster, pod) = tutorial();
+    let scene = Scene::new();
     let running =
-        Running::start(&mut pod.command(["wait", "list deployments.apps", "--max-interval", "50ms"]));
-    cluster.wait_for_requests(6);
-    cluster.role("ns-1", "reader", &["list"], "apps", &["deployments"]);
-    cluster.role_binding("ns-1", "reader", "reader", "ns-1", "k-sa-1");
+        Running::start(&mut scene.command(&["wait", "list deployments.apps", "--max-interval", "50ms"]));
+    scene.cluster.wait_for_requests(6);
+    scene.grant("reader", &["list"], "apps", &["deployments"]);
     running.ends_with(0);
-    let lookups = cluster.requests().iter().filter(|seen| seen.path_and_query == "/apis").count();
+    let lookups = scene.cluster.requests().iter().filter(|seen| seen.path_and_query == "/apis").count();
     assert_eq!(lookups, 1);
 }
 
 #[test]
 fn it_becomes_the_command() {
-    let (cluster, pod) = tutorial();
-    grant(&cluster);
+    let scene = Scene::with_lister();
     let script = "echo pid $$; echo $GREETING; exit 7";
-    let mut command = gate(&pod, &["wait", "list pods"], &["/bin/sh", "-c", script]);
+    let mut command = gate(&scene, &["wait", "list pods"], &["/bin/sh", "-c", script]);
     let running = Running::start(command.env("GREETING", "hello"));
     let pid = running.pid();
     let (stdout, stderr) = running.ends_with(7);
@@ -206,13 +175,12 @@ fn it_becomes_the_command() {
 
 #[test]
 fn the_command_inherits_nothing_of_ours() {
-    let (cluster, pod) = tutorial();
-    grant(&cluster);
+    let scene = Scene::with_lister();
     // What was open before is passed on; ls adds the descriptor it reads the folder with.
     let direct = Running::start(Command::new("/bin/ls").arg("/proc/self/fd")).ends_with(0);
-    let mut command = gate(&pod, &["wait", "list pods", "-q"], &["/bin/ls", "/proc/self/fd"]);
+    let mut command = gate(&scene, &["wait", "list pods", "-q"], &["/bin/ls", "/proc/self/fd"]);
     assert_eq!(Running::start(&mut command).ends_with(0), direct);
-    let mut command = gate(&pod, &["wait", "list pods", "-q"], &["/bin/cat", "/proc/self/status"]);
+    let mut command = gate(&scene, &["wait", "list pods", "-q"], &["/bin/cat", "/proc/self/status"]);
     let (status, _) = Running::start(&mut command).ends_with(0);
     let mask = |name: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
@@ -225,34 +193,40 @@ fn the_command_inherits_nothing_of_ours() {
 
 #[test]
 fn arguments_of_the_command_are_untouched() {
-    let (cluster, pod) = tutorial();
-    grant(&cluster);
+    let scene = Scene::with_lister();
     let mut command =
-        gate(&pod, &["wait", "list pods", "-q"], &["/usr/bin/printf", "%s|", "--help", "--", "-q", "ü"]);
-    pod.run(&mut command).gives(0, &["--help|--|-q|ü|"], Stderr::Empty);
+        gate(&scene, &["wait", "list pods", "-q"], &["/usr/bin/printf", "%s|", "--help", "--", "-q", "ü"]);
+    scene.pod.run(&mut command).gives(0, &["--help|--|-q|ü|"], Stderr::Empty);
 }
 
 #[test]
 fn a_command_that_cannot_be_started() {
-    let (cluster, pod) = tutorial();
-    grant(&cluster);
-    let plain = pod.mount().join("plain");
+    let scene = Scene::with_lister();
+    let plain = scene.pod.mount().join("plain");
     fs::write(&plain, "no program").unwrap();
     fs::set_permissions(&plain, fs::Permissions::from_mode(0o644)).unwrap();
-    let mut missing = gate(&pod, &["wait", "list pods"], &["/no/such/program"]);
-    pod.run(&mut missing).gives(127, &[], Stderr::Has("/no/such/program"));
-    let mut plain = gate(&pod, &["wait", "list pods"], &[plain.to_str().unwrap()]);
-    pod.run(&mut plain).gives(126, &[], Stderr::Has("ermission denied"));
+    let mut missing = gate(&scene, &["wait", "list pods"], &["/no/such/program"]);
+    scene.pod.run(&mut missing).gives(127, &[], Stderr::Has("/no/such/program"));
+    let mut plain = gate(&scene, &["wait", "list pods"], &[plain.to_str().unwrap()]);
+    scene.pod.run(&mut plain).gives(126, &[], Stderr::Has("ermission denied"));
     // Not granted: the command is not tried.
-    let mut refused = gate(&pod, &["wait", "list secrets", "--fail-fast"], &["/no/such/program"]);
-    pod.run(&mut refused).gives(10, &[], Stderr::Has("forbidden (10)"));
+    let mut refused = gate(&scene, &["wait", "list secrets", "--fail-fast"], &["/no/such/program"]);
+    scene.pod.run(&mut refused).gives(10, &[], Stderr::Has("forbidden (10)"));
 }
 
 #[test]
 fn usage() {
-    let (cluster, pod) = tutorial();
-    pod.run(&mut gate(&pod, &["wait", "list pods"], &[])).gives(30, &[], Stderr::Has("a command is missing"));
-    pod.run(&mut gate(&pod, &["check", "list pods"], &["app"])).gives(30, &[], Stderr::Has("only wait"));
+    let scene = Scene::new();
+    scene.pod.run(&mut gate(&scene, &["wait", "list pods"], &[])).gives(
+        30,
+        &[],
+        Stderr::Has("a command is missing"),
+    );
+    scene.pod.run(&mut gate(&scene, &["check", "list pods"], &["app"])).gives(
+        30,
+        &[],
+        Stderr::Has("only wait"),
+    );
     for (options, reason) in [
         (&["--stable", "0"][..], "--stable"),
         (&["--stable", "x"], "--stable"),
@@ -261,9 +235,9 @@ fn usage() {
         (&["--max-interval", "0s"], "more than 0"),
     ] {
         let words = [&["wait", "list pods"], options].concat();
-        pod.runs(&words).gives(30, &[], Stderr::Has(reason)).has_no_stdout();
+        scene.runs(&words).gives(30, &[], Stderr::Has(reason)).has_no_stdout();
     }
-    assert!(cluster.requests().is_empty());
+    assert!(scene.cluster.requests().is_empty());
 }
 
 /// What a gate is doing when a signal comes, each with the listener that keeps it there.
@@ -280,7 +254,7 @@ fn busy_places() -> Vec<(&'static str, Listener)> {
 fn signals_end_it_at_once() {
     for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130)] {
         for (place, listener) in busy_places() {
-            let pod = in_front_of(&listener).with_file("log", "");
+            let pod = Pod::in_front_of(&listener).with_file("log", "");
             let log = pod.mount().join("log");
             let log = log.to_str().unwrap();
             let mut running =
@@ -298,9 +272,9 @@ fn signals_end_it_at_once() {
 
 #[test]
 fn a_signal_ends_a_pause() {
-    let (_cluster, pod) = tutorial();
+    let scene = Scene::new();
     for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130)] {
-        let mut running = Running::start(&mut pod.command(["wait", "list pods"]));
+        let mut running = Running::start(&mut scene.command(&["wait", "list pods"]));
         running.complains("waiting:");
         running.send(signal);
         let (status, took) = running.ends();
@@ -312,19 +286,18 @@ fn a_signal_ends_a_pause() {
 
 #[test]
 fn the_termination_message_tells_why_it_did_not_open() {
-    let (cluster, pod) = tutorial();
-    let pod = pod.with_file("log", "from an earlier run");
-    let log = pod.mount().join("log");
+    let scene = Scene::new().with_file("log", "from an earlier run");
+    let log = scene.pod.mount().join("log");
     let log = log.to_str().unwrap();
     let arguments =
         ["wait", "list pods", "--timeout", "300ms", "--max-interval", "100ms", "--termination-log", log];
-    pod.runs(&arguments).gives(10, &[], Stderr::Any);
+    scene.runs(&arguments).gives(10, &[], Stderr::Any);
     let message = fs::read_to_string(log).unwrap();
     assert!(message.starts_with("forbidden (10)") && message.contains("kubectl create role"), "{message}");
     assert!(message.len() < 1024);
-    grant(&cluster);
+    scene.grant_list();
     fs::write(log, "untouched").unwrap();
-    pod.runs(&arguments).gives(0, &[], Stderr::Any);
+    scene.runs(&arguments).gives(0, &[], Stderr::Any);
     assert_eq!(fs::read_to_string(log).unwrap(), "untouched");
 }
 
@@ -332,7 +305,7 @@ fn the_termination_message_tells_why_it_did_not_open() {
 fn a_mesh_that_refuses_the_first_connections_is_waited_out() {
     // Ends the first connections in the handshake, then stays silent: the outcome changes, the wait goes on.
     let closes = faults::closes();
-    let pod = in_front_of(&closes);
+    let pod = Pod::in_front_of(&closes);
     let running = Running::start(&mut pod.command(["wait", "list pods", "--max-interval", "50ms"]));
     running.complains("unreachable (21)");
     eventually("more rounds", || closes.connections() > 3);

@@ -1,7 +1,55 @@
-//! The house's order: each outside crate has one owner, and each power of the process one place.
+//! The house's order: each outside crate has one owner, each power of the process one place, each module a layer
+//! from which its arrows point down, and no file is too long to read.
+
+mod graph;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use graph::Graph;
+
+/// The layers, from the bottom up. A module may use those of the layers below it, and its own room: that is the
+/// longest entry here that it is, or is below. Rooms of one layer do not use each other.
+const LAYERS: &[&[&str]] = &[
+    &["clock", "exit", "pace"],
+    &["failure"],
+    &["permission", "token"],
+    &["cluster"],
+    &["api"],
+    &["knock"],
+    &["visit"],
+    &["verdict"],
+    &["identity"],
+    &["round"],
+    &["remedy"],
+    &["explain"],
+    &["checkup", "report"],
+    &["command"],
+    &[
+        "command::check",
+        "command::doctor",
+        "command::get",
+        "command::install",
+        "command::monitor",
+        "command::rules",
+        "command::wait",
+        "command::whoami",
+    ],
+    &["cli"],
+    &["main"],
+];
+
+/// Arrows that point up or sideways all the same. One that is gone comes off this list.
+const UPWARD: &[(&str, &str)] = &[("command::doctor", "command::rules"), ("visit", "verdict")];
+
+/// Modules that lead to each other all the same. A set that is gone comes off this list.
+const CYCLES: &[&[&str]] = &[&["api", "api::tls", "api::wire"], &["cli", "cli::arguments", "cli::help"]];
+
+/// How long a file may be without its tests, unless its first comment says why it is `longer than 400 lines`.
+const LONGEST: usize = 400;
+
+/// Files that are too long all the same. One that is not comes off this list.
+const TOO_LONG: &[&str] = &["api/discovery.rs", "checkup.rs", "cli/mod.rs", "permission.rs"];
 
 /// What may be named where, below `src/`. A new place is a decision: write it here.
 const OWNERS: [(&str, &[&str]); 15] = [
@@ -84,5 +132,92 @@ fn the_search_for_users_finds_them() {
         ("thread::sleep(pause);", "thread::sleep", true),
     ] {
         assert_eq!(uses(code, name), used, "{code}");
+    }
+}
+
+/// The module of a file below `src/`: `api::wire` for `api/wire.rs`.
+fn module(path: &str) -> String {
+    path.trim_end_matches(".rs").trim_end_matches("/mod").replace('/', "::")
+}
+
+/// The layer and the room of a module.
+fn place(module: &str) -> (usize, &'static str) {
+    let is_in = |room: &str| module == room || module.starts_with(&format!("{room}::"));
+    LAYERS
+        .iter()
+        .enumerate()
+        .flat_map(|(layer, rooms)| rooms.iter().map(move |&room| (layer, room)))
+        .filter(|(_, room)| is_in(room))
+        .max_by_key(|(_, room)| room.len())
+        .unwrap_or_else(|| panic!("{module} is in no layer: give it one"))
+}
+
+/// Up or sideways.
+fn points_up(from: &str, to: &str) -> bool {
+    let ((from_layer, from_room), (to_layer, to_room)) = (place(from), place(to));
+    from_room != to_room && to_layer >= from_layer
+}
+
+/// `cargo test --test it house -- --nocapture` prints the graph.
+#[test]
+fn arrows_point_down() {
+    let sources = sources();
+    let graph = Graph::of(sources.iter().map(|(path, code)| (module(path), code.as_str())));
+    let upward: Vec<(&str, &str)> = graph.arrows().filter(|(from, to)| points_up(from, to)).collect();
+    let cycles = graph.cycles();
+    for (module, uses) in graph.modules() {
+        let shown = |to: &String| if points_up(module, to) { format!("{to} (up)") } else { to.clone() };
+        println!("{module}: {}", uses.iter().map(shown).collect::<Vec<_>>().join(", "));
+    }
+    println!("files: {}", sources.len());
+    println!("arrows: {}", graph.arrows().count());
+    println!(
+        "cycles: {}{}",
+        cycles.len(),
+        cycles.iter().map(|set| format!("; {}", set.join(", "))).collect::<String>()
+    );
+    println!("arrows that point up: {}", upward.len());
+    assert_eq!(upward, *UPWARD, "arrows that point up or sideways");
+    assert_eq!(cycles, CYCLES, "modules that use each other");
+    for room in LAYERS.concat() {
+        let is_used = graph.modules().any(|(module, _)| place(module).1 == room);
+        assert!(is_used, "there is no {room}: take it off the list");
+    }
+}
+
+#[test]
+fn a_file_is_not_too_long() {
+    let says_why = |code: &str| {
+        let comment: Vec<&str> = code.lines().map_while(|line| line.strip_prefix("//!")).collect();
+        comment.concat().contains("longer than 400 lines")
+    };
+    let sources = sources();
+    let lines = |code: &str| code.lines().count();
+    let mut long: Vec<_> =
+        sources.iter().filter(|(_, code)| lines(code) > LONGEST && !says_why(code)).collect();
+    long.sort_unstable();
+    for (path, code) in &long {
+        println!("{path}: {} lines", lines(code));
+    }
+    let paths: Vec<&str> = long.iter().map(|(path, _)| path.as_str()).collect();
+    assert_eq!(paths, TOO_LONG, "files of more than {LONGEST} lines without their tests");
+}
+
+#[test]
+fn up_and_sideways_are_found() {
+    assert_eq!(["api/wire.rs", "api/mod.rs", "main.rs"].map(module), ["api::wire", "api", "main"]);
+    assert_eq!(
+        ["api", "api::wire", "command::get"].map(|module| place(module).1),
+        ["api", "api", "command::get"]
+    );
+    for (from, to, up) in [
+        ("main", "exit", false),
+        ("exit", "main", true),
+        ("api::tls", "api::wire", false),
+        ("command::get", "command", false),
+        ("command", "command::get", true),
+        ("command::get", "command::check", true),
+    ] {
+        assert_eq!(points_up(from, to), up, "{from} to {to}");
     }
 }

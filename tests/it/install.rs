@@ -8,10 +8,12 @@ use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::pod::{bare_command, binary, program};
+use testbed::{Program, program};
+
+use crate::Kubeknock;
 
 fn install(dest: &Path) -> (Option<i32>, String, String) {
-    let output = bare_command(["install".as_ref(), dest.as_os_str()]).output().unwrap();
+    let output = Kubeknock::command(["install".as_ref(), dest.as_os_str()]).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (output.status.code(), text(output.stdout), text(output.stderr))
 }
@@ -23,7 +25,7 @@ fn to_a_folder_and_to_a_file() {
         let at = folder.path().join(at);
         assert_eq!(install(&dest), (Some(0), format!("installed {}\n", at.display()), String::new()));
         assert_eq!(fs::metadata(&at).unwrap().permissions().mode() & 0o7777, 0o755);
-        assert!(fs::read(&at).unwrap() == fs::read(binary()).unwrap());
+        assert!(fs::read(&at).unwrap() == fs::read(Kubeknock::file()).unwrap());
         assert!(program(&at).arg("--version").output().unwrap().status.success());
     }
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "nothing is left beside");
@@ -41,7 +43,7 @@ fn an_identical_file_is_left_alone_and_another_is_replaced() {
     for content in [&b"old"[..], &vec![0; usize::try_from(before.len()).unwrap()]] {
         fs::write(&at, content).unwrap();
         assert_eq!(install(folder.path()).0, Some(0));
-        assert!(fs::read(&at).unwrap() == fs::read(binary()).unwrap());
+        assert!(fs::read(&at).unwrap() == fs::read(Kubeknock::file()).unwrap());
     }
     fs::set_permissions(&at, fs::Permissions::from_mode(0o644)).unwrap();
     assert_eq!(install(folder.path()).0, Some(0));
@@ -58,7 +60,7 @@ fn where_it_cannot_write() {
         let said_once = format!("kubeknock: install to {}: ", folder.path().join(dest).display());
         assert!(stderr.starts_with(&said_once) && stderr.matches(dest).count() == 1, "{stderr}");
     }
-    let usage = bare_command(["install"]).output().unwrap();
+    let usage = Kubeknock::command(["install"]).output().unwrap();
     assert_eq!(usage.status.code(), Some(30));
 }
 
@@ -66,12 +68,12 @@ fn where_it_cannot_write() {
 #[test]
 fn as_another_user_on_an_empty_dir() {
     let folder = tempfile::tempdir().unwrap();
-    let mut command = bare_command(["install".as_ref(), folder.path().as_os_str()]);
+    let mut command = Kubeknock::command(["install".as_ref(), folder.path().as_os_str()]);
     // Only root can become another user; everybody else is another user than root already.
     if chown(folder.path(), Some(65532), Some(65532)).is_ok() {
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
         let copy = folder.path().join("source");
-        fs::copy(binary(), &copy).unwrap();
+        fs::copy(Kubeknock::file(), &copy).unwrap();
         fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
         command = program(&copy);
         command.arg("install").arg(folder.path()).env_clear().uid(65532).gid(65532);
@@ -87,13 +89,13 @@ fn killed_at_any_point_it_leaves_no_half_binary() {
     let start = Instant::now();
     install(folder.path());
     let whole_run = start.elapsed();
-    let whole = fs::read(binary()).unwrap();
+    let whole = fs::read(Kubeknock::file()).unwrap();
     let (mut there, mut beside) = (0, 0);
     for point in 0..50 {
         for left in fs::read_dir(folder.path()).unwrap() {
             fs::remove_file(left.unwrap().path()).unwrap();
         }
-        let mut command = bare_command(["install".as_ref(), folder.path().as_os_str()]);
+        let mut command = Kubeknock::command(["install".as_ref(), folder.path().as_os_str()]);
         let mut child = command.stdout(Stdio::null()).spawn().unwrap();
         // Points spread over a whole run and a bit more, with the noise of the machine on top.
         thread::sleep(whole_run.mul_f64(f64::from(point) / 45.0).min(Duration::from_millis(200)));

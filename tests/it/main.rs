@@ -8,9 +8,8 @@
 )]
 
 mod bad_input;
-#[path = "../cluster/mod.rs"]
-mod cluster;
 mod deadline;
+mod doctor;
 mod documents;
 mod gate;
 mod hostile;
@@ -19,13 +18,11 @@ mod install;
 mod names;
 mod outcomes;
 mod permissions;
-#[path = "../pod.rs"]
-mod pod;
 mod promises;
-#[path = "../running.rs"]
-mod running;
-mod see;
+mod rules;
 mod sidecar;
 mod strange_answers;
-mod support;
 mod termination;
+mod whoami;
+
+testbed::kubeknock!();

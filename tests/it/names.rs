@@ -1,14 +1,13 @@
 //! Resource names: resolved as kubectl resolves them, on a current server and on one of 1.20.
 
 use serde_json::json;
+use testbed::{Fault, Stderr, Times, Version, World, rbac_path};
 
-use crate::cluster::{Cluster, Fault, Times, Version, World, rbac_path};
-use crate::pod::Stderr;
-use crate::support::Scene;
+use crate::Scene;
 
 /// On a cluster with a resource of its own; the pod may list whatever is in its namespace.
 fn scene(version: Version) -> Scene {
-    let scene = Scene::on(Cluster::builder().version(version).start());
+    let scene = Scene::of(version);
     scene.cluster.custom_resource("example.com", "v1", "widgets", "Widget", "Namespaced");
     scene.cluster.custom_resource("example.com", "v1", "planets", "Planet", "Cluster");
     scene.grant("lister", &["list"], "*", &["*"]);
@@ -222,8 +221,8 @@ fn discovery_goes_wrong() {
         ),
     ] {
         scene.cluster.fail_if(Times::All, fault, |seen| seen.path_and_query == "/apis");
-        let knock = scene.runs(&["check", "list deployments.apps", "list pods"]);
-        knock.gives(
+        let finished = scene.runs(&["check", "list deployments.apps", "list pods"]);
+        finished.gives(
             code,
             &[words, "list pods in ns-1      anonymous 403  token 200  allowed"],
             Stderr::Empty,
@@ -264,4 +263,21 @@ fn no_namespace_for_a_name_that_needs_one() {
         &["list planets.example.com  anonymous 403  token 200  allowed"],
         Stderr::Empty,
     );
+}
+
+#[test]
+fn five_thousand_custom_resources_cost_one_discovery_request() {
+    let scene = Scene::new();
+    for number in 0..5000 {
+        let (group, plural) = (format!("g{}.example.com", number / 20), format!("things{number}"));
+        scene.cluster.custom_resource(&group, "v1", &plural, &format!("Thing{number}"), "Namespaced");
+    }
+    scene.runs(&["check", "list things4999", "list thing7.g0.example.com", "list deploy"]).gives(
+        10,
+        &["list things4999.g249.example.com", "list things7.g0.example.com", "list deployments.apps"],
+        Stderr::Empty,
+    );
+    let discovery =
+        scene.cluster.requests().iter().filter(|seen| seen.path_and_query.matches('/').count() == 1).count();
+    assert_eq!(discovery, 1);
 }

@@ -10,11 +10,11 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::json;
+use testbed::faults::{self, Certificate};
+use testbed::scene::{USER, report};
+use testbed::{Fault, Program, Stderr, Times, World, runner};
 
-use crate::cluster::faults::{self, Certificate};
-use crate::cluster::{Fault, Times, World};
-use crate::pod::{Pod, Stderr, binary, runner};
-use crate::support::{Scene, USER, pod_at, report};
+use crate::{Kubeknock, Pod, Scene};
 
 #[test]
 fn allowed() {
@@ -194,19 +194,19 @@ exposed (14): it is open without a token (--forbid-anonymous)
 fn unresolved() {
     let Scene { cluster, pod } = Scene::new();
     let pod = pod.at_server("https://no-such-host.invalid:6443");
-    let knock = pod.runs(&["check", "list pods", "list secrets"]).gives(20, &[], Stderr::Empty);
-    let lines: Vec<&str> = knock.stdout.lines().collect();
-    assert_eq!(lines.len(), 5, "{}", knock.story());
+    let finished = pod.runs(&["check", "list pods", "list secrets"]).gives(20, &[], Stderr::Empty);
+    let lines: Vec<&str> = finished.stdout.lines().collect();
+    assert_eq!(lines.len(), 5, "{}", finished.story());
     assert_eq!(lines[0], "list pods in ns-1  anonymous unresolved  token -  unresolved");
     assert!(
         lines[1].starts_with("    the name no-such-host.invalid does not resolve: "),
         "{}",
-        knock.story()
+        finished.story()
     );
     assert!(
         lines[2].starts_with("    the address in KUBERNETES_SERVICE_HOST needs no name"),
         "{}",
-        knock.story()
+        finished.story()
     );
     assert_eq!(lines[3], "list secrets       anonymous -           token -  not asked");
     assert_eq!(lines[4], "unresolved (20): the server's name does not resolve");
@@ -220,7 +220,7 @@ fn unreachable() {
     const ADVICE: &str =
         "is it the right address, is the API server up, does a NetworkPolicy or a mesh stand between?";
     let refused = faults::refuses();
-    pod_at(&refused).runs(&["check", "list pods", "list secrets"]).is(
+    Pod::in_front_of(&refused).runs(&["check", "list pods", "list secrets"]).is(
         21,
         &format!(
             "\
@@ -233,7 +233,7 @@ unreachable (21): refused, no route, reset, or closed without an answer
         ),
         "",
     );
-    pod_at(&refused).runs(&["get", "/version"]).is(
+    Pod::in_front_of(&refused).runs(&["get", "/version"]).is(
         21,
         "",
         "kubeknock: unreachable (21): refused, no route, reset, or closed without an answer: SERVER: connection refused\n",
@@ -243,12 +243,12 @@ unreachable (21): refused, no route, reset, or closed without an answer
         (faults::closes(), "SERVER takes connections and ends them in the TLS handshake: "),
         (faults::closes_after_request(), "SERVER closed the connection without an answer\n"),
     ] {
-        let knock = pod_at(&listener).runs(&["check", "list pods"]).gives(
+        let finished = Pod::in_front_of(&listener).runs(&["check", "list pods"]).gives(
             21,
             &["  unreachable\n", ADVICE, "\nunreachable (21): "],
             Stderr::Empty,
         );
-        assert!(knock.plain(&knock.stdout).contains(why), "{}", knock.story());
+        assert!(finished.plain(&finished.stdout).contains(why), "{}", finished.story());
     }
 }
 
@@ -261,7 +261,7 @@ fn untrusted() {
         (faults::certificate(Certificate::OtherCluster), OTHER_CA),
         (faults::plaintext(), "the port does not speak TLS (plain HTTP, or another protocol)"),
     ] {
-        pod_at(&listener).runs(&["check", "get /version", "list pods"]).is(
+        Pod::in_front_of(&listener).runs(&["check", "get /version", "list pods"]).is(
             22,
             &format!(
                 "\
@@ -274,7 +274,7 @@ untrusted (22): TLS: unknown CA, expired, wrong name, or no TLS at all
             ),
             "",
         );
-        pod_at(&listener).runs(&["get", "/version"]).is(
+        Pod::in_front_of(&listener).runs(&["get", "/version"]).is(
             22,
             "",
             &format!(
@@ -294,14 +294,12 @@ untrusted (22): TLS: unknown CA, expired, wrong name, or no TLS at all
         ),
     ] {
         let listener = faults::certificate(certificate);
-        pod_at(&listener).runs(&["check", "get /version"]).gives(22, words, Stderr::Empty);
+        Pod::in_front_of(&listener).runs(&["check", "get /version"]).gives(22, words, Stderr::Empty);
     }
     let listener = faults::certificate(Certificate::WrongName);
-    pod_at(&listener).runs(&["check", "get /version", "--tls-server-name=somewhere-else.example.com"]).gives(
-        0,
-        &["token 200  allowed"],
-        Stderr::Empty,
-    );
+    Pod::in_front_of(&listener)
+        .runs(&["check", "get /version", "--tls-server-name=somewhere-else.example.com"])
+        .gives(0, &["token 200  allowed"], Stderr::Empty);
 }
 
 /// `-k` takes any certificate, and says what that means.
@@ -315,7 +313,7 @@ fn anything_is_trusted_when_told_to() {
         Certificate::WrongName,
     ] {
         let listener = faults::certificate(certificate);
-        pod_at(&listener).runs(&["check", "get /version", "--insecure-skip-tls-verify"]).is(
+        Pod::in_front_of(&listener).runs(&["check", "get /version", "--insecure-skip-tls-verify"]).is(
             0,
             "\
 get /version  anonymous 200  token 200  allowed
@@ -326,7 +324,7 @@ allowed (0): every permission is as wanted
         );
     }
     let listener = faults::plaintext();
-    pod_at(&listener).runs(&["check", "get /version", "--insecure-skip-tls-verify"]).gives(
+    Pod::in_front_of(&listener).runs(&["check", "get /version", "--insecure-skip-tls-verify"]).gives(
         22,
         &["the port does not speak TLS"],
         Stderr::Has(WARNING),
@@ -392,9 +390,9 @@ unavailable (24): the API server answers 429 or 5xx
             "",
         );
         let why = format!("kubeknock: unavailable (24): the API server answers 429 or 5xx: {words}\n");
-        let knock =
+        let finished =
             scene.runs(&["get", "/version"]).gives(24, &[words.split('"').next().unwrap()], Stderr::Any);
-        assert_eq!(knock.stderr, why);
+        assert_eq!(finished.stderr, why);
         scene.cluster.heal();
     }
 }
@@ -446,7 +444,7 @@ fn unintelligible() {
             "a web page with status 403: a proxy or a portal, no API server",
         ),
     ] {
-        pod_at(&listener).runs(&["check", "list pods"]).is(
+        Pod::in_front_of(&listener).runs(&["check", "list pods"]).is(
             26,
             &format!(
                 "\
@@ -458,16 +456,16 @@ unintelligible (26): the answer is none of a Kubernetes API server's
             ),
             "",
         );
-        let knock = pod_at(&listener).runs(&["get", "/version"]).gives(26, &[], Stderr::Any);
+        let finished = Pod::in_front_of(&listener).runs(&["get", "/version"]).gives(26, &[], Stderr::Any);
         assert_eq!(
-            knock.stderr,
+            finished.stderr,
             format!(
                 "kubeknock: unintelligible (26): the answer is none of a Kubernetes API server's: {why}\n"
             )
         );
     }
     for listener in [faults::not_http(), faults::endless_head()] {
-        pod_at(&listener).runs(&["check", "list pods"]).gives(
+        Pod::in_front_of(&listener).runs(&["check", "list pods"]).gives(
             26,
             &[
                 "anonymous unintelligible  token unintelligible",
@@ -517,9 +515,9 @@ fn setup() {
 #[test]
 fn json_of_what_is_allowed() {
     let scene = Scene::with_reader();
-    let knock = scene.runs(&["check", "list pods", "-o", "json"]).gives(0, &[], Stderr::Empty);
+    let finished = scene.runs(&["check", "list pods", "-o", "json"]).gives(0, &[], Stderr::Empty);
     assert_eq!(
-        report(&knock),
+        report(&finished),
         json!({
             "schema": "kubeknock/v1",
             "outcome": "allowed",
@@ -550,15 +548,15 @@ fn json_of_what_is_allowed() {
 #[test]
 fn json_of_a_no() {
     let scene = Scene::new();
-    let knock = scene.runs(&["check", "list pods", "cannot list secrets", "-o=json", "--token-only"]);
-    let knock = knock.gives(10, &[], Stderr::Empty);
+    let finished = scene.runs(&["check", "list pods", "cannot list secrets", "-o=json", "--token-only"]);
+    let finished = finished.gives(10, &[], Stderr::Empty);
     let refusal = |what: &str| {
         format!(
             "{what} is forbidden: User \"{USER}\" cannot list resource \"{what}\" in API group \"\" in the namespace \"ns-1\""
         )
     };
     assert_eq!(
-        report(&knock),
+        report(&finished),
         json!({
             "schema": "kubeknock/v1",
             "outcome": "forbidden",
@@ -598,10 +596,11 @@ fn json_of_a_no() {
 /// 2x: a knock without an answer has no status; what was not asked says so.
 #[test]
 fn json_of_no_answer() {
-    let knock = pod_at(&faults::refuses()).runs(&["check", "list pods", "list secrets in vault", "-ojson"]);
-    let knock = knock.gives(21, &[], Stderr::Empty);
+    let finished =
+        Pod::in_front_of(&faults::refuses()).runs(&["check", "list pods", "list secrets in vault", "-ojson"]);
+    let finished = finished.gives(21, &[], Stderr::Empty);
     assert_eq!(
-        report(&knock),
+        report(&finished),
         json!({
             "schema": "kubeknock/v1",
             "outcome": "unreachable",
@@ -647,19 +646,19 @@ fn json_of_what_could_not_be_asked() {
     let Scene { cluster: _cluster, pod } = Scene::new();
     let pod = pod.without_file("ca.crt");
     for arguments in [&["check", "list pods", "-ojson"][..], &["get", "/version", "-ojson"]] {
-        let knock = pod.runs(arguments).gives(31, &[], Stderr::Any);
+        let finished = pod.runs(arguments).gives(31, &[], Stderr::Any);
         assert_eq!(
-            report(&knock),
+            report(&finished),
             json!({ "schema": "kubeknock/v1", "outcome": "setup", "exitCode": 31, "message": message })
         );
-        assert_eq!(knock.plain(&knock.stderr), format!("kubeknock: {message}\n"));
+        assert_eq!(finished.plain(&finished.stderr), format!("kubeknock: {message}\n"));
     }
     // Also where the command line as a whole cannot be read.
     for arguments in [&["check", "-ojson", "--nope"][..], &["check", "--output=json", "--nope"]] {
-        let knock = pod.runs(arguments).gives(30, &[], Stderr::Any);
+        let finished = pod.runs(arguments).gives(30, &[], Stderr::Any);
         let message = "there is no option --nope; see kubeknock --help";
         assert_eq!(
-            report(&knock),
+            report(&finished),
             json!({ "schema": "kubeknock/v1", "outcome": "usage", "exitCode": 30, "message": message })
         );
     }
@@ -669,8 +668,8 @@ fn json_of_what_could_not_be_asked() {
 #[test]
 fn json_of_a_raw_request() {
     let scene = Scene::with_reader();
-    let knock = scene.runs(&["get", "/readyz", "-ojson"]).gives(0, &[], Stderr::Empty);
-    let mut object = report(&knock);
+    let finished = scene.runs(&["get", "/readyz", "-ojson"]).gives(0, &[], Stderr::Empty);
+    let mut object = report(&finished);
     let date = object["headers"]["date"].take();
     assert!(date.as_str().is_some_and(|date| date.ends_with(" GMT")), "{date}");
     assert_eq!(
@@ -691,22 +690,23 @@ fn json_of_a_raw_request() {
             "truncated": false,
         })
     );
-    let knock = scene.runs(&["get", "/metrics", "-o", "json"]).gives(
+    let finished = scene.runs(&["get", "/metrics", "-o", "json"]).gives(
         10,
         &[],
         Stderr::Has(
             "kubeknock: forbidden (10): the API server refuses it to the token's identity: forbidden: User",
         ),
     );
-    let object = report(&knock);
+    let object = report(&finished);
     assert_eq!(
         (&object["outcome"], &object["exitCode"], &object["status"]),
         (&json!("forbidden"), &json!(10), &json!(403))
     );
     assert_eq!(object["body"]["reason"], "Forbidden", "JSON is passed on as JSON");
-    let knock = pod_at(&faults::refuses()).runs(&["get", "/version", "-ojson"]).gives(21, &[], Stderr::Any);
+    let finished =
+        Pod::in_front_of(&faults::refuses()).runs(&["get", "/version", "-ojson"]).gives(21, &[], Stderr::Any);
     assert_eq!(
-        report(&knock),
+        report(&finished),
         json!({ "schema": "kubeknock/v1", "outcome": "unreachable", "exitCode": 21, "body": "", "truncated": false })
     );
 }
@@ -714,11 +714,11 @@ fn json_of_a_raw_request() {
 /// Where the API server is comes from the injected variables, an IPv6 address without brackets included.
 #[test]
 fn injected_variables() {
-    let cluster = crate::cluster::Cluster::builder().listen("[::1]:0").start();
+    let cluster = testbed::Cluster::builder().listen("[::1]:0").start();
     let Scene { cluster, pod } = Scene::on(cluster);
     let port = cluster.address().port().to_string();
     let run = |host: &str, port: &str| {
-        let mut command = crate::pod::bare_command(["check", "get /version", "-v", "--service-account-dir"]);
+        let mut command = Kubeknock::command(["check", "get /version", "-v", "--service-account-dir"]);
         command.arg(pod.mount());
         pod.run(command.env("KUBERNETES_SERVICE_HOST", host).env("KUBERNETES_SERVICE_PORT", port))
     };
@@ -736,18 +736,13 @@ fn injected_variables() {
     )
     .gives(0, &["allowed"], Stderr::Empty);
     // Without both, the name that every cluster has.
-    let mut command = crate::pod::bare_command([
-        "check",
-        "get /version",
-        "-ojson",
-        "--timeout=300ms",
-        "--service-account-dir",
-    ]);
-    let knock = pod.run(command.arg(pod.mount()).env("KUBERNETES_SERVICE_HOST", "::1"));
+    let mut command =
+        Kubeknock::command(["check", "get /version", "-ojson", "--timeout=300ms", "--service-account-dir"]);
+    let finished = pod.run(command.arg(pod.mount()).env("KUBERNETES_SERVICE_HOST", "::1"));
     assert!(
-        knock.stdout.contains("\"server\":\"https://kubernetes.default.svc.cluster.local:443\""),
+        finished.stdout.contains("\"server\":\"https://kubernetes.default.svc.cluster.local:443\""),
         "{}",
-        knock.story()
+        finished.story()
     );
 }
 
@@ -779,7 +774,7 @@ fn internal() {
     // Root may start threads beyond any limit, so it becomes somebody else, who must be able to read all of it.
     let folder = tempfile::tempdir().unwrap();
     let copy = folder.path().join("kubeknock");
-    std::fs::copy(binary(), &copy).unwrap();
+    std::fs::copy(Kubeknock::file(), &copy).unwrap();
     [folder.path(), &copy, pod.mount()].into_iter().for_each(open);
     let mut command = Command::new("bash");
     // An emulator has two threads of its own before ours.
@@ -789,13 +784,13 @@ fn internal() {
     if std::fs::metadata("/proc/self").unwrap().uid() == 0 {
         command.uid(65531).gid(65531);
     }
-    let knock = pod.run(&mut command);
-    let stderr = &knock.stderr;
+    let finished = pod.run(&mut command);
+    let stderr = &finished.stderr;
     assert!(
         stderr.starts_with("kubeknock: a defect in kubeknock ") && stderr.ends_with(": please report it\n"),
         "{stderr}"
     );
     assert_eq!(stderr.lines().count(), 1, "no backtrace: {stderr}");
-    knock.gives(32, &[], Stderr::Any).has_no_stdout();
+    finished.gives(32, &[], Stderr::Any).has_no_stdout();
     assert!(cluster.requests().is_empty());
 }

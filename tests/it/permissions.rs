@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use testbed::scene::{USER, report};
+use testbed::{Cluster, Fault, Stderr, Times, World, rbac_path};
 
-use crate::cluster::{Cluster, Fault, Times, World, rbac_path};
-use crate::pod::Stderr;
-use crate::support::{Scene, USER, report};
+use crate::Scene;
 
 /// All six steps, with the answers that the tutorial gives.
 #[test]
@@ -235,8 +235,9 @@ allowed (0): --fail-open passed over 1 without an answer
         Stderr::Empty,
     );
     scene.runs(&["check", "--fail-open", "list pods in"]).gives(30, &[], Stderr::Any);
-    let knock = scene.runs(&["check", "--fail-open", "list gadgets", "-ojson"]).gives(0, &[], Stderr::Empty);
-    let object = report(&knock);
+    let finished =
+        scene.runs(&["check", "--fail-open", "list gadgets", "-ojson"]).gives(0, &[], Stderr::Empty);
+    let object = report(&finished);
     assert_eq!(
         (&object["outcome"], &object["permissions"][0]["outcome"]),
         (&json!("allowed"), &json!("unserved"))
@@ -619,8 +620,8 @@ fn remedies_grant() {
         "get /metrics",
         "get namespaces/vault",
     ] {
-        let knock = scene.runs(&["check", phrase, "-ojson"]).gives(10, &[], Stderr::Empty);
-        let object = report(&knock);
+        let finished = scene.runs(&["check", phrase, "-ojson"]).gives(10, &[], Stderr::Empty);
+        let object = report(&finished);
         let lines: Vec<&str> = object["permissions"][0]["remedy"]
             .as_array()
             .unwrap()

@@ -6,10 +6,10 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use crate::cluster::faults::{self, Certificate, read_request, tcp_listener, tls_listener};
-use crate::cluster::{Cluster, Fault, Times, World};
-use crate::pod::{Pod, Stderr};
-use crate::support::{Scene, pod_at};
+use testbed::faults::{self, Certificate, read_request, tcp_listener, tls_listener};
+use testbed::{Cluster, Fault, Stderr, Times, World};
+
+use crate::{Pod, Scene};
 
 #[test]
 fn one_connection_and_one_handshake_for_a_run() {
@@ -103,12 +103,12 @@ fn what_an_allowed_read_returns_is_never_shown() {
         }),
     );
     for format in ["text", "json"] {
-        let knock = scene.runs(&["check", "-v", "-o", format, "get,list,watch secrets/db"]).gives(
+        let finished = scene.runs(&["check", "-v", "-o", format, "get,list,watch secrets/db"]).gives(
             0,
             &["allowed"],
             Stderr::Any,
         );
-        assert!(!knock.story().contains("hunter2"), "{}", knock.story());
+        assert!(!finished.story().contains("hunter2"), "{}", finished.story());
     }
 }
 
@@ -134,7 +134,7 @@ fn the_token_is_in_no_output() {
         faults::certificate(Certificate::WrongName),
     ];
     for listener in &listeners {
-        let pod = pod_at(listener);
+        let pod = Pod::in_front_of(listener);
         assert!(pod.token().is_some_and(|token| token.len() > 50));
         for format in ["text", "json"] {
             pod.runs(&[
@@ -194,14 +194,14 @@ fn the_token_is_not_shown_when_the_server_sends_it_back() {
         (respond("418 Teapot", "text/plain", "", "TOKEN and TOKEN"), 26),
         (respond("200 OK", "TOKEN", "X-Sent: TOKEN\r\n", "{\"sent\":\"TOKEN\"}"), 26),
     ] {
-        let pod = pod_at(&listener);
+        let pod = Pod::in_front_of(&listener);
         for format in ["text", "json"] {
             let arguments = ["check", "-v", "-o", format, "list pods", "list deploy"];
-            let knock = pod.runs(&arguments).gives(code, &[], Stderr::Any);
-            assert!(!knock.story().contains("eyJ"), "{}", knock.story());
+            let finished = pod.runs(&arguments).gives(code, &[], Stderr::Any);
+            assert!(!finished.story().contains("eyJ"), "{}", finished.story());
             for path in ["/sent", "/"] {
-                let knock = pod.runs(&["get", "-v", "-i", "-o", format, path]);
-                assert!(knock.stdout.contains("(token)"), "{}", knock.story());
+                let finished = pod.runs(&["get", "-v", "-i", "-o", format, path]);
+                assert!(finished.stdout.contains("(token)"), "{}", finished.story());
             }
         }
     }
@@ -249,7 +249,8 @@ fn redirects_are_not_followed() {
     ] {
         let location = format!("Location: {}/version", elsewhere.cluster.server());
         let listener = faults::answers(status, "text/plain", &[&location], "");
-        let pod = pod_at(&listener).with_file("ca.crt", &(listener.ca_pem() + &elsewhere.cluster.ca_pem()));
+        let pod = Pod::in_front_of(&listener)
+            .with_file("ca.crt", &(listener.ca_pem() + &elsewhere.cluster.ca_pem()));
         pod.runs(&["check", "get /version"]).gives(
             26,
             &["a redirect to", "this is no API server"],
@@ -342,7 +343,11 @@ fn the_token_goes_to_nobody_unproven() {
             count.fetch_add(1, Ordering::SeqCst);
             Ok(())
         });
-        pod_at(&listener).runs(&["check", "--token-only", "list pods"]).gives(22, &[], Stderr::Empty);
+        Pod::in_front_of(&listener).runs(&["check", "--token-only", "list pods"]).gives(
+            22,
+            &[],
+            Stderr::Empty,
+        );
         assert_eq!(asked.load(Ordering::SeqCst), 0, "{certificate:?}");
     }
 }

@@ -4,50 +4,31 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::Value;
+use testbed::{Running, Stderr, World, eventually, memory_is_the_runners};
 
-use crate::cluster::{Cluster, World, rbac_path};
-use crate::pod::{Pod, Stderr, memory_is_the_runners};
-use crate::running::{Running, eventually};
-
-fn granted() -> (Cluster, Pod) {
-    let cluster = Cluster::start();
-    cluster.namespace("ns-1");
-    cluster.service_account("ns-1", "k-sa-1");
-    cluster.role("ns-1", "pod-lister", &["list"], "", &["pods"]);
-    grant(&cluster);
-    let pod = Pod::of(&cluster, "ns-1", "k-sa-1");
-    (cluster, pod)
-}
-
-fn grant(cluster: &Cluster) {
-    cluster.role_binding("ns-1", "pod-lister-binding", "pod-lister", "ns-1", "k-sa-1");
-}
-
-fn revoke(cluster: &Cluster) {
-    cluster.delete(&format!("{}/pod-lister-binding", rbac_path("ns-1", "rolebindings")));
-}
+use crate::Scene;
 
 const QUICK: [&str; 4] = ["--interval", "20ms", "--max-interval", "20ms"];
 
-fn monitor(pod: &Pod, options: &[&str]) -> Running {
-    Running::start(&mut pod.command([&["monitor", "list pods"], &QUICK[..], options].concat()))
+fn monitor(scene: &Scene, options: &[&str]) -> Running {
+    Running::start(&mut scene.command(&[&["monitor", "list pods"], &QUICK[..], options].concat()))
 }
 
 #[test]
 fn it_prints_the_state_and_what_changes() {
-    let (mut cluster, pod) = granted();
-    let running = monitor(&pod, &[]);
+    let mut scene = Scene::with_lister();
+    let running = monitor(&scene, &[]);
     running.prints("allowed (0)");
-    cluster.wait_for_requests(6);
-    revoke(&cluster);
+    scene.cluster.wait_for_requests(6);
+    scene.revoke_list();
     running.prints("list pods in ns-1");
     running.prints("kubectl create rolebinding");
     running.prints("forbidden (10)");
-    grant(&cluster);
+    scene.grant_list();
     running.prints("allowed (0)");
-    cluster.stop();
+    scene.cluster.stop();
     running.prints("unreachable (21)");
-    cluster.restart();
+    scene.cluster.restart();
     running.prints("allowed (0)");
     running.send(Signal::TERM);
     // Nothing else was printed: one report a change.
@@ -56,11 +37,11 @@ fn it_prints_the_state_and_what_changes() {
 
 #[test]
 fn json_lines() {
-    let (cluster, pod) = granted();
-    let running = monitor(&pod, &["-o", "json"]);
+    let scene = Scene::with_lister();
+    let running = monitor(&scene, &["-o", "json"]);
     let line = |text: &str| -> Value { serde_json::from_str(&running.prints(text)).unwrap() };
     assert_eq!(line("")["exitCode"], 0);
-    revoke(&cluster);
+    scene.revoke_list();
     let lost = line("");
     assert_eq!(
         (&lost["exitCode"], &lost["permissions"][0]["outcome"]),
@@ -73,29 +54,28 @@ fn json_lines() {
 
 #[test]
 fn until_lost_leaves_with_the_code() {
-    let (cluster, pod) = granted();
-    let pod = pod.with_file("log", "");
-    let log = pod.mount().join("log");
-    let running = monitor(&pod, &["--until-lost", "--termination-log", log.to_str().unwrap()]);
+    let scene = Scene::with_lister().with_file("log", "");
+    let log = scene.pod.mount().join("log");
+    let running = monitor(&scene, &["--until-lost", "--termination-log", log.to_str().unwrap()]);
     running.prints("allowed (0)");
-    revoke(&cluster);
+    scene.revoke_list();
     running.ends_with(10);
     assert!(std::fs::read_to_string(log).unwrap().starts_with("forbidden (10)"));
 }
 
 #[test]
 fn rotation_is_survived() {
-    let (mut cluster, pod) = granted();
-    let running = monitor(&pod, &[]);
+    let mut scene = Scene::with_lister();
+    let running = monitor(&scene, &[]);
     running.prints("allowed (0)");
-    cluster.rotate_ca();
+    scene.cluster.rotate_ca();
     running.prints("untrusted (22)");
-    cluster.mount(pod.mount(), "ns-1", "k-sa-1");
+    scene.cluster.mount(scene.pod.mount(), "ns-1", "k-sa-1");
     running.prints("allowed (0)");
-    std::fs::remove_file(pod.mount().join("ca.crt")).unwrap();
+    std::fs::remove_file(scene.pod.mount().join("ca.crt")).unwrap();
     running.complains("ca.crt");
-    std::fs::write(pod.mount().join("ca.crt"), cluster.ca_pem()).unwrap();
-    revoke(&cluster);
+    std::fs::write(scene.pod.mount().join("ca.crt"), scene.cluster.ca_pem()).unwrap();
+    scene.revoke_list();
     running.prints("forbidden (10)");
     running.send(Signal::TERM);
     running.ends_with(0);
@@ -103,20 +83,20 @@ fn rotation_is_survived() {
 
 #[test]
 fn a_pod_that_cannot_ask_is_told_at_once() {
-    let (_cluster, pod) = granted();
-    pod.without_file("ca.crt").runs(&["monitor", "list pods"]).gives(31, &[], Stderr::Has("ca.crt"));
+    let scene = Scene::with_lister();
+    scene.pod.without_file("ca.crt").runs(&["monitor", "list pods"]).gives(31, &[], Stderr::Has("ca.crt"));
 }
 
 /// For weeks: what a round takes it gives back.
 #[test]
 fn a_thousand_rounds_take_no_more_than_ten() {
-    let (cluster, pod) = granted();
-    let mut command = pod.command(["monitor", "list pods", "-q", "--interval", "2ms"]);
+    let scene = Scene::with_lister();
+    let mut command = scene.command(&["monitor", "list pods", "-q", "--interval", "2ms"]);
     // glibc keeps heaps for each thread there ever was at once; the released binary has musl's one heap.
     let mut running = Running::start(command.env("MALLOC_ARENA_MAX", "1"));
     // A round in progress holds more than the pause before it: the samples spread over several rounds.
     let at = |round: usize, running: &Running| -> Vec<(u64, usize)> {
-        eventually("the round", || cluster.connections() >= round);
+        eventually("the round", || scene.cluster.connections() >= round);
         let sample = |_| {
             std::thread::sleep(Duration::from_millis(1));
             (running.status("RssAnon"), running.descriptors())

@@ -3,11 +3,11 @@
 use std::io::Write;
 
 use serde_json::{Value, json};
+use testbed::faults::{self, Certificate, Listener, read_request, tls_listener};
+use testbed::scene::report;
+use testbed::{Fault, Stderr, Times};
 
-use crate::cluster::faults::{self, Certificate, Listener, read_request, tls_listener};
-use crate::cluster::{Fault, Times};
-use crate::pod::Stderr;
-use crate::support::{Scene, pod_at, report};
+use crate::{Pod, Scene};
 
 const JSON: &str = "application/json";
 
@@ -25,21 +25,21 @@ fn control_characters_are_escaped() {
     let body =
         json!({ "kind": "Status", "message": message, "reason": "Forbidden", "code": 403 }).to_string();
     let listener = says("403 Forbidden", JSON, &body);
-    let pod = pod_at(&listener);
-    let knock =
+    let pod = Pod::in_front_of(&listener);
+    let finished =
         pod.runs(&["check", "list pods", "-v"]).gives(10, &[&format!("\n    {SHOWN}\n")], Stderr::Any);
-    for text in [&knock.stdout, &knock.stderr] {
+    for text in [&finished.stdout, &finished.stderr] {
         assert!(text.chars().all(|c| c == '\n' || !(c.is_control() || c == '\u{202e}')), "{text:?}");
     }
     assert_eq!(
-        knock.stdout.lines().last(),
+        finished.stdout.lines().last(),
         Some("forbidden (10): the API server refuses it to the token's identity")
     );
     pod.runs(&["get", "/x"]).gives(10, &[], Stderr::Has(SHOWN));
     // JSON has escapes of its own, and keeps the words as they are.
-    let knock = pod.runs(&["check", "list pods", "-ojson"]).gives(10, &[], Stderr::Empty);
-    assert!(!knock.stdout.contains('\u{1b}'), "{:?}", knock.stdout);
-    assert_eq!(report(&knock)["permissions"][0]["token"]["reason"], message);
+    let finished = pod.runs(&["check", "list pods", "-ojson"]).gives(10, &[], Stderr::Empty);
+    assert!(!finished.stdout.contains('\u{1b}'), "{:?}", finished.stdout);
+    assert_eq!(report(&finished)["permissions"][0]["token"]["reason"], message);
     // Nor into the termination message.
     let log = tempfile::NamedTempFile::new().unwrap();
     let path = log.path().display().to_string();
@@ -55,7 +55,7 @@ fn a_users_name_is_quoted_in_the_remedy() {
         "kind": "Status", "code": 403,
         "message": "User \"jane; rm -rf $HOME 'x'\" cannot list resource \"pods\"",
     });
-    pod_at(&says("403 Forbidden", JSON, &body.to_string())).runs(&["check", "list pods"]).gives(
+    Pod::in_front_of(&says("403 Forbidden", JSON, &body.to_string())).runs(&["check", "list pods"]).gives(
         10,
         &["--user='jane; rm -rf $HOME '\\''x'\\''' --namespace=ns-1\n"],
         Stderr::Empty,
@@ -65,11 +65,15 @@ fn a_users_name_is_quoted_in_the_remedy() {
 #[test]
 fn headers_are_escaped_too() {
     let listener = faults::answers("302 Found", "text/plain", &["Location: https://h/\u{9b}31m"], "");
-    let knock = pod_at(&listener).runs(&["check", "list pods"]).gives(26, &["a redirect to"], Stderr::Empty);
-    assert!(!knock.stdout.contains('\u{9b}'), "{:?}", knock.stdout);
+    let finished = Pod::in_front_of(&listener).runs(&["check", "list pods"]).gives(
+        26,
+        &["a redirect to"],
+        Stderr::Empty,
+    );
+    assert!(!finished.stdout.contains('\u{9b}'), "{:?}", finished.stdout);
     let listener = says("200 OK", "text/\u{9b}31m", "x");
-    let knock = pod_at(&listener).runs(&["check", "list pods"]).gives(26, &[], Stderr::Empty);
-    assert!(!knock.stdout.contains('\u{9b}'), "{:?}", knock.stdout);
+    let finished = Pod::in_front_of(&listener).runs(&["check", "list pods"]).gives(26, &[], Stderr::Empty);
+    assert!(!finished.stdout.contains('\u{9b}'), "{:?}", finished.stdout);
 }
 
 /// To a list: nothing but a Kubernetes object in JSON is a yes.
@@ -126,11 +130,11 @@ fn what_is_no_answer_to_a_read() {
         ),
     ] {
         let listener = says(status, content_type, body);
-        let knock = pod_at(&listener).runs(&["check", "list pods"]);
+        let finished = Pod::in_front_of(&listener).runs(&["check", "list pods"]);
         let why = format!("    status {} {why}\n", &status[..3]);
         let advice =
             "    something else answers at this address: a proxy, a portal, a mesh; check --server\n";
-        knock.gives(26, &[&why, advice, "  unintelligible\n"], Stderr::Empty);
+        finished.gives(26, &[&why, advice, "  unintelligible\n"], Stderr::Empty);
     }
 }
 
@@ -165,7 +169,7 @@ fn what_is_no_answer_to_a_review() {
         ("<html>yes</html>".to_owned(), 26, "a web page with status 201"),
     ] {
         let listener = says("201 Created", JSON, &body);
-        pod_at(&listener).runs(&["check", "--token-only", "create pods"]).gives(
+        Pod::in_front_of(&listener).runs(&["check", "--token-only", "create pods"]).gives(
             code,
             &[words],
             Stderr::Empty,
@@ -186,7 +190,11 @@ fn what_is_no_absent_object() {
         ("<html>no such page</html>".to_owned(), 26),
     ] {
         let listener = says("404 Not Found", JSON, &body);
-        pod_at(&listener).runs(&["check", "get pods/web-0"]).gives(code, &["token 404"], Stderr::Empty);
+        Pod::in_front_of(&listener).runs(&["check", "get pods/web-0"]).gives(
+            code,
+            &["token 404"],
+            Stderr::Empty,
+        );
     }
 }
 
@@ -219,8 +227,9 @@ fn answers_of_64_mib() {
         ("503 Service Unavailable", 24, "the API server is there and cannot answer yet"),
     ] {
         let listener = large(status);
-        let knock = pod_at(&listener).runs(&["check", "list pods"]).gives(code, &[words], Stderr::Empty);
-        assert!(knock.stdout.len() < 1000, "{}", knock.stdout.len());
+        let finished =
+            Pod::in_front_of(&listener).runs(&["check", "list pods"]).gives(code, &[words], Stderr::Empty);
+        assert!(finished.stdout.len() < 1000, "{}", finished.stdout.len());
     }
 }
 
@@ -234,7 +243,7 @@ fn what_is_no_watch() {
         ("204 No Content", JSON, 26),
     ] {
         let listener = says(status, content_type, "");
-        pod_at(&listener).runs(&["check", "watch pods"]).gives(code, &[], Stderr::Empty);
+        Pod::in_front_of(&listener).runs(&["check", "watch pods"]).gives(code, &[], Stderr::Empty);
     }
 }
 
@@ -246,10 +255,17 @@ fn an_answer_that_breaks_off() {
         stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{\"kind\":\"PodList\"")?;
         stream.flush()
     });
-    pod_at(&listener).runs(&["check", "list pods"]).gives(21, &["closed the connection"], Stderr::Empty);
-    let knock =
-        pod_at(&listener).runs(&["get", "/api/v1/pods"]).gives(21, &["{\"kind\":\"PodList\""], Stderr::Any);
-    assert!(knock.stderr.starts_with("kubeknock: unreachable (21): "), "{}", knock.story());
+    Pod::in_front_of(&listener).runs(&["check", "list pods"]).gives(
+        21,
+        &["closed the connection"],
+        Stderr::Empty,
+    );
+    let finished = Pod::in_front_of(&listener).runs(&["get", "/api/v1/pods"]).gives(
+        21,
+        &["{\"kind\":\"PodList\""],
+        Stderr::Any,
+    );
+    assert!(finished.stderr.starts_with("kubeknock: unreachable (21): "), "{}", finished.story());
     for head in [
         "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!",
@@ -262,8 +278,8 @@ fn an_answer_that_breaks_off() {
             read_request(stream)?;
             stream.write_all(head.as_bytes())
         });
-        let knock = pod_at(&listener).runs(&["check", "list pods", "--timeout=2s"]);
-        assert!(matches!(knock.code, Some(21 | 26)), "{head:?}\n{}", knock.story());
+        let finished = Pod::in_front_of(&listener).runs(&["check", "list pods", "--timeout=2s"]);
+        assert!(matches!(finished.code, Some(21 | 26)), "{head:?}\n{}", finished.story());
     }
 }
 

@@ -6,10 +6,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
+use testbed::{Fault, Finished, Stderr, Times};
 
-use crate::cluster::{Fault, Times};
-use crate::pod::{Knock, Stderr};
-use crate::support::Scene;
+use crate::Scene;
 
 /// A termination log as the kubelet makes one: empty, and there before the container.
 struct Log {
@@ -28,13 +27,13 @@ impl Log {
     }
 
     /// Runs it with this log, which has `before` in it, and gives what is in it then.
-    fn after(&self, scene: &Scene, before: &str, arguments: &[&str]) -> (Knock, String) {
+    fn after(&self, scene: &Scene, before: &str, arguments: &[&str]) -> (Finished, String) {
         fs::write(self.path(), before).unwrap();
         let path = self.path().display().to_string();
-        let knock = scene.runs(&[arguments, &["--termination-log", &path]].concat());
+        let finished = scene.runs(&[arguments, &["--termination-log", &path]].concat());
         let message = fs::read_to_string(self.path()).unwrap();
         assert!(message.len() < 1024, "{} bytes: {message}", message.len());
-        (knock, message)
+        (finished, message)
     }
 }
 
@@ -42,8 +41,8 @@ impl Log {
 fn it_is_the_verdict_in_short() {
     let (scene, log) = (Scene::with_reader(), Log::new());
     let arguments = ["check", "list pods", "list secrets", "get /version"];
-    let (knock, message) = log.after(&scene, "", &arguments);
-    knock.gives(10, &["list secrets in ns-1"], Stderr::Empty);
+    let (finished, message) = log.after(&scene, "", &arguments);
+    finished.gives(10, &["list secrets in ns-1"], Stderr::Empty);
     assert_eq!(
         message,
         "\
@@ -56,8 +55,8 @@ list secrets in ns-1: forbidden
     );
     // Whatever is shown of it elsewhere.
     for quiet in [&["-q"][..], &["-o", "json"], &["-v"]] {
-        let (knock, other) = log.after(&scene, "old", &[&arguments[..], quiet].concat());
-        assert_eq!((knock.code, &other), (Some(10), &message), "{}", knock.story());
+        let (finished, other) = log.after(&scene, "old", &[&arguments[..], quiet].concat());
+        assert_eq!((finished.code, &other), (Some(10), &message), "{}", finished.story());
     }
 }
 
@@ -69,8 +68,8 @@ fn it_is_never_written_on_success() {
         &["check", "cannot list secrets"],
         &["check", "--fail-open", "list gadgets"],
     ] {
-        let (knock, message) = log.after(&scene, "old", arguments);
-        assert_eq!((knock.code, message.as_str()), (Some(0), "old"), "{}", knock.story());
+        let (finished, message) = log.after(&scene, "old", arguments);
+        assert_eq!((finished.code, message.as_str()), (Some(0), "old"), "{}", finished.story());
     }
 }
 
@@ -78,8 +77,8 @@ fn it_is_never_written_on_success() {
 fn it_is_written_for_every_class_of_codes() {
     let (scene, log) = (Scene::with_reader(), Log::new());
     scene.cluster.fail(Times::All, Fault::Unavailable);
-    let (knock, message) = log.after(&scene, "", &["check", "list pods"]);
-    knock.gives(24, &[], Stderr::Empty);
+    let (finished, message) = log.after(&scene, "", &["check", "list pods"]);
+    finished.gives(24, &[], Stderr::Empty);
     assert_eq!(
         message,
         "\
@@ -92,19 +91,19 @@ list pods in ns-1: unavailable
     scene.cluster.heal();
     let Scene { cluster, pod } = scene;
     let scene = Scene { cluster, pod: pod.without_file("namespace") };
-    let (knock, message) = log.after(&scene, "", &["check", "list pods"]);
-    assert_eq!(knock.code, Some(31), "{}", knock.story());
+    let (finished, message) = log.after(&scene, "", &["check", "list pods"]);
+    assert_eq!(finished.code, Some(31), "{}", finished.story());
     let why = "no namespace known: MOUNT/namespace: No such file or directory (os error 2); say it with -n NAMESPACE or \"in NAMESPACE\"";
-    assert_eq!(knock.plain(&message), format!("setup (31): {why}\n"));
+    assert_eq!(finished.plain(&message), format!("setup (31): {why}\n"));
 }
 
 #[test]
 fn it_names_the_missing_token() {
     let (Scene { cluster, pod }, log) = (Scene::new(), Log::new());
     let scene = Scene { cluster, pod: pod.without_file("token") };
-    let (knock, message) = log.after(&scene, "", &["check", "--token-only", "list pods"]);
+    let (finished, message) = log.after(&scene, "", &["check", "--token-only", "list pods"]);
     assert_eq!(
-        knock.plain(&message),
+        finished.plain(&message),
         "\
 anonymous (12): no token was sent or seen, and anonymous is refused
 list pods: anonymous
@@ -112,7 +111,7 @@ list pods: anonymous
   let the pod mount it (automountServiceAccountToken: true), project a serviceAccountToken, or say --token-file
 "
     );
-    knock.gives(12, &[], Stderr::Empty);
+    finished.gives(12, &[], Stderr::Empty);
 }
 
 /// The beginning says what happened, so the end is what is left away.
@@ -121,8 +120,8 @@ fn a_long_one_is_cut() {
     let (scene, log) = (Scene::new(), Log::new());
     let phrases: Vec<String> = (0..20).map(|number| format!("list secrets/s-{number}")).collect();
     let phrases: Vec<&str> = phrases.iter().map(String::as_str).collect();
-    let (knock, message) = log.after(&scene, "", &[&["check"], &phrases[..]].concat());
-    assert_eq!((knock.code, message.len()), (Some(10), 1023), "{}", knock.story());
+    let (finished, message) = log.after(&scene, "", &[&["check"], &phrases[..]].concat());
+    assert_eq!((finished.code, message.len()), (Some(10), 1023), "{}", finished.story());
     assert!(
         message.starts_with(
             "forbidden (10): the API server refuses it to the token's identity\nlist secrets/s-0"

@@ -6,10 +6,9 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::json;
+use testbed::{RealCluster, World};
 
-use crate::apiserver::RealCluster;
-use crate::cluster::World;
-use crate::pod::Pod;
+use crate::Pod;
 
 /// What a row of the table comes to.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -163,8 +162,8 @@ pub fn agrees_with_kubectl(cluster: &RealCluster) {
         if !(expected == Absent && phrase.contains(" /")) {
             knocks.push(pod.runs(&["check", "--review", phrase]));
         }
-        for knock in knocks.iter().filter(|knock| knock.code != Some(code)) {
-            let _ = writeln!(disagreements, "kubectl: {answer}; wanted {code}\n{}", knock.story());
+        for finished in knocks.iter().filter(|finished| finished.code != Some(code)) {
+            let _ = writeln!(disagreements, "kubectl: {answer}; wanted {code}\n{}", finished.story());
         }
     }
     let granted = TABLE.iter().filter(|(_, _, expected)| *expected == Yes).map(|(phrase, _, _)| *phrase);

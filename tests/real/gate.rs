@@ -2,10 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::apiserver::RealCluster;
-use crate::cluster::World;
-use crate::pod::Pod;
-use crate::running::Running;
+use testbed::{RealCluster, Running, World};
+
+use crate::Pod;
 
 fn grant(cluster: &RealCluster, namespace: &str) {
     cluster.role(namespace, "pod-lister", &["list"], "", &["pods"]);

@@ -11,28 +11,24 @@
     reason = "helpers of tests panic as tests do"
 )]
 
-#[allow(dead_code, reason = "the walkthrough needs what is not needed here")]
-mod apiserver;
 mod can_i;
-#[path = "../cluster/mod.rs"]
-mod cluster;
+mod doctor;
 mod gate;
 mod names;
 mod outcomes;
-#[path = "../pod.rs"]
-mod pod;
 mod remedies;
-#[path = "../running.rs"]
-mod running;
-mod see;
+mod rules;
 mod settings;
+mod whoami;
 
 use std::env;
 use std::io::{Write as _, stderr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 
-use apiserver::RealCluster;
+use testbed::RealCluster;
+
+testbed::kubeknock!();
 
 type Case = (&'static str, fn(&RealCluster));
 
@@ -55,9 +51,9 @@ fn one_cluster_for_all() {
         ("raw requests", outcomes::raw_requests),
         ("machine readable", outcomes::machine_readable),
         ("agrees with kubectl", can_i::agrees_with_kubectl),
-        ("rules are kubectl's", see::rules_are_kubectls),
-        ("doctor", see::doctor),
-        ("whoami without a review", see::whoami_without_a_review),
+        ("rules are kubectl's", rules::rules_are_kubectls),
+        ("doctor", doctor::finds_the_first_broken_step),
+        ("whoami without a review", whoami::without_a_review),
         ("names resolve as kubectl's", names::resolved_as_kubectl_does),
         ("remedies hold", remedies::remedies_hold),
         ("timeout", outcomes::timeout),

@@ -3,11 +3,10 @@
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
+use testbed::{RealCluster, Stderr, World};
 
-use crate::apiserver::RealCluster;
-use crate::cluster::World;
+use crate::Pod;
 use crate::outcomes::newcomer;
-use crate::pod::{Pod, Stderr};
 
 const NAMESPACE: &str = "names";
 
@@ -134,13 +133,13 @@ fn kubectl(cluster: &RealCluster, home: &str, name: &str) -> Option<String> {
 
 /// The same of kubeknock, with the whole story.
 fn kubeknock(pod: &Pod, name: &str) -> (Option<String>, String) {
-    let knock = pod.runs(&["check", "-v", &format!("list {name}")]);
-    if knock.code == Some(25) {
-        return (None, knock.story());
+    let finished = pod.runs(&["check", "-v", &format!("list {name}")]);
+    if finished.code == Some(25) {
+        return (None, finished.story());
     }
-    let line = knock.stderr.lines().rfind(|line| line.contains("limit=1"));
+    let line = finished.stderr.lines().rfind(|line| line.contains("limit=1"));
     let path = line.and_then(|line| line.split_once("GET ")?.1.split('?').next());
-    (Some(path.unwrap_or("no list").to_owned()), knock.story())
+    (Some(path.unwrap_or("no list").to_owned()), finished.story())
 }
 
 fn set_up(cluster: &RealCluster) -> Pod {

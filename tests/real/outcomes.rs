@@ -5,10 +5,10 @@ use std::fs;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use testbed::real::keys;
+use testbed::{RealCluster, Stderr, World};
 
-use crate::apiserver::{RealCluster, keys};
-use crate::cluster::World;
-use crate::pod::{Pod, Stderr};
+use crate::Pod;
 
 /// A name that no name server knows: `invalid` is reserved (RFC 6761).
 const NOWHERE: &str = "https://no-such-host.invalid:6443";
@@ -181,9 +181,9 @@ pub fn machine_readable(cluster: &RealCluster) {
     fs::write(&message, "").expect("a termination log");
     let option = format!("--termination-log={}", message.display());
     for (phrase, code, outcome) in [("list pods", 0, "allowed"), ("list secrets", 10, "forbidden")] {
-        let knock = pod.runs(&["check", phrase, "-o", "json", &option]).gives(code, &[], Stderr::Empty);
-        assert_eq!(knock.stdout.lines().count(), 1, "{}", knock.story());
-        let report: Value = serde_json::from_str(&knock.stdout).expect("JSON on stdout");
+        let finished = pod.runs(&["check", phrase, "-o", "json", &option]).gives(code, &[], Stderr::Empty);
+        assert_eq!(finished.stdout.lines().count(), 1, "{}", finished.story());
+        let report: Value = serde_json::from_str(&finished.stdout).expect("JSON on stdout");
         assert_eq!(report["schema"], "kubeknock/v1", "{report}");
         assert_eq!(report["outcome"], outcome, "{report}");
         assert_eq!(report["exitCode"], code, "{report}");
@@ -202,11 +202,11 @@ pub fn machine_readable(cluster: &RealCluster) {
 pub fn timeout(cluster: &RealCluster) {
     let pod = lister(cluster, "timeout");
     cluster.freeze_apiserver();
-    let knock = pod.runs(&["check", "list pods", "--timeout", "1s"]);
+    let finished = pod.runs(&["check", "list pods", "--timeout", "1s"]);
     cluster.thaw_apiserver();
-    let knock = knock.gives(23, &["timeout", "23"], Stderr::Any);
+    let finished = finished.gives(23, &["timeout", "23"], Stderr::Any);
     // 1.1 s is what is promised; the rest is for a busy machine.
-    assert!(knock.took < Duration::from_millis(1500), "{}", knock.story());
+    assert!(finished.took < Duration::from_millis(1500), "{}", finished.story());
     pod.runs(&["check", "list pods"]).gives(0, &["allowed"], Stderr::Empty);
 }
 

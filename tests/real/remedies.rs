@@ -4,10 +4,9 @@
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
+use testbed::{RealCluster, World};
 
-use crate::apiserver::RealCluster;
-use crate::cluster::World;
-use crate::pod::Pod;
+use crate::Pod;
 
 /// What is asked, each by a service account of its own.
 const PHRASES: &[&str] = &[
@@ -113,16 +112,16 @@ pub fn remedies_hold(cluster: &RealCluster) {
 fn try_remedy(cluster: &RealCluster, namespace: &str, account: &str, phrase: &str, failures: &mut String) {
     cluster.service_account(namespace, account);
     let pod = Pod::of(cluster, namespace, account);
-    let knock = pod.runs(&["check", "-ojson", phrase]);
-    let report: Value = serde_json::from_str(&knock.stdout).unwrap_or_default();
+    let finished = pod.runs(&["check", "-ojson", phrase]);
+    let report: Value = serde_json::from_str(&finished.stdout).unwrap_or_default();
     let lines: Vec<&str> = report["permissions"][0]["remedy"]
         .as_array()
         .into_iter()
         .flatten()
         .filter_map(Value::as_str)
         .collect();
-    if knock.code != Some(10) || lines.len() != 2 {
-        let _ = writeln!(failures, "{phrase}: not refused with a remedy of two lines\n{}", knock.story());
+    if finished.code != Some(10) || lines.len() != 2 {
+        let _ = writeln!(failures, "{phrase}: not refused with a remedy of two lines\n{}", finished.story());
         return;
     }
     for line in &lines {
@@ -132,16 +131,24 @@ fn try_remedy(cluster: &RealCluster, namespace: &str, account: &str, phrase: &st
     }
     // The deletion of nothing waits for the authorizer, too.
     cluster.delete("/apis/rbac.authorization.k8s.io/v1/clusterroles/no-such-role");
-    let knock = pod.runs(&["check", "--review", phrase]);
-    if knock.code != Some(0) {
-        let _ =
-            writeln!(failures, "{phrase}: still not granted by\n  {}\n{}", lines.join("\n  "), knock.story());
+    let finished = pod.runs(&["check", "--review", phrase]);
+    if finished.code != Some(0) {
+        let _ = writeln!(
+            failures,
+            "{phrase}: still not granted by\n  {}\n{}",
+            lines.join("\n  "),
+            finished.story()
+        );
     }
     // Asked by its own request: what is granted may still not be there.
-    let knock = pod.runs(&["check", phrase]);
-    if !matches!(knock.code, Some(0 | 25)) {
-        let _ =
-            writeln!(failures, "{phrase}: still refused after\n  {}\n{}", lines.join("\n  "), knock.story());
+    let finished = pod.runs(&["check", phrase]);
+    if !matches!(finished.code, Some(0 | 25)) {
+        let _ = writeln!(
+            failures,
+            "{phrase}: still refused after\n  {}\n{}",
+            lines.join("\n  "),
+            finished.story()
+        );
     }
 }
 

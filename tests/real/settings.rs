@@ -3,10 +3,9 @@
 use std::thread;
 use std::time::Duration;
 
-use crate::apiserver::RealCluster;
-use crate::cluster::World;
+use testbed::{RealCluster, Stderr, World};
+
 use crate::outcomes::lister;
-use crate::pod::Stderr;
 
 /// 24 with etcd killed, where the API server says so itself; 21 with the API server stopped; 0 again when
 /// it is back.
@@ -62,19 +61,19 @@ pub fn overloaded(cluster: &RealCluster) {
         // tries again.
         scope.spawn(|| {
             let held = |_: &i32| {
-                let knock = pod.runs(&["get", "/api/v1/namespaces/overloaded/pods", "--timeout", "5s"]);
-                knock.code == Some(23)
+                let finished = pod.runs(&["get", "/api/v1/namespaces/overloaded/pods", "--timeout", "5s"]);
+                finished.code == Some(23)
             };
             (0..50).find(held).expect("a request that the server holds");
         });
-        let mut knock = pod.runs(&["check", "get /healthz/ping", "--timeout", "1s"]);
+        let mut finished = pod.runs(&["check", "get /healthz/ping", "--timeout", "1s"]);
         for _ in 0..50 {
-            if knock.code == Some(24) {
+            if finished.code == Some(24) {
                 break;
             }
             thread::sleep(Duration::from_millis(20));
-            knock = pod.runs(&["check", "get /healthz/ping", "--timeout", "1s"]);
+            finished = pod.runs(&["check", "get /healthz/ping", "--timeout", "1s"]);
         }
-        knock.gives(24, &["unavailable", "24", "429"], Stderr::Any);
+        finished.gives(24, &["unavailable", "24", "429"], Stderr::Any);
     });
 }

@@ -1,39 +1,49 @@
 //! Runs the built binary as a pod would, with a cleared environment, and holds what it gave: exit code,
 //! stdout and stderr together, and that no token is in either.
 
-#![allow(dead_code, reason = "each test crate that includes this module uses a part of it")]
-
-use std::ffi::{OsStr, OsString};
-use std::io::{self, Write};
+use std::ffi::OsStr;
+use std::marker::PhantomData;
 use std::path::Path;
 use std::process::{Command, Output};
-use std::sync::Once;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::cluster::{World, write_mount};
+use crate::faults::Listener;
+use crate::mount::write_mount;
+use crate::program::Program;
+use crate::world::World;
 
-/// A service account mount: a folder with `token`, `ca.crt` and `namespace`.
-pub struct Pod {
+/// A token that no cluster believes, of `ns-1/k-sa-1` and without an end.
+const FOREIGN_TOKEN: &str =
+    "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJzeXN0ZW06c2VydmljZWFjY291bnQ6bnMtMTprLXNhLTEifQ.c2lnbmF0dXJl";
+
+/// A service account mount (a folder with `token`, `ca.crt` and `namespace`), its API server, and the program
+/// that runs with them.
+pub struct Pod<P> {
     server: String,
     mount: TempDir,
+    program: PhantomData<P>,
 }
 
-impl Pod {
+impl<P: Program> Pod<P> {
     /// As a pod of that service account stands in front of that cluster.
     pub fn of(world: &impl World, namespace: &str, service_account: &str) -> Self {
         let mount = tempfile::tempdir().expect("a folder for the mount");
         world.mount(mount.path(), namespace, service_account);
-        Pod { server: world.server(), mount }
+        Pod { server: world.server(), mount, program: PhantomData }
     }
 
     /// As a pod with these three files stands in front of whatever listens there.
     pub fn at(server: &str, token: &str, ca_pem: &str, namespace: &str) -> Self {
         let mount = tempfile::tempdir().expect("a folder for the mount");
         write_mount(mount.path(), token, ca_pem, namespace);
-        Pod { server: server.to_owned(), mount }
+        Pod { server: server.to_owned(), mount, program: PhantomData }
+    }
+
+    /// As a pod of `ns-1/k-sa-1` whose API server is this listener.
+    pub fn in_front_of(listener: &Listener) -> Self {
+        Self::at(&listener.server(), FOREIGN_TOKEN, &listener.ca_pem(), "ns-1")
     }
 
     /// The same with another file `name` in the mount.
@@ -54,6 +64,7 @@ impl Pod {
         self
     }
 
+    /// The folder.
     pub fn mount(&self) -> &Path {
         self.mount.path()
     }
@@ -66,29 +77,29 @@ impl Pod {
 
     /// `kubeknock ARGUMENTS` with the server and the mount given by options, and no environment.
     pub fn command(&self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
-        let mut command = bare_command(arguments);
+        let mut command = P::command(arguments);
         command.args(["--server", &self.server]).arg("--service-account-dir").arg(self.mount());
         command
     }
 
     /// Runs `kubeknock ARGUMENTS` with the server and the mount given by options.
-    pub fn runs(&self, arguments: &[&str]) -> Knock {
+    pub fn runs(&self, arguments: &[&str]) -> Finished {
         self.run(&mut self.command(arguments))
     }
 
     /// Runs a command to its end. The token must not be in what it says.
-    pub fn run(&self, command: &mut Command) -> Knock {
+    pub fn run(&self, command: &mut Command) -> Finished {
         let start = Instant::now();
         let output = command.output().expect("run kubeknock");
         self.ended(command, output, start.elapsed())
     }
 
     /// What a command came to. The token must not be in what it said.
-    pub fn ended(&self, command: &Command, output: Output, took: Duration) -> Knock {
+    pub fn ended(&self, command: &Command, output: Output, took: Duration) -> Finished {
         let words: Vec<_> = command.get_args().map(OsStr::to_string_lossy).collect();
         let program = Path::new(command.get_program()).file_name().unwrap_or_default();
         let authority = self.server.rsplit('/').next().unwrap_or_default();
-        let knock = Knock {
+        let finished = Finished {
             line: format!("{} {}", program.display(), words.join(" ")),
             code: output.status.code(),
             stdout: String::from_utf8(output.stdout).expect("stdout in UTF-8"),
@@ -97,85 +108,41 @@ impl Pod {
             places: vec![(authority.to_owned(), "SERVER"), (self.mount().display().to_string(), "MOUNT")],
         };
         if let Some(token) = self.token() {
-            let shown = [&knock.stdout, &knock.stderr].iter().any(|text| text.contains(&token));
-            assert!(!shown, "the token is in the output\n{}", knock.story());
+            let shown = [&finished.stdout, &finished.stderr].iter().any(|text| text.contains(&token));
+            assert!(!shown, "the token is in the output\n{}", finished.story());
         }
-        knock
+        finished
     }
-}
-
-/// `kubeknock ARGUMENTS` and nothing else: no environment, no server, no mount.
-pub fn bare_command(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
-    let arguments: Vec<OsString> = arguments.into_iter().map(|word| word.as_ref().to_owned()).collect();
-    let mut command = program(binary());
-    command.args(arguments).env_clear();
-    command
-}
-
-/// The program in that file: run by the machine, or by the emulator that `KUBEKNOCK_RUNNER` names, such as
-/// `/usr/bin/qemu-aarch64-static` for the binary of another architecture.
-pub fn program(file: impl AsRef<OsStr>) -> Command {
-    let Some(runner) = runner() else { return Command::new(file) };
-    let mut command = Command::new(runner);
-    command.arg(file);
-    command
-}
-
-/// The emulator, if there is one.
-pub fn runner() -> Option<OsString> {
-    std::env::var_os("KUBEKNOCK_RUNNER").filter(|path| !path.is_empty())
-}
-
-/// How much later than promised a run may be because of the emulator, which translates the program anew in each
-/// run, before the program's clock starts and while it runs. Without one: not at all.
-pub fn runner_delay() -> Duration {
-    static SAID: Once = Once::new();
-    let Some(runner) = runner() else { return Duration::ZERO };
-    let delay = Duration::from_secs(1);
-    SAID.call_once(|| tell(&format!("all tests: {delay:?} later is in time, for {}", runner.display())));
-    delay
-}
-
-/// True, and said, where memory cannot be held to a limit: with an emulator it is the emulator's.
-pub fn memory_is_the_runners() -> bool {
-    let Some(runner) = runner() else { return false };
-    let test = thread::current().name().unwrap_or_default().to_owned();
-    tell(&format!("{test}: memory is not held to a limit, as it is that of {}", runner.display()));
-    true
-}
-
-/// Past the harness, which shows what a test prints only where it fails.
-fn tell(exception: &str) {
-    let _ = writeln!(io::stderr(), "{exception}");
-}
-
-/// The binary to run: `KUBEKNOCK_BINARY` names another one than cargo's, such as the static one.
-pub fn binary() -> OsString {
-    let other = std::env::var_os("KUBEKNOCK_BINARY").filter(|path| !path.is_empty());
-    other.unwrap_or_else(|| env!("CARGO_BIN_EXE_kubeknock").into())
 }
 
 /// One run of the binary, over.
 #[derive(Debug)]
-pub struct Knock {
+pub struct Finished {
     line: String,
+    /// Its exit code; none if a signal ended it.
     pub code: Option<i32>,
+    /// All of its standard output.
     pub stdout: String,
+    /// All of its standard error.
     pub stderr: String,
+    /// From the start to the end.
     pub took: Duration,
-    /// What is different in each run, and what stands for it in [`Knock::is`].
+    /// What is different in each run, and what stands for it in [`Finished::is`].
     places: Vec<(String, &'static str)>,
 }
 
 /// What stderr has to be.
 #[derive(Clone, Copy, Debug)]
 pub enum Stderr {
+    /// Nothing.
     Empty,
+    /// Whatever it is.
     Any,
+    /// This among it.
     Has(&'static str),
 }
 
-impl Knock {
+impl Finished {
     /// Panics, with everything there is, unless it ended with `code`, each of `stdout` is in its stdout, and
     /// its stderr is as wanted.
     #[track_caller]
@@ -210,7 +177,7 @@ impl Knock {
         assert!(
             as_wanted,
             "wanted\n--- stdout\n{stdout}--- stderr\n{stderr}--- exit code {code}\n\nbut\n{}",
-            Knock { stdout: said, stderr: complained, ..self }.story()
+            Finished { stdout: said, stderr: complained, ..self }.story()
         );
         self
     }
@@ -241,7 +208,7 @@ impl Knock {
 
     /// The whole run, to read.
     pub fn story(&self) -> String {
-        let Knock { line, code, stdout, stderr, took, .. } = self;
+        let Finished { line, code, stdout, stderr, took, .. } = self;
         format!("$ {line}\n--- stdout\n{stdout}--- stderr\n{stderr}--- exit code {code:?} after {took:?}")
     }
 }

@@ -1,7 +1,7 @@
 //! Listeners that misbehave: below TLS, in TLS, or in HTTP in ways no HTTP library would. Each is one
 //! function and stops when its [`Listener`] is dropped. A new one over TLS is one call of [`tls_listener`].
 
-use super::certificates::{Authority, SERVER_NAMES};
+use crate::certificates::{Authority, SERVER_NAMES};
 use std::collections::HashMap;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -463,6 +463,9 @@ pub fn answer(status: &str, content_type: &str, body: &str) -> String {
 }
 
 /// Reads one request with its body, and gives its head.
+///
+/// # Errors
+/// When the connection ends before the request does.
 pub fn read_request(stream: &mut impl Read) -> io::Result<String> {
     let mut head = Vec::new();
     let mut byte = [0];

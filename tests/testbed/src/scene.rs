@@ -4,29 +4,35 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::cluster::faults::Listener;
-use crate::cluster::{Cluster, Seen, TokenSpec, World};
-use crate::pod::{Knock, Pod};
+use crate::cluster::{Cluster, Seen, TokenSpec, Version};
+use crate::pod::{Finished, Pod};
+use crate::program::Program;
+use crate::world::{World, rbac_path};
 
 /// The service account of the tutorial, as the API server names it.
 pub const USER: &str = "system:serviceaccount:ns-1:k-sa-1";
 
-/// A token that no cluster believes, of `ns-1/k-sa-1` and without an end.
-const FOREIGN_TOKEN: &str =
-    "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJzeXN0ZW06c2VydmljZWFjY291bnQ6bnMtMTprLXNhLTEifQ.c2lnbmF0dXJl";
-
 /// The tutorial's cluster, with namespace `ns-1`, and a pod of its service account `k-sa-1`, which may do
 /// nothing yet.
-pub struct Scene {
+pub struct Scene<P> {
+    /// The stand-in.
     pub cluster: Cluster,
-    pub pod: Pod,
+    /// In front of it.
+    pub pod: Pod<P>,
 }
 
-impl Scene {
+impl<P: Program> Scene<P> {
+    /// On a cluster as most are.
     pub fn new() -> Self {
         Self::on(Cluster::start())
     }
 
+    /// On a cluster of this version.
+    pub fn of(version: Version) -> Self {
+        Self::on(Cluster::builder().version(version).start())
+    }
+
+    /// On this cluster.
     pub fn on(cluster: Cluster) -> Self {
         cluster.namespace("ns-1");
         cluster.service_account("ns-1", "k-sa-1");
@@ -41,10 +47,32 @@ impl Scene {
         scene
     }
 
+    /// The same with the tutorial's grant: the pod may list the pods of its namespace.
+    pub fn with_lister() -> Self {
+        let scene = Self::new();
+        scene.grant_list();
+        scene
+    }
+
     /// Grants it to the pod in its namespace.
     pub fn grant(&self, name: &str, verbs: &[&str], group: &str, resources: &[&str]) {
         self.cluster.role("ns-1", name, verbs, group, resources);
         self.cluster.role_binding("ns-1", name, name, "ns-1", "k-sa-1");
+    }
+
+    /// Takes back what was granted under this name.
+    pub fn revoke(&self, name: &str) {
+        self.cluster.delete(&rbac_path("ns-1", &format!("rolebindings/{name}")));
+    }
+
+    /// The tutorial's grant.
+    pub fn grant_list(&self) {
+        self.grant("pod-lister", &["list"], "", &["pods"]);
+    }
+
+    /// Takes the tutorial's grant back.
+    pub fn revoke_list(&self) {
+        self.revoke("pod-lister");
     }
 
     /// Grants rules to the pod in the whole cluster.
@@ -53,22 +81,35 @@ impl Scene {
         self.cluster.cluster_role_binding(name, name, "ns-1", "k-sa-1");
     }
 
+    /// The same with another file `name` in the mount.
+    pub fn with_file(mut self, name: &str, content: &str) -> Self {
+        self.pod = self.pod.with_file(name, content);
+        self
+    }
+
     /// The same with another token in the mount.
-    pub fn with_token(mut self, change: impl FnOnce(&mut TokenSpec)) -> Self {
+    pub fn with_token(self, change: impl FnOnce(&mut TokenSpec)) -> Self {
+        let token = self.token_with(change);
+        self.with_file("token", &token)
+    }
+
+    /// A token of the pod's service account, changed by the closure.
+    pub fn token_with(&self, change: impl FnOnce(&mut TokenSpec)) -> String {
         let mut spec = TokenSpec {
             namespace: "ns-1".to_owned(),
             service_account: "k-sa-1".to_owned(),
             ..TokenSpec::default()
         };
         change(&mut spec);
-        self.pod = self.pod.with_file("token", &self.cluster.token_with(&spec));
-        self
+        self.cluster.token_with(&spec)
     }
 
-    pub fn runs(&self, arguments: &[&str]) -> Knock {
+    /// Runs `kubeknock ARGUMENTS` in the pod.
+    pub fn runs(&self, arguments: &[&str]) -> Finished {
         self.pod.runs(arguments)
     }
 
+    /// `kubeknock ARGUMENTS`, to be run in the pod.
     pub fn command(&self, arguments: &[&str]) -> Command {
         self.pod.command(arguments)
     }
@@ -87,17 +128,12 @@ fn shown(seen: &Seen) -> String {
     format!("{who} {} {}", seen.method, seen.path_and_query)
 }
 
-/// A pod of `ns-1/k-sa-1` whose API server is this listener.
-pub fn pod_at(listener: &Listener) -> Pod {
-    Pod::at(&listener.server(), FOREIGN_TOKEN, &listener.ca_pem(), "ns-1")
-}
-
 /// The one object on the one line of stdout, with every `milliseconds` (which has to be a number) as 0 and
 /// without what is different in each run.
 #[track_caller]
-pub fn report(knock: &Knock) -> Value {
-    assert_eq!(knock.stdout.lines().count(), 1, "one line\n{}", knock.story());
-    let mut report = serde_json::from_str(&knock.plain(&knock.stdout)).expect("JSON on stdout");
+pub fn report(finished: &Finished) -> Value {
+    assert_eq!(finished.stdout.lines().count(), 1, "one line\n{}", finished.story());
+    let mut report = serde_json::from_str(&finished.plain(&finished.stdout)).expect("JSON on stdout");
     still(&mut report);
     report
 }

@@ -11,7 +11,7 @@ use rcgen::{
 };
 use serde_json::Value;
 
-use crate::cluster::SERVER_NAMES;
+use crate::certificates::SERVER_NAMES;
 
 /// A certificate authority and one server certificate from it, all PEM.
 pub struct ServerKeys {

@@ -1,164 +1,34 @@
 //! The stand-in cluster: an API server inside the test's own process, with real TLS, real HTTP and RBAC
-//! decided from real objects. It answers as recorded kube-apiservers do (`recorded` holds it to that), and
-//! goes wrong when told to.
-//!
-//! [`Cluster`] is the well-behaved one, [`faults`] are listeners that misbehave below HTTP, and [`World`] is
-//! what scenarios need of any cluster, the real one included.
-
-#![allow(
-    dead_code,
-    unused_imports,
-    unreachable_pub,
-    reason = "each test crate that includes this module uses a part of it"
-)]
+//! decided from real objects. It answers as recorded kube-apiservers do (the test `stand_in` holds it to that),
+//! and goes wrong on request.
 
 mod answers;
-pub mod certificates;
-pub mod client;
 mod discovery;
-pub mod faults;
 mod protobuf;
 mod rbac;
-#[cfg(test)]
-mod recorded;
 mod request;
 mod reviews;
 mod route;
 mod server;
 mod storage;
 mod token;
-#[cfg(test)]
-mod trials;
 
-pub use certificates::SERVER_NAMES;
 pub use discovery::custom_resource_definition;
 pub use token::{ISSUER, TokenSpec};
 
-use certificates::Authority;
+use crate::certificates::{Authority, SERVER_NAMES};
+use crate::world::World;
 use discovery::Discovery;
 use rbac::User;
 use route::{Rule, State};
 use serde_json::{Value, json};
 use server::{Manner, Running, Shared};
-use std::fs;
 use std::net::{SocketAddr, TcpListener};
-use std::os::unix::fs::symlink;
-use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 use storage::Storage;
 use token::{Tokens, hex};
-
-/// A cluster, real or not, as scenarios see it.
-pub trait World {
-    /// `https://127.0.0.1:PORT`.
-    fn server(&self) -> String;
-    /// The CA bundle to trust it.
-    fn ca_pem(&self) -> String;
-    /// A token of the service account (which must exist), valid for an hour.
-    fn token(&self, namespace: &str, service_account: &str) -> String;
-    /// POSTs the object to the collection `path` as cluster admin.
-    ///
-    /// # Panics
-    /// Unless the answer is 201, or 409: it is there already.
-    fn create(&self, path: &str, object: Value);
-    /// DELETEs `path` as cluster admin.
-    ///
-    /// # Panics
-    /// Unless the answer is 200 (202 for what takes a while), or 404: it is gone already.
-    fn delete(&self, path: &str);
-
-    /// Creates a namespace.
-    fn namespace(&self, name: &str) {
-        self.create("/api/v1/namespaces", json!({ "metadata": { "name": name } }));
-    }
-
-    /// Creates a service account.
-    fn service_account(&self, namespace: &str, name: &str) {
-        let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts");
-        self.create(&path, json!({ "metadata": { "name": name } }));
-    }
-
-    /// Creates a role of one rule.
-    fn role(&self, namespace: &str, name: &str, verbs: &[&str], api_group: &str, resources: &[&str]) {
-        let rule = json!({ "verbs": verbs, "apiGroups": [api_group], "resources": resources });
-        self.role_with_rules(namespace, name, json!([rule]));
-    }
-
-    /// Creates a role of any rules.
-    fn role_with_rules(&self, namespace: &str, name: &str, rules: Value) {
-        let role = json!({ "metadata": { "name": name }, "rules": rules });
-        self.create(&rbac_path(namespace, "roles"), role);
-    }
-
-    /// Grants a role to a service account.
-    fn role_binding(&self, namespace: &str, name: &str, role: &str, account_namespace: &str, account: &str) {
-        let binding = binding(name, "Role", role, account_namespace, account);
-        self.create(&rbac_path(namespace, "rolebindings"), binding);
-    }
-
-    /// Creates a cluster role.
-    fn cluster_role(&self, name: &str, rules: Value) {
-        let role = json!({ "metadata": { "name": name }, "rules": rules });
-        self.create(&rbac_path("", "clusterroles"), role);
-    }
-
-    /// Grants a cluster role, everywhere, to a service account.
-    fn cluster_role_binding(&self, name: &str, role: &str, account_namespace: &str, account: &str) {
-        let binding = binding(name, "ClusterRole", role, account_namespace, account);
-        self.create(&rbac_path("", "clusterrolebindings"), binding);
-    }
-
-    /// Writes `token`, `ca.crt` and `namespace` into `dir` as the kubelet does; again is a rotation.
-    fn mount(&self, dir: &Path, namespace: &str, service_account: &str) {
-        write_mount(dir, &self.token(namespace, service_account), &self.ca_pem(), namespace);
-    }
-}
-
-/// Where roles and bindings are created and deleted; an empty namespace is the cluster scope.
-pub fn rbac_path(namespace: &str, resource: &str) -> String {
-    let place = if namespace.is_empty() { String::new() } else { format!("namespaces/{namespace}/") };
-    format!("/apis/rbac.authorization.k8s.io/v1/{place}{resource}")
-}
-
-fn binding(name: &str, role_kind: &str, role: &str, account_namespace: &str, account: &str) -> Value {
-    json!({
-        "metadata": { "name": name },
-        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": role_kind, "name": role },
-        "subjects": [{ "kind": "ServiceAccount", "name": account, "namespace": account_namespace }],
-    })
-}
-
-/// A service account mount as the kubelet writes it: a new timestamped folder, to which `..data` is swung in
-/// one step, and the three files as links through `..data`.
-pub fn write_mount(dir: &Path, token: &str, ca_pem: &str, namespace: &str) {
-    write_mount_with(dir, token, ca_pem, namespace, |_| {});
-}
-
-/// The same, where `finish` gets the timestamped folder before anybody reads it, to give it owners and modes.
-pub fn write_mount_with(dir: &Path, token: &str, ca_pem: &str, namespace: &str, finish: impl FnOnce(&Path)) {
-    static ROTATIONS: AtomicUsize = AtomicUsize::new(0);
-    let files = [("token", token), ("ca.crt", ca_pem), ("namespace", namespace)];
-    let folder = format!("..2026_11_23_21_16_27.{}", 1_000_000 + ROTATIONS.fetch_add(1, Ordering::SeqCst));
-    let (data, fresh) = (dir.join("..data"), dir.join("..data_tmp"));
-    fs::create_dir_all(dir.join(&folder)).unwrap();
-    for (name, content) in files {
-        fs::write(dir.join(&folder).join(name), content).unwrap();
-    }
-    finish(&dir.join(&folder));
-    let old = fs::read_link(&data).ok();
-    symlink(&folder, &fresh).unwrap();
-    fs::rename(&fresh, &data).unwrap();
-    for (name, _) in files {
-        if dir.join(name).symlink_metadata().is_err() {
-            symlink(Path::new("..data").join(name), dir.join(name)).unwrap();
-        }
-    }
-    if let Some(old) = old {
-        fs::remove_dir_all(dir.join(old)).unwrap();
-    }
-}
 
 /// Which kube-apiserver the stand-in stands in for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,27 +1,24 @@
 //! The stand-in is held to what real kube-apiservers said: every recorded exchange is repeated against a
 //! cluster that is set up alike, and status, headers and body are compared.
 
-use super::client::{Client, Credential};
-use super::discovery::{RECORDED_1_20, RECORDED_1_36, exchanges};
-use super::token::TokenSpec;
-use super::{Cluster, Version, World};
 use serde_json::{Map, Value, json};
-
-const WITHOUT_ANONYMOUS: &str = include_str!("../recordings/v1.36.2-anonymous-disabled.json");
+use testbed::client::{Client, Credential};
+use testbed::recordings::{self, exchanges};
+use testbed::{Cluster, TokenSpec, Version, World};
 
 #[test]
 fn it_answers_as_1_36_does() {
-    repeat(&Cluster::start(), RECORDED_1_36);
+    repeat(&Cluster::start(), recordings::V1_36);
 }
 
 #[test]
 fn it_answers_as_1_20_does() {
-    repeat(&Cluster::builder().version(Version::V1_20).start(), RECORDED_1_20);
+    repeat(&Cluster::builder().version(Version::V1_20).start(), recordings::V1_20);
 }
 
 #[test]
 fn it_answers_as_1_36_does_without_anonymous_requests() {
-    repeat(&Cluster::builder().anonymous_auth(false).start(), WITHOUT_ANONYMOUS);
+    repeat(&Cluster::builder().anonymous_auth(false).start(), recordings::V1_36_WITHOUT_ANONYMOUS);
 }
 
 fn repeat(cluster: &Cluster, recording: &str) {

@@ -97,6 +97,13 @@ pub fn server_config(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'st
         .unwrap()
 }
 
+/// A certificate signed by an RSA key of 2048 bits.
+pub const RSA_2048: &str = include_str!("certificates/rsa-2048-sha-256.pem");
+/// By an RSA key of 1024 bits, which is too short.
+pub const RSA_1024: &str = include_str!("certificates/rsa-1024-sha-256.pem");
+/// With SHA-1, which is broken.
+pub const SHA_1: &str = include_str!("certificates/rsa-2048-sha-1.pem");
+
 /// What no certificate library makes any more: a CA, the certificate that it signed for 127.0.0.1, and that
 /// one's key, in one PEM text as `certificates/make` wrote it.
 pub struct Fixture {

@@ -3,15 +3,8 @@
 
 use super::answers::{Answer, no_such_resource, page_not_found};
 use super::storage::Storage;
+use crate::recordings::{self, AGGREGATED};
 use serde_json::{Value, json};
-
-/// Exchanges with a kube-apiserver 1.36.2.
-pub const RECORDED_1_36: &str = include_str!("../recordings/v1.36.2.json");
-/// Exchanges with a kube-apiserver 1.20.2.
-pub const RECORDED_1_20: &str = include_str!("../recordings/v1.20.2.json");
-
-/// The `Content-Type` of aggregated discovery.
-pub const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 
 /// Resources and versions that 1.20 did not serve. It is told from 1.36 by what it lacks, because only two
 /// of its resource lists are recorded.
@@ -124,7 +117,7 @@ pub struct Discovery {
 impl Discovery {
     /// Of 1.20 (`old`) or 1.36.
     pub fn new(old: bool) -> Self {
-        let exchanges = exchanges(if old { RECORDED_1_20 } else { RECORDED_1_36 });
+        let exchanges = recordings::exchanges(if old { recordings::V1_20 } else { recordings::V1_36 });
         let (mut recorded, mut aggregated, mut version) = (Vec::new(), Vec::new(), String::new());
         for exchange in &exchanges {
             let (path, response) = (exchange["request"]["path"].as_str().unwrap(), &exchange["response"]);
@@ -311,11 +304,6 @@ impl Discovery {
     }
 }
 
-/// All exchanges of a recording.
-pub fn exchanges(recording: &str) -> Vec<Value> {
-    serde_json::from_str(recording).unwrap()
-}
-
 /// A `CustomResourceDefinition` of one version, ready to be created.
 pub fn custom_resource_definition(
     group: &str,
@@ -358,7 +346,7 @@ fn text(value: &Value) -> String {
 /// The resources of 1.36 from its aggregated documents.
 fn current_resources() -> Vec<Resource> {
     let mut resources = Vec::new();
-    for exchange in exchanges(RECORDED_1_36) {
+    for exchange in recordings::exchanges(recordings::V1_36) {
         if !is_aggregated(&exchange["request"]["accept"]) {
             continue;
         }

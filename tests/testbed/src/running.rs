@@ -1,7 +1,5 @@
 //! A kubeknock that is still running: read line by line, sent signals, waited for.
 
-#![allow(dead_code, reason = "each test crate that includes this module uses a part of it")]
-
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};

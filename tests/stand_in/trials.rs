@@ -1,28 +1,25 @@
 //! What the stand-in does beyond the recordings: grants that come and go, tokens, faults, restarts, and each
 //! misbehaving listener.
 
-use super::client::{Client, Credential};
-use super::faults::{self, Certificate, Listener};
-use super::{Cluster, Fault, Times, TokenSpec, World};
-use serde_json::{Value, json};
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+use serde_json::{Value, json};
+use testbed::client::{Client, Credential};
+use testbed::faults::{self, Certificate, Listener};
+use testbed::recordings::AGGREGATED;
+use testbed::{Cluster, Fault, Times, TokenSpec, World, rbac_path};
+
+use crate::Scene;
+
 const PODS: &str = "/api/v1/namespaces/ns-1/pods?limit=1";
 
-/// A cluster with the tutorial's service account, and its token.
-fn tutorial() -> (Cluster, String) {
-    let cluster = Cluster::start();
-    cluster.namespace("ns-1");
-    cluster.service_account("ns-1", "k-sa-1");
-    let token = cluster.token("ns-1", "k-sa-1");
-    (cluster, token)
-}
-
-fn grant(cluster: &Cluster) {
-    cluster.role("ns-1", "pod-lister", &["list"], "", &["pods"]);
-    cluster.role_binding("ns-1", "pod-lister-binding", "pod-lister", "ns-1", "k-sa-1");
+/// The scene, and its pod's token.
+fn scene() -> (Scene, String) {
+    let scene = Scene::new();
+    let token = scene.pod.token().unwrap();
+    (scene, token)
 }
 
 fn get(cluster: &Cluster, token: &str, path: &str) -> u16 {
@@ -37,27 +34,26 @@ fn ask(cluster: &Cluster, token: &str, path: &str, headers: &[(&str, &str)]) -> 
 
 #[test]
 fn a_grant_comes_and_goes() {
-    let (cluster, token) = tutorial();
-    assert_eq!(get(&cluster, &token, PODS), 403);
-    grant(&cluster);
-    assert_eq!(get(&cluster, &token, PODS), 200);
-    assert_eq!(get(&cluster, &token, "/api/v1/namespaces/default/pods"), 403);
-    assert_eq!(get(&cluster, "", PODS), 403);
-    cluster.delete(&super::rbac_path("ns-1", "rolebindings/pod-lister-binding"));
-    assert_eq!(get(&cluster, &token, PODS), 403);
+    let (scene, token) = scene();
+    assert_eq!(get(&scene.cluster, &token, PODS), 403);
+    scene.grant_list();
+    assert_eq!(get(&scene.cluster, &token, PODS), 200);
+    assert_eq!(get(&scene.cluster, &token, "/api/v1/namespaces/default/pods"), 403);
+    assert_eq!(get(&scene.cluster, "", PODS), 403);
+    scene.revoke_list();
+    assert_eq!(get(&scene.cluster, &token, PODS), 403);
 }
 
 #[test]
 fn rules_are_as_narrow_as_they_say() {
-    let (cluster, token) = tutorial();
+    let (scene, token) = scene();
     let rules = json!([
         { "verbs": ["get"], "apiGroups": [""], "resources": ["pods/log"] },
         { "verbs": ["get", "list"], "apiGroups": [""], "resources": ["secrets"], "resourceNames": ["db"] },
         { "verbs": ["get"], "apiGroups": ["*"], "resources": ["*/scale"] },
         { "verbs": ["get"], "nonResourceURLs": ["/metrics", "/openapi/*"] },
     ]);
-    cluster.cluster_role("narrow", rules);
-    cluster.cluster_role_binding("narrow", "narrow", "ns-1", "k-sa-1");
+    scene.grant_everywhere("narrow", rules);
     let cases = [
         ("/api/v1/namespaces/ns-1/pods/web-0/log", 404),
         ("/api/v1/namespaces/ns-1/pods/web-0", 403),
@@ -72,7 +68,7 @@ fn rules_are_as_narrow_as_they_say() {
         ("/openapi/v2", 404),
     ];
     for (path, status) in cases {
-        assert_eq!(get(&cluster, &token, path), status, "{path}");
+        assert_eq!(get(&scene.cluster, &token, path), status, "{path}");
     }
 }
 
@@ -102,7 +98,7 @@ fn every_kind_of_missing_has_its_own_answer() {
 fn custom_resources_join_discovery() {
     let cluster = Cluster::start();
     cluster.custom_resource("example.com", "v1", "widgets", "Widget", "Cluster");
-    let aggregated = [("accept", super::discovery::AGGREGATED)];
+    let aggregated = [("accept", AGGREGATED)];
     let admin = cluster.admin_token();
     let (_, all) = ask(&cluster, admin, "/apis", &aggregated);
     assert!(all.to_string().contains("\"singularResource\":\"widget\""), "{all}");
@@ -129,57 +125,56 @@ fn it_reads_what_kubectl_writes() {
 
 #[test]
 fn only_good_tokens_are_believed() {
-    let (cluster, token) = tutorial();
-    let with = |change: &dyn Fn(&mut TokenSpec)| {
-        let mut spec =
-            TokenSpec { namespace: "ns-1".into(), service_account: "k-sa-1".into(), ..TokenSpec::default() };
-        change(&mut spec);
-        get(&cluster, &cluster.token_with(&spec), "/version")
-    };
+    let (scene, token) = scene();
+    let with = |change: &dyn Fn(&mut TokenSpec)| get(&scene.cluster, &scene.token_with(change), "/version");
     assert_eq!(with(&|_| {}), 200);
     assert_eq!(with(&|spec| spec.expires_in = -5), 401);
     assert_eq!(with(&|spec| spec.audience = "vault".into()), 401);
     assert_eq!(with(&|spec| spec.issuer = "https://elsewhere".into()), 401);
-    cluster.strip_tokens(true);
-    let (_, body) = ask(&cluster, &token, PODS, &[]);
+    scene.cluster.strip_tokens(true);
+    let (_, body) = ask(&scene.cluster, &token, PODS, &[]);
     assert!(body["message"].as_str().unwrap().contains("system:anonymous"));
-    cluster.heal();
-    cluster.delete("/api/v1/namespaces/ns-1/serviceaccounts/k-sa-1");
-    assert_eq!(get(&cluster, &token, "/version"), 401);
+    scene.cluster.heal();
+    scene.cluster.delete("/api/v1/namespaces/ns-1/serviceaccounts/k-sa-1");
+    assert_eq!(get(&scene.cluster, &token, "/version"), 401);
 }
 
 #[test]
 fn faults_strike_as_often_as_told() {
-    let (cluster, token) = tutorial();
-    cluster.fail(Times::Next(1), Fault::TooManyRequests { retry_after: 7 });
+    let (scene, token) = scene();
+    scene.cluster.fail(Times::Next(1), Fault::TooManyRequests { retry_after: 7 });
     assert_eq!(
         [401, 429, 403],
-        [("bad", PODS), (&token, PODS), (&token, PODS)].map(|(who, path)| get(&cluster, who, path))
+        [("bad", PODS), (&token, PODS), (&token, PODS)].map(|(who, path)| get(&scene.cluster, who, path))
     );
-    cluster.fail_if(Times::All, Fault::raw(302, "text/html", "away"), |seen| seen.authorization.is_some());
-    assert_eq!([302, 302], [0; 2].map(|_| get(&cluster, &token, PODS)));
-    cluster.heal();
-    cluster.fail(Times::Next(1), Fault::HangUp);
-    let client = Client::new(&cluster.server(), &cluster.ca_pem(), Credential::None);
+    scene
+        .cluster
+        .fail_if(Times::All, Fault::raw(302, "text/html", "away"), |seen| seen.authorization.is_some());
+    assert_eq!([302, 302], [0; 2].map(|_| get(&scene.cluster, &token, PODS)));
+    scene.cluster.heal();
+    scene.cluster.fail(Times::Next(1), Fault::HangUp);
+    let client = Client::new(&scene.cluster.server(), &scene.cluster.ca_pem(), Credential::None);
     assert!(client.request("GET", PODS, &[], &[]).is_err());
-    assert_eq!(cluster.wait_for_requests(6).last().unwrap().authorization, None);
-    assert_eq!((cluster.connections(), cluster.handshakes()), (6, 6));
-    cluster.forget();
-    assert_eq!((cluster.requests().len(), cluster.connections()), (0, 0));
+    assert_eq!(scene.cluster.wait_for_requests(6).last().unwrap().authorization, None);
+    assert_eq!((scene.cluster.connections(), scene.cluster.handshakes()), (6, 6));
+    scene.cluster.forget();
+    assert_eq!((scene.cluster.requests().len(), scene.cluster.connections()), (0, 0));
 }
 
 #[test]
 fn it_stops_and_starts_on_the_same_port() {
-    let (mut cluster, token) = tutorial();
-    cluster.stop();
-    assert_eq!(TcpStream::connect(cluster.address()).unwrap_err().kind(), ErrorKind::ConnectionRefused);
-    grant(&cluster);
-    cluster.restart();
-    assert_eq!(get(&cluster, &token, PODS), 200);
-    let old = cluster.ca_pem();
-    cluster.rotate_ca();
-    assert_eq!(get(&cluster, &token, PODS), 200);
-    assert!(Client::new(&cluster.server(), &old, Credential::None).request("GET", PODS, &[], &[]).is_err());
+    let (mut scene, token) = scene();
+    scene.cluster.stop();
+    assert_eq!(TcpStream::connect(scene.cluster.address()).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    scene.grant_list();
+    scene.cluster.restart();
+    assert_eq!(get(&scene.cluster, &token, PODS), 200);
+    let old = scene.cluster.ca_pem();
+    scene.cluster.rotate_ca();
+    assert_eq!(get(&scene.cluster, &token, PODS), 200);
+    assert!(
+        Client::new(&scene.cluster.server(), &old, Credential::None).request("GET", PODS, &[], &[]).is_err()
+    );
 }
 
 #[test]
@@ -194,14 +189,14 @@ fn behind_a_proxy_everybody_is_the_proxied_user() {
 fn a_watch_tells_what_is_there_and_what_comes_and_stays_open() {
     let cluster = Cluster::builder().plain_http("watcher").start();
     cluster.create(
-        &super::rbac_path("", "clusterroles"),
+        &rbac_path("", "clusterroles"),
         json!({
             "metadata": { "name": "w" },
             "rules": [{ "verbs": ["watch"], "apiGroups": [""], "resources": ["configmaps"] }],
         }),
     );
     cluster.create(
-        &super::rbac_path("", "clusterrolebindings"),
+        &rbac_path("", "clusterrolebindings"),
         json!({
             "metadata": { "name": "w" }, "subjects": [{ "kind": "User", "name": "watcher" }],
             "roleRef": { "kind": "ClusterRole", "name": "w" },
@@ -230,19 +225,19 @@ fn a_watch_tells_what_is_there_and_what_comes_and_stays_open() {
 
 #[test]
 fn a_mount_rotates_as_a_whole() {
-    let (cluster, _) = tutorial();
+    let (scene, _) = scene();
     let dir = tempfile::tempdir().unwrap();
     let read = || {
         ["token", "ca.crt", "namespace"].map(|name| std::fs::read_to_string(dir.path().join(name)).unwrap())
     };
-    cluster.mount(dir.path(), "ns-1", "k-sa-1");
+    scene.cluster.mount(dir.path(), "ns-1", "k-sa-1");
     let [first, ca, namespace] = read();
-    assert_eq!((ca, namespace.as_str()), (cluster.ca_pem(), "ns-1"));
-    cluster.mount(dir.path(), "ns-1", "k-sa-1");
+    assert_eq!((ca, namespace.as_str()), (scene.cluster.ca_pem(), "ns-1"));
+    scene.cluster.mount(dir.path(), "ns-1", "k-sa-1");
     let [second, ..] = read();
     assert_ne!(first, second);
-    assert_eq!(get(&cluster, &first, "/version"), 200);
-    assert_eq!(get(&cluster, &second, "/version"), 200);
+    assert_eq!(get(&scene.cluster, &first, "/version"), 200);
+    assert_eq!(get(&scene.cluster, &second, "/version"), 200);
 }
 
 /// What a client gets from a listener.

@@ -2,9 +2,7 @@
 //! with RBAC, on loopback. It is a [`World`], as the stand-in cluster is, so what runs on one runs on the
 //! other. Knows nothing of kubeknock.
 
-#[path = "keys.rs"]
 pub mod keys;
-#[path = "process.rs"]
 mod process;
 
 use std::cell::Cell;
@@ -21,8 +19,9 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::cluster::client::{Client, Credential};
-use crate::cluster::{ISSUER, World};
+use crate::client::{Client, Credential};
+use crate::cluster::ISSUER;
+use crate::world::World;
 use keys::{ServerKeys, TokenKey};
 use process::Process;
 
@@ -142,7 +141,10 @@ impl RealCluster {
         self.assets.join("kubectl")
     }
 
-    /// Types a line into a shell where `kubectl` is the admin's. The error is what it said.
+    /// Types a line into a shell where `kubectl` is the admin's.
+    ///
+    /// # Errors
+    /// What the line said on stderr, if it failed.
     pub fn types(&self, line: &str) -> Result<String, String> {
         let config = self.folder.path().join("kubeconfig");
         let content = json!({

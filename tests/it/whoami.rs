@@ -1,0 +1,89 @@
+//! `whoami` on the stand-in, as 1.36 and as 1.20, with good tokens and without.
+
+use serde_json::json;
+use testbed::scene::{USER, report};
+use testbed::{Cluster, Stderr, Version, World};
+
+use crate::{Pod, Scene};
+
+#[test]
+fn tells_everything_that_1_36_knows() {
+    let scene = Scene::new();
+    let told = [
+        "anonymous  system:anonymous",
+        "token      system:serviceaccount:ns-1:k-sa-1",
+        "groups        system:serviceaccounts, system:serviceaccounts:ns-1, system:authenticated",
+        "pod-name      k-sa-1-pod",
+        "node-name     node-1",
+        "credential-id JTI=",
+        "issuer        https://kubernetes.default.svc.cluster.local",
+        "expires       in 60m",
+        "warn after    in 60m",
+        "allowed (0)",
+    ];
+    scene.runs(&["whoami"]).gives(0, &told, Stderr::Empty);
+    let finished = scene.runs(&["whoami", "-ojson"]).gives(0, &[], Stderr::Empty);
+    let report = report(&finished);
+    assert_eq!(report["schema"], "kubeknock/v1");
+    assert_eq!(report["identity"], json!({ "user": USER, "source": "server" }));
+    assert_eq!((&report["token"]["confirmed"], &report["token"]["source"]), (&json!(true), &json!("review")));
+    assert_eq!(report["token"]["extra"]["authentication.kubernetes.io/pod-name"], json!(["k-sa-1-pod"]));
+    assert_eq!(report["anonymous"]["status"], 403);
+    assert_eq!(report["claims"]["pod"], "k-sa-1-pod");
+}
+
+#[test]
+fn falls_back_to_the_words_of_a_refusal_on_1_20() {
+    let scene = Scene::of(Version::V1_20);
+    let told = [
+        "token      system:serviceaccount:ns-1:k-sa-1",
+        "source        the words of a refusal",
+        "allowed (0)",
+    ];
+    scene.runs(&["whoami"]).gives(0, &told, Stderr::Empty);
+    let finished = scene.runs(&["whoami", "-ojson"]).gives(0, &[], Stderr::Empty);
+    assert_eq!(report(&finished)["token"]["user"], USER);
+    let token = &report(&finished)["token"];
+    assert_eq!((&token["confirmed"], &token["source"]), (&json!(true), &json!("refusal")));
+}
+
+#[test]
+fn marks_the_claims_unconfirmed_where_nothing_is_refused_on_1_20() {
+    let scene = Scene::of(Version::V1_20);
+    scene.cluster.cluster_role_binding("admin", "cluster-admin", "ns-1", "k-sa-1");
+    scene.runs(&["whoami"]).gives(
+        0,
+        &[USER, "the token's own word, unconfirmed", "allowed (0)"],
+        Stderr::Empty,
+    );
+    let finished = scene.runs(&["whoami", "-ojson"]).gives(0, &[], Stderr::Empty);
+    assert_eq!(report(&finished)["identity"], json!({ "user": USER, "source": "token" }));
+    assert_eq!(report(&finished)["token"]["confirmed"], false);
+}
+
+#[test]
+fn without_a_good_token() {
+    let scene = Scene::new().with_token(|spec| spec.expires_in = -60);
+    scene.runs(&["whoami"]).gives(
+        11,
+        &["not accepted (401)", "expired 60s ago", "unauthenticated (11)"],
+        Stderr::Empty,
+    );
+    let mut scene = scene.with_file("token", "");
+    scene.runs(&["whoami"]).gives(12, &["system:anonymous", "anonymous (12)", "automount"], Stderr::Empty);
+    scene.cluster.anonymous_auth(false);
+    scene.runs(&["whoami"]).gives(12, &["anonymous (12)"], Stderr::Empty);
+    scene.cluster.anonymous_auth(true);
+    scene.cluster.strip_tokens(true);
+    scene.pod = Pod::of(&scene.cluster, "ns-1", "k-sa-1");
+    scene.runs(&["whoami"]).gives(12, &["takes the Authorization header off"], Stderr::Empty);
+    scene.cluster.stop();
+    scene.runs(&["whoami", "-ojson"]).gives(21, &["\"exitCode\":21"], Stderr::Empty);
+    scene.runs(&["whoami"]).gives(21, &["unreachable (21)", "expires"], Stderr::Empty);
+}
+
+#[test]
+fn behind_kubectl_proxy() {
+    let scene = Scene::on(Cluster::builder().plain_http("jane").start());
+    scene.runs(&["whoami"]).gives(0, &["proxy      jane"], Stderr::Empty);
+}

@@ -1,0 +1,43 @@
+//! What the tests, the examples and the benchmark stand on: clusters, and pods in front of them.
+//!
+//! - [`World`]: a cluster, real or not, as scenarios see it. [`Cluster`] is the stand-in (an API server in the
+//!   test's own process, which goes wrong on request), [`RealCluster`] a real etcd and kube-apiserver.
+//! - [`faults`]: listeners that misbehave below HTTP.
+//! - [`pod::Pod`]: a service account mount, and kubeknock run with it; [`Finished`] is a run that is over, with
+//!   its assertions, and [`Running`] one that is not. [`scene::Scene`] is the cluster and pod of most tests.
+//!
+//! It does not know where cargo put the binary: a test crate says so, by [`kubeknock!`].
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
+    clippy::must_use_candidate,
+    clippy::new_without_default,
+    clippy::return_self_not_must_use,
+    reason = "helpers of tests panic as tests do, and are called for that"
+)]
+
+pub mod certificates;
+pub mod client;
+mod cluster;
+pub mod faults;
+mod mount;
+pub mod pod;
+mod program;
+pub mod real;
+pub mod recordings;
+mod running;
+pub mod scene;
+mod world;
+
+pub use cluster::{
+    Builder, Cluster, Fault, ISSUER, Seen, Times, TokenSpec, Version, custom_resource_definition,
+};
+pub use mount::{write_mount, write_mount_with};
+pub use pod::{Finished, Stderr};
+pub use program::{Program, memory_is_the_runners, program, runner, runner_delay};
+pub use real::RealCluster;
+pub use running::{Running, eventually};
+pub use world::{World, rbac_path};

@@ -1,0 +1,36 @@
+//! The folder of a service account, written as the kubelet writes it.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// A service account mount as the kubelet writes it: a new timestamped folder, to which `..data` is swung in
+/// one step, and the three files as links through `..data`.
+pub fn write_mount(dir: &Path, token: &str, ca_pem: &str, namespace: &str) {
+    write_mount_with(dir, token, ca_pem, namespace, |_| {});
+}
+
+/// The same, where `finish` gets the timestamped folder before anybody reads it, to give it owners and modes.
+pub fn write_mount_with(dir: &Path, token: &str, ca_pem: &str, namespace: &str, finish: impl FnOnce(&Path)) {
+    static ROTATIONS: AtomicUsize = AtomicUsize::new(0);
+    let files = [("token", token), ("ca.crt", ca_pem), ("namespace", namespace)];
+    let folder = format!("..2026_11_23_21_16_27.{}", 1_000_000 + ROTATIONS.fetch_add(1, Ordering::SeqCst));
+    let (data, fresh) = (dir.join("..data"), dir.join("..data_tmp"));
+    fs::create_dir_all(dir.join(&folder)).unwrap();
+    for (name, content) in files {
+        fs::write(dir.join(&folder).join(name), content).unwrap();
+    }
+    finish(&dir.join(&folder));
+    let old = fs::read_link(&data).ok();
+    symlink(&folder, &fresh).unwrap();
+    fs::rename(&fresh, &data).unwrap();
+    for (name, _) in files {
+        if dir.join(name).symlink_metadata().is_err() {
+            symlink(Path::new("..data").join(name), dir.join(name)).unwrap();
+        }
+    }
+    if let Some(old) = old {
+        fs::remove_dir_all(dir.join(old)).unwrap();
+    }
+}

@@ -1,0 +1,78 @@
+//! Which program a test runs, and by what.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Write};
+use std::process::Command;
+use std::sync::Once;
+use std::thread;
+use std::time::Duration;
+
+/// The kubeknock that a test crate's pods run; [`kubeknock!`](crate::kubeknock) makes it.
+pub trait Program {
+    /// Where cargo put it: known only while a test crate is compiled.
+    const BUILT: &'static str;
+
+    /// The file to run: `KUBEKNOCK_BINARY` names another one than cargo's, such as the static one.
+    fn file() -> OsString {
+        let other = std::env::var_os("KUBEKNOCK_BINARY").filter(|path| !path.is_empty());
+        other.unwrap_or_else(|| Self::BUILT.into())
+    }
+
+    /// `kubeknock ARGUMENTS` and nothing else: no environment, no server, no mount.
+    fn command(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
+        let mut command = program(Self::file());
+        command.args(arguments).env_clear();
+        command
+    }
+}
+
+/// For the root of a test crate: `Kubeknock` is the binary that cargo built for it, `Pod` and `Scene` are those
+/// that run it.
+#[macro_export]
+macro_rules! kubeknock {
+    () => {
+        pub struct Kubeknock;
+        impl $crate::Program for Kubeknock {
+            const BUILT: &'static str = env!("CARGO_BIN_EXE_kubeknock");
+        }
+        pub type Pod = $crate::pod::Pod<Kubeknock>;
+        pub type Scene = $crate::scene::Scene<Kubeknock>;
+    };
+}
+
+/// The program in that file: run by the machine, or by the emulator that `KUBEKNOCK_RUNNER` names, such as
+/// `/usr/bin/qemu-aarch64-static` for the binary of another architecture.
+pub fn program(file: impl AsRef<OsStr>) -> Command {
+    let Some(runner) = runner() else { return Command::new(file) };
+    let mut command = Command::new(runner);
+    command.arg(file);
+    command
+}
+
+/// The emulator, if there is one.
+pub fn runner() -> Option<OsString> {
+    std::env::var_os("KUBEKNOCK_RUNNER").filter(|path| !path.is_empty())
+}
+
+/// How much later than promised a run may be because of the emulator, which translates the program anew in each
+/// run, before the program's clock starts and while it runs. Without one: not at all.
+pub fn runner_delay() -> Duration {
+    static SAID: Once = Once::new();
+    let Some(runner) = runner() else { return Duration::ZERO };
+    let delay = Duration::from_secs(1);
+    SAID.call_once(|| tell(&format!("all tests: {delay:?} later is in time, for {}", runner.display())));
+    delay
+}
+
+/// True, and said, where memory cannot be held to a limit: with an emulator it is the emulator's.
+pub fn memory_is_the_runners() -> bool {
+    let Some(runner) = runner() else { return false };
+    let test = thread::current().name().unwrap_or_default().to_owned();
+    tell(&format!("{test}: memory is not held to a limit, as it is that of {}", runner.display()));
+    true
+}
+
+/// Past the harness, which shows what a test prints only where it fails.
+fn tell(exception: &str) {
+    let _ = writeln!(io::stderr(), "{exception}");
+}

@@ -1,4 +1,5 @@
-# Recipes for people: `just` lists them. CI runs the same things by .ci/run, without just.
+# Recipes for people: `just` lists them. CI runs the same things by .ci/run, without just. What needs root or Debian
+# says so; the others need Rust and a C compiler, and what they name.
 
 [private]
 default:
@@ -9,7 +10,7 @@ default:
 demo:
     cargo run --example walkthrough
 
-# the tutorial, against a real kube-apiserver (built once, as root, on Debian)
+# the tutorial, against a real kube-apiserver (needs root and Debian, to build it once)
 [group('try')]
 demo-real:
     KUBEBUILDER_ASSETS=$(.ci/kube-assets) cargo run --example walkthrough
@@ -19,7 +20,7 @@ demo-real:
 build:
     cargo build
 
-# the static binaries into dist/: amd64, arm64, or the machine's own
+# the static binaries into dist/: amd64, arm64, or the machine's own (needs the toolchain that .ci/dist pins, cargo-auditable)
 [group('build')]
 static *architectures:
     .ci/dist {{ architectures }}
@@ -29,7 +30,7 @@ static *architectures:
 image builder="podman": static
     .ci/image {{ builder }}
 
-# a release into dist/: both binaries, their crates, images and checksums (needs cargo-cyclonedx, buildah)
+# a release into dist/: binaries, their crates, the image, checksums (needs what static needs, cargo-cyclonedx, buildah)
 [group('build')]
 release:
     .ci/release
@@ -39,17 +40,17 @@ release:
 test *arguments:
     cargo test {{ arguments }}
 
-# the built binary against a real etcd and kube-apiserver
+# the built binary against a real etcd and kube-apiserver (needs root and Debian, to build them once)
 [group('test')]
 e2e *arguments:
     KUBEBUILDER_ASSETS=$(.ci/kube-assets) CI=1 cargo test --test real {{ arguments }}
 
-# what a check costs, beside curl, kubectl and bare rustls, on the real API server
+# what a check costs, beside curl, kubectl and bare rustls, on the real API server (needs root and Debian, to build it once)
 [group('test')]
 bench: static
     KUBEBUILDER_ASSETS=$(.ci/kube-assets) KUBEKNOCK_BINARY=$PWD/dist/kubeknock-$(uname -m | sed 's/x86_64/amd64/; s/aarch64/arm64/') cargo bench --bench speed
 
-# the image as containers, read-only and confined, in front of a real kube-apiserver (as root, with podman)
+# the image as containers, read-only and confined, in front of a real kube-apiserver (needs root and Debian, podman)
 [group('test')]
 containers: static
     CI=1 .ci/steps/44-containers
@@ -64,10 +65,15 @@ herd:
 fuzz seconds="30" *targets:
     .ci/fuzz {{ seconds }} {{ targets }}
 
-# everything CI runs, or the named steps of .ci/steps (as root on Debian 12)
+# everything CI runs, or the named steps of .ci/steps (needs root and Debian 12)
 [group('test')]
 ci *steps:
     .ci/run {{ steps }}
+
+# the crate as crates.io has it: its tests, unpacked elsewhere, and cargo install
+[group('test')]
+package:
+    .ci/steps/22-package
 
 # format, in place
 [group('lint')]
@@ -86,7 +92,7 @@ lint:
 deny:
     .ci/steps/13-deny
 
-# the manifests against the schemas of Kubernetes
+# the manifests against the schemas of Kubernetes (needs python3 with venv)
 [group('lint')]
 manifests:
     .ci/manifests

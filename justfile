@@ -55,6 +55,11 @@ bench: static
 containers: static
     CI=1 .ci/steps/44-containers
 
+# the image in real pods, on a node made of Debian's parts (as root, on Debian 12)
+[group('test')]
+pods: static
+    CI=1 .ci/steps/45-pods
+
 # a simulation: what 5,000 gates that wait ask of the API server a second
 [group('test')]
 herd:
@@ -96,3 +101,8 @@ deny:
 [group('lint')]
 manifests:
     .ci/manifests
+
+# the workflows of .github
+[group('lint')]
+workflows:
+    .ci/run 15

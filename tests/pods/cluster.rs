@@ -1,0 +1,228 @@
+//! The cluster that `KUBECONFIG` names: its version, what it can do, and what this suite may do to it.
+
+use std::env;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::kubectl::Kubectl;
+use crate::pod::{container, knocker};
+use crate::space::{LABEL, SOON, eventually, so};
+
+/// A cluster, and the image under test.
+pub struct Cluster {
+    pub kubectl: Kubectl,
+    /// As a pod names it.
+    pub image: String,
+    /// The server's version, such as `v1.36.2`.
+    pub version: String,
+    /// The 36 of it.
+    pub minor: u32,
+    kubectl_minor: u32,
+    nodes: Value,
+    control: Option<PathBuf>,
+}
+
+/// What a row needs beyond Kubernetes 1.20.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Need {
+    /// Init containers with `restartPolicy: Always`.
+    Sidecars,
+    /// `podFailurePolicy` of a Job.
+    FailurePolicy,
+    /// `restartPolicyRules` of a container.
+    RestartRules,
+    /// A volume that is an image.
+    ImageVolumes,
+    /// Ephemeral containers, and the profiles of `kubectl debug`.
+    Debug,
+    /// The namespace's label `pod-security.kubernetes.io/enforce` is heeded.
+    PodSecurity,
+    /// `hostUsers: false`.
+    UserNamespaces,
+    /// Services have IPv6 addresses.
+    Ipv6,
+    /// A program that stops and starts parts of the cluster: `KUBEKNOCK_NODE`.
+    Control,
+}
+
+/// Why a row was left out.
+pub struct Missing {
+    pub why: String,
+    /// The cluster's version says that it should be there.
+    pub is_due: bool,
+}
+
+impl Cluster {
+    /// Asks the server who it is.
+    pub fn look(image: String) -> Self {
+        let kubectl = Kubectl::from_environment();
+        let versions = kubectl.json(&["version"]);
+        // Providers write `34+`.
+        let minor = |side: &str| -> u32 {
+            let minor = versions[side]["minor"].as_str().unwrap_or_else(|| panic!("no {side} in {versions}"));
+            minor.trim_end_matches('+').parse().expect("a number")
+        };
+        let control = env::var_os("KUBEKNOCK_NODE").filter(|path| !path.is_empty());
+        Cluster {
+            image,
+            version: versions["serverVersion"]["gitVersion"].as_str().expect("a version").to_owned(),
+            minor: minor("serverVersion"),
+            kubectl_minor: minor("clientVersion"),
+            nodes: kubectl.json(&["get", "nodes"]),
+            control: control.map(PathBuf::from),
+            kubectl,
+        }
+    }
+
+    /// What the rows run on, in a line.
+    pub fn introduction(&self) -> String {
+        let info = &self.nodes["items"][0]["status"]["nodeInfo"];
+        let of = |field: &str| info[field].as_str().unwrap_or("?").to_owned();
+        format!(
+            "Kubernetes {}, kubelet {}, {}, Linux {}, kubectl 1.{}, image {}",
+            self.version,
+            of("kubeletVersion"),
+            of("containerRuntimeVersion"),
+            of("kernelVersion"),
+            self.kubectl_minor,
+            self.image
+        )
+    }
+
+    /// Whether the cluster has it.
+    pub fn has(&self, need: Need) -> bool {
+        self.lacks(need).is_none()
+    }
+
+    /// What is missing, if anything is.
+    pub fn lacks(&self, need: Need) -> Option<Missing> {
+        let since = match need {
+            Need::Sidecars => Some(29),
+            Need::FailurePolicy => Some(26),
+            Need::RestartRules | Need::ImageVolumes => Some(35),
+            Need::Debug | Need::PodSecurity => Some(25),
+            Need::UserNamespaces | Need::Ipv6 | Need::Control => None,
+        };
+        let why = self.ask(need, since.unwrap_or_default()).err()?;
+        Some(Missing { why, is_due: since.is_some_and(|since| self.minor >= since) })
+    }
+
+    fn ask(&self, need: Need, since: u32) -> Result<(), String> {
+        so(self.minor >= since, || format!("Kubernetes 1.{since} or later"))?;
+        match need {
+            Need::Sidecars => {
+                let mut pod = self.pod();
+                pod["spec"]["initContainers"] = json!([container("first", &self.image, &[])]);
+                pod["spec"]["initContainers"][0]["restartPolicy"] = "Always".into();
+                self.keeps(&pod, "/spec/initContainers/0/restartPolicy")
+            }
+            Need::FailurePolicy => {
+                let rule = json!({
+                    "action": "FailJob",
+                    "onExitCodes": {"containerName": "kubeknock", "operator": "In", "values": [10]},
+                });
+                let template = json!({"spec": self.pod()["spec"]});
+                let spec = json!({"template": template, "podFailurePolicy": {"rules": [rule]}});
+                let job = json!({
+                    "apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "asked"}, "spec": spec,
+                });
+                self.keeps(&job, "/spec/podFailurePolicy/rules/0")
+            }
+            Need::RestartRules => {
+                let mut pod = self.pod();
+                let rule = json!({"action": "Restart", "exitCodes": {"operator": "In", "values": [21]}});
+                pod["spec"]["containers"][0]["restartPolicy"] = "Never".into();
+                pod["spec"]["containers"][0]["restartPolicyRules"] = json!([rule]);
+                self.keeps(&pod, "/spec/containers/0/restartPolicyRules/0")
+            }
+            Need::ImageVolumes => {
+                let mut pod = self.pod();
+                pod["spec"]["volumes"] = json!([{"name": "image", "image": {"reference": self.image}}]);
+                self.keeps(&pod, "/spec/volumes/0/image/reference")
+            }
+            Need::Debug => {
+                so(self.kubectl_minor >= 30, || "kubectl 1.30 or later, for its profiles".to_owned())
+            }
+            Need::PodSecurity => Ok(()),
+            Need::UserNamespaces => {
+                let handlers = self.nodes["items"][0]["status"]["runtimeHandlers"].as_array();
+                let able = |handler: &Value| handler["features"]["userNamespaces"] == true;
+                let able = handlers.is_some_and(|handlers| handlers.iter().any(able));
+                so(able, || "a runtime that the node says can do it".to_owned())
+            }
+            Need::Ipv6 => {
+                let service = self.kubectl.json(&["--namespace=default", "get", "service", "kubernetes"]);
+                let addresses = &service["spec"]["clusterIP"];
+                so(addresses.as_str().is_some_and(|address| address.contains(':')), || {
+                    format!("an API server with an IPv6 address; it is at {addresses}")
+                })
+            }
+            Need::Control => so(self.control.is_some(), || {
+                "KUBEKNOCK_NODE, a program that stops and starts the API server (.ci/node)".to_owned()
+            }),
+        }
+    }
+
+    /// A pod that any API server accepts, to ask with.
+    fn pod(&self) -> Value {
+        let mut pod = knocker("asked", &self.image, &["check", "get /version"]);
+        pod["spec"]["serviceAccountName"] = "default".into();
+        pod
+    }
+
+    /// The API server keeps a field: those that it does not know, or that are off, it leaves out or refuses.
+    fn keeps(&self, object: &Value, field: &str) -> Result<(), String> {
+        assert!(object.pointer(field).is_some(), "{field} is not in {object}");
+        let options =
+            ["create", "--dry-run=server", "--validate=false", "--namespace=default", "-o=json", "-f", "-"];
+        let ran = self.kubectl.run_with(&options, &object.to_string());
+        so(ran.code == Some(0), || format!("accepted; the API server said: {}", ran.stderr.trim()))?;
+        so(ran.object().pointer(field).is_some(), || format!("{field} kept; the API server left it out"))
+    }
+
+    /// Has the node's own program do something to it.
+    #[track_caller]
+    pub fn control(&self, arguments: &[&str]) {
+        let program = self.control.as_ref().expect("a row that needs control");
+        let output = Command::new(program).args(arguments).output().expect("start the node's program");
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{} {arguments:?}: {told}", program.display());
+    }
+
+    /// The most memory that the cgroup of a pod's only container has held, in bytes, where the pod runs on this
+    /// very machine and the kernel keeps count.
+    pub fn peak_memory(&self, uid: &str) -> Option<u64> {
+        self.control.as_ref()?;
+        let uids = [uid.to_owned(), uid.replace('-', "_")];
+        let processes = fs::read_dir("/proc").ok()?.flatten();
+        let peak = |process: PathBuf| {
+            let program = fs::read(process.join("cmdline")).ok()?;
+            let groups = fs::read_to_string(process.join("cgroup")).ok()?;
+            if !program.starts_with(b"/kubeknock\0") || !uids.iter().any(|uid| groups.contains(uid)) {
+                return None;
+            }
+            groups.lines().find_map(|line| {
+                let mut parts = line.splitn(3, ':').skip(1);
+                let (controller, group) = (parts.next()?, parts.next()?.trim_start_matches('/'));
+                let file = match controller {
+                    "memory" => format!("/sys/fs/cgroup/memory/{group}/memory.max_usage_in_bytes"),
+                    "" => format!("/sys/fs/cgroup/{group}/memory.peak"),
+                    _ => return None,
+                };
+                fs::read_to_string(file).ok()?.trim().parse().ok()
+            })
+        };
+        processes.map(|process| process.path()).find_map(peak)
+    }
+
+    /// Waits until every namespace of this suite is gone.
+    pub fn is_left_as_it_was(&self) {
+        eventually("all namespaces of this suite are gone", SOON * 2, || {
+            let left = self.kubectl.json(&["get", "namespaces", "-l", LABEL]);
+            so(left["items"].as_array().is_some_and(Vec::is_empty), || left.to_string())
+        });
+    }
+}

@@ -1,0 +1,137 @@
+//! kubectl as a child process: what it is given, and what it answers. Knows nothing of pods or kubeknock.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{Read as _, Seek as _, Write as _};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// Longer than any one call takes, so that one that hangs fails.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The kubectl that `KUBECTL` names, or else the one of the path. It finds the cluster by `KUBECONFIG`.
+#[derive(Clone)]
+pub struct Kubectl {
+    program: OsString,
+}
+
+/// What one call gave.
+pub struct Ran {
+    call: String,
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Kubectl {
+    pub fn from_environment() -> Self {
+        let program = env::var_os("KUBECTL").filter(|program| !program.is_empty());
+        Kubectl { program: program.unwrap_or_else(|| "kubectl".into()) }
+    }
+
+    /// Runs it, and gives whatever comes of it.
+    pub fn run(&self, arguments: &[&str]) -> Ran {
+        self.run_with(arguments, "")
+    }
+
+    /// The same, with `input` on stdin.
+    #[track_caller]
+    pub fn run_with(&self, arguments: &[&str], input: &str) -> Ran {
+        // Files, because a pipe that nobody empties blocks who writes into it.
+        let file = |content: &str| {
+            let mut file = tempfile::tempfile().expect("a temporary file");
+            file.write_all(content.as_bytes()).expect("write a temporary file");
+            file.rewind().expect("rewind a temporary file");
+            file
+        };
+        let (stdout, stderr) = (file(""), file(""));
+        let share = |file: &File| Stdio::from(file.try_clone().expect("share a file"));
+        let mut child = Command::new(&self.program)
+            .args(arguments)
+            .stdin(file(input))
+            .stdout(share(&stdout))
+            .stderr(share(&stderr))
+            .spawn()
+            .unwrap_or_else(|error| panic!("start {}: {error}", self.program.display()));
+        let call = format!("kubectl {}", arguments.join(" "));
+        let code = ends(&mut child, &call);
+        let text = |mut file: File| {
+            let mut bytes = Vec::new();
+            file.rewind().and_then(|()| file.read_to_end(&mut bytes)).expect("read a temporary file");
+            String::from_utf8_lossy(&bytes).into_owned()
+        };
+        Ran { call, code, stdout: text(stdout), stderr: text(stderr) }
+    }
+
+    /// Runs what has to succeed, and gives its stdout.
+    #[track_caller]
+    pub fn must(&self, arguments: &[&str]) -> String {
+        self.run(arguments).succeeds().stdout
+    }
+
+    /// Creates or changes the objects of `text`, YAML or JSON.
+    #[track_caller]
+    pub fn apply(&self, options: &[&str], text: &str) -> String {
+        self.run_with(&[&["apply", "-f", "-"], options].concat(), text).succeeds().stdout
+    }
+
+    /// Runs what prints JSON, and reads that.
+    #[track_caller]
+    pub fn json(&self, arguments: &[&str]) -> Value {
+        let stdout = self.must(&[arguments, &["-o", "json"]].concat());
+        serde_json::from_str(&stdout).unwrap_or_else(|error| panic!("{error} in {stdout}"))
+    }
+
+    /// Starts what goes on, its stdout in `output`.
+    pub fn starts(&self, arguments: &[&str], output: File) -> Child {
+        let mut command = Command::new(&self.program);
+        command.args(arguments).stdin(Stdio::null()).stdout(output).stderr(Stdio::null());
+        command.spawn().expect("start kubectl")
+    }
+}
+
+impl Ran {
+    /// Everything, for a failed assertion.
+    pub fn story(&self) -> String {
+        let code = self.code.map_or_else(|| "a signal".to_owned(), |code| code.to_string());
+        format!("{}\nended with {code}\n--- stdout\n{}--- stderr\n{}", self.call, self.stdout, self.stderr)
+    }
+
+    #[track_caller]
+    pub fn succeeds(self) -> Self {
+        self.ends_with(0)
+    }
+
+    /// With `kubectl exec` this is the exit code of what was executed.
+    #[track_caller]
+    pub fn ends_with(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "{}", self.story());
+        self
+    }
+
+    /// Its stdout is one JSON object.
+    #[track_caller]
+    pub fn object(&self) -> Value {
+        serde_json::from_str(self.stdout.trim()).unwrap_or_else(|error| panic!("{error}: {}", self.story()))
+    }
+}
+
+#[track_caller]
+fn ends(child: &mut Child, call: &str) -> Option<i32> {
+    let start = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().expect("wait for kubectl") {
+            return status.code();
+        }
+        if start.elapsed() > PATIENCE {
+            drop(child.kill());
+            drop(child.wait());
+            panic!("{call} does not end");
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+}

@@ -1,0 +1,368 @@
+//! Every manifest of `k8s/`, applied as it is, in four acts: without the binding, with the binding given while it
+//! waits, with the binding from the start, and with the binding taken away. A manifest is an entry of
+//! [`MANIFESTS`]; what a person would look at in each act are its facts.
+
+use std::time::{Duration, Instant};
+
+use crate::cluster::{Cluster, Need};
+use crate::pod::{Pod, State};
+use crate::row::{Row, Tally, say};
+use crate::space::{SOON, Space, codes, eventually, so, stays, waits_in_init};
+
+/// What is seen in one act, which began at that time.
+type Fact = (&'static str, fn(&Space<'_>, Instant));
+
+struct Manifest {
+    file: &'static str,
+    needs: &'static [Need],
+    /// Which pods it makes.
+    selector: &'static str,
+    /// Applied without the binding.
+    refused: &'static [Fact],
+    /// The binding comes while it waits.
+    granted: &'static [Fact],
+    /// Applied anew, with the binding.
+    allowed: &'static [Fact],
+    /// The binding goes.
+    taken: &'static [Fact],
+}
+
+const MANIFESTS: &[Manifest] = &[
+    Manifest {
+        file: "gate.yaml",
+        needs: &[],
+        selector: GATED,
+        refused: &[("waits inside one process", gate_waits)],
+        granted: &[("the app starts", gate_opens)],
+        allowed: &[("the app starts", gate_is_passed)],
+        taken: &[("the app runs on", |space, _| run_on(space, GATED, "app"))],
+    },
+    Manifest {
+        file: "entrypoint.yaml",
+        needs: &[],
+        selector: ENTRYPOINT,
+        refused: &[("the app's container waits, and ends with 143", entrypoint_waits)],
+        granted: &[("becomes the app, whose exit code it ends with", entrypoint_becomes_the_app)],
+        allowed: &[("becomes the app", entrypoint_is_the_app)],
+        taken: &[("the app runs on", |space, _| run_on(space, ENTRYPOINT, "app"))],
+    },
+    Manifest {
+        file: "probes.yaml",
+        needs: &[],
+        selector: PROBED,
+        refused: &[("not ready, and the event says why", probes_say_no)],
+        granted: &[("ready", |space, since| probes_say_yes(space, since, 45))],
+        allowed: &[("ready", |space, since| probes_say_yes(space, since, 90))],
+        taken: &[
+            ("not ready after the second no", probes_notice),
+            ("restarted at the third no", probes_restart),
+        ],
+    },
+    Manifest {
+        file: "sidecar.yaml",
+        needs: &[Need::Sidecars],
+        selector: WATCHED,
+        refused: &[("the app waits for the startupProbe", sidecar_holds_the_app)],
+        granted: &[("the app starts, and the sidecar says so", sidecar_lets_the_app_start)],
+        allowed: &[("the app runs, and the sidecar said one thing", sidecar_is_content)],
+        taken: &[("the sidecar says so, the app runs on, and it ends with 0", sidecar_notices)],
+    },
+    Manifest {
+        file: "job.yaml",
+        needs: &[],
+        selector: AUDIT,
+        refused: &[("fails with 10", job_fails), ("FailJob, at once", job_is_not_repeated)],
+        granted: &[],
+        allowed: &[("completes", job_completes)],
+        taken: &[],
+    },
+    Manifest {
+        file: "restart-rules.yaml",
+        needs: &[Need::RestartRules],
+        selector: RULED,
+        refused: &[("the pod fails at once", ruled_fails)],
+        granted: &[],
+        allowed: &[("the app starts", ruled_starts)],
+        taken: &[("the app runs on", |space, _| run_on(space, RULED, "app"))],
+    },
+    Manifest {
+        file: "debug.yaml",
+        needs: &[],
+        selector: DEBUG,
+        refused: &[("says no", |space, _| space.last_code("kubeknock", "kubeknock", 10, SOON))],
+        granted: &[("says yes", |space, _| space.last_code("kubeknock", "kubeknock", 0, SOON))],
+        allowed: &[("says yes once", debug_says_one_thing)],
+        taken: &[("says no", |space, _| space.last_code("kubeknock", "kubeknock", 10, SOON))],
+    },
+];
+
+const GATED: &str = "app=gated";
+const ENTRYPOINT: &str = "app=entrypoint";
+const PROBED: &str = "app=probed";
+const WATCHED: &str = "app=watched";
+const AUDIT: &str = "job-name=audit";
+const RULED: &str = "app=ruled";
+const DEBUG: &str = "app=kubeknock";
+
+/// Half a minute, which is `--max-interval`, and what the kubelet takes to start the app.
+const AFTER_THE_GRANT: Duration = Duration::from_secs(45);
+
+pub fn run(cluster: &Cluster, tally: &Tally) {
+    let there = |manifest: &&Manifest| manifest.needs.iter().all(|&need| cluster.has(need));
+    let space = Space::of_the_manifests(cluster);
+    let act = |title: &str, facts: fn(&Manifest) -> &'static [Fact]| {
+        let (space, since) = (&space, Instant::now());
+        let rows = MANIFESTS.iter().flat_map(|manifest| {
+            facts(manifest).iter().map(move |(claim, fact)| {
+                let needs: &[Need] =
+                    if *claim == "FailJob, at once" { &[Need::FailurePolicy] } else { manifest.needs };
+                let name = format!("{}, {title}: {claim}", manifest.file);
+                Row::new(&name, needs, move || fact(space, since))
+            })
+        });
+        tally.run(cluster, rows.collect());
+    };
+
+    space.without_binding();
+    for manifest in MANIFESTS.iter().filter(there) {
+        space.apply_manifest(manifest.file);
+    }
+    act("without the binding", |manifest| manifest.refused);
+
+    space.tutorial();
+    act("granted while it waits", |manifest| manifest.granted);
+
+    for manifest in MANIFESTS.iter().filter(there) {
+        let options = ["delete", "--cascade=foreground", "--wait=true", "-f", "-"];
+        cluster.kubectl.run_with(&options, &space.manifest(manifest.file)).succeeds();
+    }
+    for manifest in MANIFESTS.iter().filter(there) {
+        eventually(&format!("the pods of {} are gone", manifest.file), SOON, || {
+            so(space.all_pods(manifest.selector).is_empty(), || manifest.selector.to_owned())
+        });
+        space.apply_manifest(manifest.file);
+    }
+    act("with the binding", |manifest| manifest.allowed);
+
+    space.without_binding();
+    act("when it is taken away", |manifest| manifest.taken);
+}
+
+/// A container of each of two pods, or of the one, runs on as it was started.
+fn run_on(space: &Space<'_>, selector: &str, container: &str) {
+    let count = space.all_pods(selector).len();
+    assert!(count > 0, "pods of {selector}");
+    stays("it runs on", Duration::from_secs(15), || {
+        space.each(selector, count, |pod| pod.container(container)?.runs_at_first())
+    });
+}
+
+fn gate_waits(space: &Space<'_>, _: Instant) {
+    let waits = || {
+        space.each(GATED, 2, |pod| {
+            waits_in_init(pod, "gate", "app")?;
+            let log = space.log(pod.name(), "gate");
+            let codes = codes(&log);
+            so(codes.contains(&10) && codes.iter().all(|&code| code == 10), || {
+                format!("{} said:\n{log}", pod.name())
+            })
+        })
+    };
+    eventually("both gates wait, and say why", SOON, waits);
+    stays("both gates wait", Duration::from_secs(20), waits);
+}
+
+fn passed(pod: &Pod) -> Result<(), String> {
+    pod.container("app")?.runs_at_first()?;
+    let gate = pod.container("gate")?;
+    so(gate.restarts == 0 && pod.is_ready(), || pod.story())?;
+    gate.ended()?.is(0, "");
+    Ok(())
+}
+
+fn gate_opens(space: &Space<'_>, since: Instant) {
+    eventually("both apps run", AFTER_THE_GRANT, || space.each(GATED, 2, passed));
+    say(&format!(
+        "                 both apps were seen to run {:.0} s after the grant",
+        since.elapsed().as_secs_f32()
+    ));
+}
+
+fn gate_is_passed(space: &Space<'_>, _: Instant) {
+    eventually("both apps run", SOON, || space.each(GATED, 2, passed));
+}
+
+fn entrypoint_waits(space: &Space<'_>, _: Instant) {
+    let waits = |pod: &Pod| {
+        pod.container("install")?.ended()?.is(0, "");
+        pod.container("app")?.runs_at_first()?;
+        let log = space.log(pod.name(), "app");
+        so(codes(&log).contains(&10) && !codes(&log).contains(&0), || format!("{} said:\n{log}", pod.name()))
+    };
+    eventually("both wait, and say why", SOON, || space.each(ENTRYPOINT, 2, waits));
+    let pods = space.pods(ENTRYPOINT, 2).expect("two pods");
+    let (end, took) = space.stopped(pods[0].name(), "app");
+    end.is(143, "");
+    assert!(took < Duration::from_secs(25), "ended by SIGTERM, not at the end of its grace: {took:?}");
+    eventually("another one waits in its place", SOON, || space.each(ENTRYPOINT, 2, waits));
+}
+
+fn is_the_app(space: &Space<'_>, pod: &Pod) -> Result<(), String> {
+    pod.container("install")?.ended()?.is(0, "");
+    pod.container("app")?.runs_at_first()?;
+    let log = space.log(pod.name(), "app");
+    so(codes(&log).last() == Some(&0), || format!("{} said:\n{log}", pod.name()))
+}
+
+fn entrypoint_becomes_the_app(space: &Space<'_>, _: Instant) {
+    eventually("both are the app", AFTER_THE_GRANT, || {
+        space.each(ENTRYPOINT, 2, |pod| is_the_app(space, pod))
+    });
+    let pods = space.pods(ENTRYPOINT, 2).expect("two pods");
+    // /pause ends with 0 at SIGTERM; kubeknock that waits would end with 143.
+    let (end, _) = space.stopped(pods[0].name(), "app");
+    end.is(0, "");
+}
+
+fn entrypoint_is_the_app(space: &Space<'_>, _: Instant) {
+    eventually("both are the app", SOON, || space.each(ENTRYPOINT, 2, |pod| is_the_app(space, pod)));
+}
+
+fn is_unready(pod: &Pod) -> Result<(), String> {
+    so(pod.container("app")?.state == State::Running && !pod.is_ready(), || pod.story())
+}
+
+fn probes_say_no(space: &Space<'_>, _: Instant) {
+    eventually("both apps run", SOON, || space.each(PROBED, 2, is_unready));
+    eventually("an event with the probe's output", SOON, || {
+        let events = space.events("Unhealthy");
+        so(events.iter().any(|event| event.contains("Readiness") && event.contains("(10)")), || {
+            events.join("\n")
+        })
+    });
+    stays("not ready", Duration::from_secs(15), || space.each(PROBED, 2, is_unready));
+}
+
+fn probes_say_yes(space: &Space<'_>, since: Instant, seconds: u64) {
+    eventually("both are ready", Duration::from_secs(seconds), || {
+        space.each(PROBED, 2, |pod| so(pod.is_ready() && pod.container("app")?.ready, || pod.story()))
+    });
+    say(&format!("                 both were seen to be ready after {:.0} s", since.elapsed().as_secs_f32()));
+}
+
+fn probes_notice(space: &Space<'_>, _: Instant) {
+    eventually("both are not ready", Duration::from_secs(60), || space.each(PROBED, 2, is_unready));
+}
+
+/// Liveness asks each minute: the third no comes two minutes after the first.
+fn probes_restart(space: &Space<'_>, since: Instant) {
+    eventually("both are restarted", Duration::from_secs(270), || {
+        space.each(PROBED, 2, |pod| {
+            let app = pod.container("app")?;
+            so(app.restarts == 0 || since.elapsed() > Duration::from_secs(110), || pod.story())
+                .expect("not sooner");
+            so(app.restarts == 1 && app.last.is_some(), || pod.story())
+        })
+    });
+    say(&format!(
+        "                 both were seen to be restarted after {:.0} s",
+        since.elapsed().as_secs_f32()
+    ));
+}
+
+fn sidecar_holds_the_app(space: &Space<'_>, _: Instant) {
+    let holds = || {
+        space.each(WATCHED, 2, |pod| {
+            waits_in_init(pod, "kubeknock", "app")?;
+            let log = space.log(pod.name(), "kubeknock");
+            so(codes(&log) == [10], || format!("{} said:\n{log}", pod.name()))
+        })
+    };
+    eventually("both apps wait", SOON, holds);
+    stays("both apps wait", Duration::from_secs(15), holds);
+}
+
+fn sidecar_lets_the_app_start(space: &Space<'_>, since: Instant) {
+    eventually("both apps run", AFTER_THE_GRANT, || {
+        space.each(WATCHED, 2, |pod| {
+            pod.container("kubeknock")?.runs_at_first()?;
+            pod.container("app")?.runs_at_first()
+        })
+    });
+    say(&format!(
+        "                 both apps were seen to run {:.0} s after the grant",
+        since.elapsed().as_secs_f32()
+    ));
+    for pod in space.pods(WATCHED, 2).expect("two pods") {
+        space.last_code(pod.name(), "kubeknock", 0, SOON);
+    }
+}
+
+fn sidecar_is_content(space: &Space<'_>, _: Instant) {
+    eventually("both apps run", SOON, || {
+        space.each(WATCHED, 2, |pod| {
+            pod.container("app")?.runs_at_first()?;
+            so(space.codes(pod.name(), "kubeknock") == [0], || space.log(pod.name(), "kubeknock"))
+        })
+    });
+}
+
+fn sidecar_notices(space: &Space<'_>, _: Instant) {
+    let pods = space.pods(WATCHED, 2).expect("two pods");
+    for pod in &pods {
+        space.last_code(pod.name(), "kubeknock", 10, SOON);
+    }
+    run_on(space, WATCHED, "app");
+    let (end, took) = space.stopped(pods[0].name(), "kubeknock");
+    end.is(0, "");
+    assert!(took < Duration::from_secs(25), "ended by SIGTERM, not at the end of its grace: {took:?}");
+}
+
+fn job_fails(space: &Space<'_>, _: Instant) {
+    eventually("a pod of it failed", SOON, || {
+        let pods = space.all_pods(AUDIT);
+        let pod = pods.first().ok_or("no pod")?;
+        so(pod.phase() == "Failed", || pod.story())?;
+        pod.container("audit")?.ended()?.is(10, "forbidden");
+        Ok(())
+    });
+}
+
+fn condition(space: &Space<'_>, kind: &str) -> Result<String, String> {
+    let job = space.get("job", "audit");
+    let conditions = job["status"]["conditions"].as_array().into_iter().flatten();
+    let mut met = conditions.filter(|condition| condition["type"] == kind && condition["status"] == "True");
+    met.next().map(|condition| condition["reason"].to_string()).ok_or_else(|| job["status"].to_string())
+}
+
+fn job_is_not_repeated(space: &Space<'_>, _: Instant) {
+    let reason = eventually("the job failed", SOON, || condition(space, "Failed"));
+    assert_eq!(reason, "\"PodFailurePolicy\"");
+    assert_eq!(space.get("job", "audit")["status"]["failed"], 1, "one pod of it failed");
+}
+
+fn job_completes(space: &Space<'_>, _: Instant) {
+    eventually("the job completed", SOON, || condition(space, "Complete"));
+    let pods = space.all_pods(AUDIT);
+    assert_eq!(pods.len(), 1, "it took one pod");
+    pods[0].container("audit").and_then(crate::pod::Container::ended).expect("its end").is(0, "");
+}
+
+fn ruled_fails(space: &Space<'_>, _: Instant) {
+    eventually("the pod failed", SOON, || {
+        let pod = space.pod("ruled");
+        so(pod.phase() == "Failed" && pod.container("gate")?.restarts == 0, || pod.story())?;
+        pod.container("gate")?.ended()?.is(10, "forbidden");
+        Ok(())
+    });
+}
+
+fn ruled_starts(space: &Space<'_>, _: Instant) {
+    space.running("ruled", "app");
+    space.end_of("ruled", "gate").is(0, "");
+}
+
+fn debug_says_one_thing(space: &Space<'_>, _: Instant) {
+    space.last_code("kubeknock", "kubeknock", 0, SOON);
+    assert_eq!(space.codes("kubeknock", "kubeknock"), [0]);
+}

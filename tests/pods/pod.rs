@@ -1,0 +1,175 @@
+//! A pod as `kubectl get pod -o yaml` shows it, and the pods that the rows make.
+
+use serde_json::{Value, json};
+
+/// The facts of one pod.
+pub struct Pod(pub Value);
+
+/// The facts of one of its containers, whatever its kind.
+#[derive(Debug)]
+pub struct Container {
+    pub state: State,
+    /// How it ended before it was started again.
+    pub last: Option<Ended>,
+    pub restarts: u64,
+    pub ready: bool,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub enum State {
+    /// Not yet, or not again, with the kubelet's reason.
+    Waiting(String),
+    Running,
+    Ended(Ended),
+}
+
+/// How a container ended.
+#[derive(Debug, PartialEq, Eq, Clone)]
+pub struct Ended {
+    pub code: u64,
+    /// The termination message; empty where none was written.
+    pub message: String,
+}
+
+impl Pod {
+    pub fn name(&self) -> &str {
+        self.0["metadata"]["name"].as_str().expect("a name")
+    }
+
+    pub fn uid(&self) -> &str {
+        self.0["metadata"]["uid"].as_str().expect("a uid")
+    }
+
+    pub fn phase(&self) -> &str {
+        self.0["status"]["phase"].as_str().unwrap_or("Unknown")
+    }
+
+    pub fn is_ready(&self) -> bool {
+        self.0["status"]["conditions"].as_array().is_some_and(|conditions| {
+            conditions.iter().any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
+        })
+    }
+
+    /// A container, init container or ephemeral container.
+    ///
+    /// # Errors
+    /// While the kubelet has not said anything of it.
+    pub fn container(&self, name: &str) -> Result<Container, String> {
+        let statuses = ["initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses"];
+        statuses
+            .iter()
+            .filter_map(|list| self.0["status"][list].as_array())
+            .flatten()
+            .find(|status| status["name"] == name)
+            .map(Container::of)
+            .ok_or_else(|| format!("nothing is known of {name} yet: {}", self.story()))
+    }
+
+    /// What happened to all of its containers, for messages.
+    pub fn story(&self) -> String {
+        format!("{} {}: {}", self.name(), self.phase(), self.0["status"])
+    }
+}
+
+impl Container {
+    fn of(status: &Value) -> Self {
+        let ended = |state: &Value| {
+            state.get("terminated").map(|end| Ended {
+                code: end["exitCode"].as_u64().expect("an exit code"),
+                message: end["message"].as_str().unwrap_or_default().to_owned(),
+            })
+        };
+        let state = &status["state"];
+        let state = match (ended(state), state.get("running")) {
+            (Some(end), _) => State::Ended(end),
+            (None, Some(_)) => State::Running,
+            (None, None) => {
+                State::Waiting(state["waiting"]["reason"].as_str().unwrap_or_default().to_owned())
+            }
+        };
+        Container {
+            state,
+            last: ended(&status["lastState"]),
+            restarts: status["restartCount"].as_u64().unwrap_or_default(),
+            ready: status["ready"] == true,
+        }
+    }
+
+    /// How it ended.
+    ///
+    /// # Errors
+    /// While it has not.
+    pub fn ended(self) -> Result<Ended, String> {
+        match self.state {
+            State::Ended(end) => Ok(end),
+            State::Waiting(_) | State::Running => Err(format!("it has not ended: {self:?}")),
+        }
+    }
+
+    /// It runs, for the first time.
+    ///
+    /// # Errors
+    /// While it does not.
+    pub fn runs_at_first(&self) -> Result<(), String> {
+        if self.state == State::Running && self.restarts == 0 {
+            Ok(())
+        } else {
+            Err(format!("not running for the first time: {self:?}"))
+        }
+    }
+}
+
+impl Ended {
+    /// The code, and the termination message that belongs to it: none with 0, else one that begins with the
+    /// name of the code and the code. `monitor`, and what a signal ended, writes none.
+    #[track_caller]
+    pub fn is(&self, code: u64, name: &str) {
+        assert_eq!(self.code, code, "{self:?}");
+        if name.is_empty() {
+            assert_eq!(self.message, "", "a termination message");
+        } else {
+            let begins = format!("{name} ({code})");
+            assert!(self.message.starts_with(&begins), "no termination message of {begins}: {self:?}");
+            assert!(self.message.len() <= 1024, "{} bytes", self.message.len());
+        }
+    }
+}
+
+/// A pod whose one container, `kubeknock`, runs the image with these arguments: once, as confined as those of
+/// `k8s/`, as the service account `k-sa-1`.
+pub fn knocker(name: &str, image: &str, arguments: &[&str]) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "labels": {"app": name}},
+        "spec": {
+            "serviceAccountName": "k-sa-1",
+            "restartPolicy": "Never",
+            "securityContext": {
+                "runAsNonRoot": true,
+                "runAsUser": 65532,
+                "runAsGroup": 65532,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "containers": [container("kubeknock", image, arguments)],
+        },
+    })
+}
+
+/// One container of such a pod.
+pub fn container(name: &str, image: &str, arguments: &[&str]) -> Value {
+    json!({
+        "name": name,
+        "image": image,
+        "args": arguments,
+        "resources": {
+            "requests": {"cpu": "5m", "memory": "4Mi"},
+            "limits": {"cpu": "100m", "memory": "16Mi"},
+        },
+        "securityContext": {
+            "allowPrivilegeEscalation": false,
+            "readOnlyRootFilesystem": true,
+            "capabilities": {"drop": ["ALL"]},
+        },
+    })
+}

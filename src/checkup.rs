@@ -60,7 +60,7 @@ pub struct Step {
 
 impl Step {
     fn new(name: &'static str, mark: Mark, found: impl Into<String>) -> Step {
-        Step { name, mark, found: vec![found.into()], elapsed: None, advice: Vec::new(), code: Code::Allowed }
+        Step { name, mark, found: vec![found.into()], elapsed: None, advice: Vec::new(), code: Code::Ok }
     }
 
     /// A good step.
@@ -353,7 +353,7 @@ impl Evidence {
     }
 
     fn accepted(&self) -> bool {
-        self.identity.as_ref().is_some_and(|(found, _)| found.code(self.bearer) == Code::Allowed)
+        self.identity.as_ref().is_some_and(|(found, _)| found.code(self.bearer) == Code::Ok)
     }
 
     fn token(&self) -> Step {
@@ -577,7 +577,7 @@ impl Evidence {
                     recognition.user.as_ref().map(|user| format!("groups {}", user.groups.join(", ")));
                 Step::good(NAME, name).and(groups)
             }
-            (_, Ok(answer)) if code == Code::Allowed => {
+            (_, Ok(answer)) if code == Code::Ok => {
                 let subject = claims.and_then(|claims| claims.subject.as_deref()).unwrap_or("somebody");
                 Step::good(NAME, format!("{subject}, by the token's own word (status {})", answer.status))
             }
@@ -585,7 +585,7 @@ impl Evidence {
             (_, Err(failure)) => Step::good(NAME, failure.text()),
         };
         let step = step.took(*elapsed);
-        if code == Code::Allowed {
+        if code == Code::Ok {
             return step;
         }
         let context = Context {

@@ -6,8 +6,8 @@
 /// How a run ends. What a permission came to is told in the same words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Code {
-    /// Every permission is as wanted.
-    Allowed,
+    /// Every permission is as required.
+    Ok,
     /// 403 for the token's identity, or a review that says no.
     Forbidden,
     /// 401 although a token was sent.
@@ -56,7 +56,7 @@ pub enum Class {
 impl Code {
     /// All codes, in the order of their numbers.
     pub const ALL: [Code; 16] = [
-        Code::Allowed,
+        Code::Ok,
         Code::Forbidden,
         Code::Unauthenticated,
         Code::Anonymous,
@@ -101,7 +101,7 @@ impl Code {
 
     const fn facts(self) -> (u8, &'static str, &'static str) {
         match self {
-            Code::Allowed => (0, "allowed", "every permission is as wanted"),
+            Code::Ok => (0, "ok", "every permission is as required"),
             Code::Forbidden => (10, "forbidden", "the API server refuses it to the token's identity"),
             Code::Unauthenticated => (11, "unauthenticated", "the API server does not accept the token"),
             Code::Anonymous => (12, "anonymous", "no token was sent or seen, and anonymous is refused"),
@@ -131,7 +131,7 @@ pub fn fold(codes: impl IntoIterator<Item = Code>, fail_open: bool) -> Code {
             Class::NoAnswer => !fail_open,
             Class::No | Class::NotAsked => true,
         })
-        .unwrap_or(Code::Allowed)
+        .unwrap_or(Code::Ok)
 }
 
 #[cfg(test)]
@@ -146,14 +146,14 @@ mod tests {
 
     #[test]
     fn the_first_that_is_not_as_wanted_decides() {
-        use Code::{Allowed, Excess, Forbidden, Timeout, Unavailable, Usage};
+        use Code::{Excess, Forbidden, Ok, Timeout, Unavailable, Usage};
         for (codes, fail_open, expected) in [
-            (vec![], false, Allowed),
-            (vec![Allowed, Allowed], false, Allowed),
-            (vec![Allowed, Forbidden, Excess], false, Forbidden),
+            (vec![], false, Ok),
+            (vec![Ok, Ok], false, Ok),
+            (vec![Ok, Forbidden, Excess], false, Forbidden),
             (vec![Timeout, Forbidden], false, Timeout),
             (vec![Timeout, Forbidden], true, Forbidden),
-            (vec![Timeout, Unavailable], true, Allowed),
+            (vec![Timeout, Unavailable], true, Ok),
             (vec![Unavailable, Usage], true, Usage),
         ] {
             assert_eq!(fold(codes.clone(), fail_open), expected, "{codes:?} fail_open={fail_open}");

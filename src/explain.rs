@@ -34,7 +34,7 @@ pub struct Context<'a> {
 pub fn request(code: Code, result: &Result<Answer, Failure>, context: Context<'_>) -> Vec<String> {
     let words = result.as_ref().map_or_else(Failure::text, |answer| &answer.reason);
     let mut why = match (code, result) {
-        (Code::Allowed, _) => return Vec::new(),
+        (Code::Ok, _) => return Vec::new(),
         (Code::Unauthenticated, _) => unauthenticated(context),
         (Code::Anonymous, _) => anonymous(words, context),
         (Code::Forbidden, _) | (_, Err(_)) => vec![words.to_owned()],
@@ -75,7 +75,7 @@ pub fn explain(finding: &Finding, context: Context<'_>) -> Explanation {
     }
     let answer = finding.answer(context.bearer);
     let (why, remedy) = match finding.code {
-        Code::Allowed => (allowed(finding, answer), Vec::new()),
+        Code::Ok => (allowed(finding, answer), Vec::new()),
         Code::Forbidden => forbidden(finding, answer, context),
         Code::Unauthenticated => (unauthenticated(context), Vec::new()),
         Code::Anonymous => {
@@ -301,7 +301,7 @@ mod tests {
     use crate::identity::Both;
     use crate::knock::{Knock, Question};
     use crate::permission::Expected;
-    use crate::round::Asked;
+    use crate::round::finding::Asked;
     use std::time::Duration;
 
     const USER: &str = "system:serviceaccount:ns-1:k-sa-1";

@@ -58,7 +58,7 @@ fn main() -> ExitCode {
     let number = match cli::parse(arguments, &variables) {
         Ok(Invocation::Print(text)) => {
             report::print(&text);
-            Code::Allowed.number()
+            Code::Ok.number()
         }
         Ok(Invocation::Check(check)) => command::check::run(check, colour()).number(),
         Ok(Invocation::Wait(wait)) => command::wait::run(&wait, colour()).number(),

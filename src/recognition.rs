@@ -34,7 +34,7 @@ impl Recognition {
             _ if bearer == Bearer::None && got_in => Code::Anonymous,
             (_, result) if bearer == Bearer::None => verdict::tokenless_code(result, bearer),
             (Some(ANONYMOUS), Ok(_)) => Code::Anonymous,
-            (Some(_), Ok(_)) => Code::Allowed,
+            (Some(_), Ok(_)) => Code::Ok,
             // A 404 is told to whoever got past authorization, and a 403 to whoever is somebody.
             (None, Ok(answer))
                 if matches!(
@@ -42,7 +42,7 @@ impl Recognition {
                     Meaning::Unserved | Meaning::Forbidden | Meaning::ReviewForbidden
                 ) =>
             {
-                Code::Allowed
+                Code::Ok
             }
             (_, result) => verdict::deciding_code(result, bearer),
         }

@@ -21,13 +21,13 @@ pub fn decide(expected: Expected, knocks: &Both<Knock>, bearer: Bearer, forbid_a
     };
     let review_forbidden = matches!(deciding, Ok(answer) if answer.meaning == Meaning::ReviewForbidden);
     let code = match (expected, deciding_code(deciding, bearer)) {
-        (Expected::Cannot, Code::Allowed) => Code::Excess,
-        (Expected::Cannot, Code::Forbidden) if !review_forbidden => Code::Allowed,
+        (Expected::Cannot, Code::Ok) => Code::Excess,
+        (Expected::Cannot, Code::Forbidden) if !review_forbidden => Code::Ok,
         (_, code) => code,
     };
     // With --forbid-anonymous "not exposed" has to be shown, too.
     match (code, anonymous) {
-        (Code::Allowed, Some(result)) if forbid_anonymous => unanswered(result).unwrap_or(Code::Allowed),
+        (Code::Ok, Some(result)) if forbid_anonymous => unanswered(result).unwrap_or(Code::Ok),
         _ => code,
     }
 }
@@ -45,7 +45,7 @@ pub fn token_code(result: &Result<Answer, Failure>) -> Code {
     match result {
         Err(failure) => failure.code(),
         Ok(answer) => match answer.meaning {
-            Meaning::Granted | Meaning::NotFound => Code::Allowed,
+            Meaning::Granted | Meaning::NotFound => Code::Ok,
             Meaning::Forbidden | Meaning::ReviewForbidden if answer.user.as_deref() == Some(ANONYMOUS) => {
                 Code::Anonymous
             }
@@ -127,30 +127,30 @@ mod tests {
     #[test]
     fn the_token_knock_decides() {
         use Code::{
-            Allowed, Anonymous, Excess, Forbidden, Timeout, Unauthenticated, Unavailable, Unintelligible,
+            Anonymous, Excess, Forbidden, Ok, Timeout, Unauthenticated, Unavailable, Unintelligible,
             Unreachable, Unresolved, Unserved, Untrusted,
         };
         for (anonymous, token, can, cannot) in [
-            ("403 anon", "2xx", Allowed, Excess),
-            ("403 anon", "absent", Allowed, Excess),
-            ("2xx", "2xx", Allowed, Excess),
-            ("403 anon", "403 sa", Forbidden, Allowed),
-            ("review 403 anon", "no", Forbidden, Allowed),
+            ("403 anon", "2xx", Ok, Excess),
+            ("403 anon", "absent", Ok, Excess),
+            ("2xx", "2xx", Ok, Excess),
+            ("403 anon", "403 sa", Forbidden, Ok),
+            ("review 403 anon", "no", Forbidden, Ok),
             ("403 anon", "403 anon", Anonymous, Anonymous),
             ("403 anon", "401", Unauthenticated, Unauthenticated),
             ("2xx", "401", Unauthenticated, Unauthenticated),
-            ("401", "2xx", Allowed, Excess),
-            ("401", "403 sa", Forbidden, Allowed),
+            ("401", "2xx", Ok, Excess),
+            ("401", "403 sa", Forbidden, Ok),
             ("401", "401", Unauthenticated, Unauthenticated),
             ("403 anon", "404", Unserved, Unserved),
             ("403 anon", "5xx", Unavailable, Unavailable),
-            ("5xx", "2xx", Allowed, Excess),
+            ("5xx", "2xx", Ok, Excess),
             ("403 anon", "html", Unintelligible, Unintelligible),
             ("review 403 anon", "review 403 sa", Forbidden, Forbidden),
-            ("closed", "2xx", Allowed, Excess),
+            ("closed", "2xx", Ok, Excess),
             ("closed", "closed", Unreachable, Unreachable),
             ("403 anon", "silent", Timeout, Timeout),
-            ("-", "2xx", Allowed, Excess),
+            ("-", "2xx", Ok, Excess),
             ("-", "dns", Unresolved, Unresolved),
             ("-", "refused", Unreachable, Unreachable),
             ("-", "tls", Untrusted, Untrusted),
@@ -164,17 +164,17 @@ mod tests {
 
     #[test]
     fn without_a_token_the_other_knock_decides() {
-        use Code::{Allowed, Anonymous, Excess, Forbidden, Unavailable, Unserved};
+        use Code::{Anonymous, Excess, Forbidden, Ok, Unavailable, Unserved};
         for (bearer, anonymous, can, cannot) in [
-            (Bearer::None, "2xx", Allowed, Excess),
+            (Bearer::None, "2xx", Ok, Excess),
             (Bearer::None, "403 anon", Anonymous, Anonymous),
             (Bearer::None, "401", Anonymous, Anonymous),
             (Bearer::None, "review 403 anon", Anonymous, Anonymous),
             (Bearer::None, "5xx", Unavailable, Unavailable),
             (Bearer::None, "-", Anonymous, Anonymous),
-            (Bearer::Plain, "2xx", Allowed, Excess),
-            (Bearer::Plain, "403 sa", Forbidden, Allowed),
-            (Bearer::Plain, "no", Forbidden, Allowed),
+            (Bearer::Plain, "2xx", Ok, Excess),
+            (Bearer::Plain, "403 sa", Forbidden, Ok),
+            (Bearer::Plain, "no", Forbidden, Ok),
             (Bearer::Plain, "403 anon", Anonymous, Anonymous),
             (Bearer::Plain, "review 403 sa", Forbidden, Forbidden),
             (Bearer::Plain, "404", Unserved, Unserved),
@@ -188,13 +188,13 @@ mod tests {
 
     #[test]
     fn forbid_anonymous() {
-        use Code::{Allowed, Exposed, Forbidden, Timeout, Unavailable, Unserved};
+        use Code::{Exposed, Forbidden, Ok, Timeout, Unavailable, Unserved};
         for (anonymous, token, code) in [
             ("2xx", "2xx", Exposed),
             ("absent", "2xx", Exposed),
             ("2xx", "403 sa", Exposed),
-            ("403 anon", "2xx", Allowed),
-            ("401", "2xx", Allowed),
+            ("403 anon", "2xx", Ok),
+            ("401", "2xx", Ok),
             ("403 anon", "403 sa", Forbidden),
             ("5xx", "2xx", Unavailable),
             ("silent", "2xx", Timeout),

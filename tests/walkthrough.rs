@@ -92,7 +92,7 @@ fn walk(world: &impl World, kind: &str, binary: &Path) -> bool {
 
     step(5, "And now?", "The same request again, and the same check.");
     pod.runs(&["get", PODS], 0, &["\"kind\":\"PodList\"", "\"items\":"]);
-    pod.runs(&["check", "list pods"], 0, &["anonymous 403", "token 200", "allowed (0)"]);
+    pod.runs(&["check", "list pods"], 0, &["anonymous 403", "token 200", "ok (0)"]);
     changed("403 became 200, for the token only: the role did it.");
 
     step(6, "Elsewhere?", "The namespace default: nothing was granted there.");

@@ -25,6 +25,9 @@ use crate::cluster::Server;
 use crate::failure::Failure;
 use crate::time::deadline::Deadline;
 
+/// The largest response head that is read, in bytes; real ones have a few hundred.
+pub const LARGEST_HEAD: usize = 32 * 1024;
+
 /// Opens connections to the one API server.
 pub struct Connector {
     /// Where it is.
@@ -106,7 +109,7 @@ impl Connector {
                 Some(session)
             }
         };
-        Ok(Connection { socket, tls, server, buffers: LazyBuffers::new(super::LARGEST_HEAD, self.head) })
+        Ok(Connection { socket, tls, server, buffers: LazyBuffers::new(LARGEST_HEAD, self.head) })
     }
 }
 

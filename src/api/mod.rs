@@ -20,13 +20,10 @@ use crate::cluster::{self, Cluster};
 use crate::failure::{Failure, Fault};
 use crate::time::deadline::Deadline;
 use crate::token::{Redactor, Token};
-use connection::{Connector, NoLookup};
+use connection::{Connector, LARGEST_HEAD, NoLookup};
 use facts::SharedFacts;
 
 pub use facts::Facts;
-
-/// The largest response head that is read; real ones have a few hundred bytes.
-const LARGEST_HEAD: usize = 32 * 1024;
 
 /// No more than this of any answer is held.
 pub const LARGEST_BODY: usize = 1024 * 1024;

@@ -163,7 +163,7 @@ phrase_command! {
 }
 
 phrase_command! {
-    /// Knock until every permission is as wanted, then exit 0, or become CMD (wait PHRASE… -- CMD ARG…).
+    /// Knock until every permission is as required, then exit 0, or become CMD (wait PHRASE… -- CMD ARG…).
     #[derive(FromArgs, ArgsInfo, Debug)]
     #[argh(subcommand, name = "wait")]
     WaitArguments {

@@ -70,7 +70,7 @@ pub fn run(doctor: &Doctor, colour: bool) -> Code {
     let mut steps = evidence.steps();
     let left = doctor.timeout.saturating_sub(start.elapsed());
     steps.extend(questions(doctor, &evidence, left, tracing));
-    let code = first_broken(&steps).map_or(Code::Allowed, |step| step.code);
+    let code = first_broken(&steps).map_or(Code::Ok, |step| step.code);
     print(&match doctor.output {
         Format::Text => show(&doctor.cluster, &steps, colour),
         Format::Json => render(&doctor.cluster, evidence.server_version(), &steps),
@@ -305,7 +305,7 @@ fn question(
     let knocks = finding.asked().into_iter().flat_map(|asked| asked.knocks.iter());
     let elapsed = finding.was_asked().then(|| knocks.map(|knock| knock.elapsed).sum());
     let step = match finding.code {
-        Code::Allowed => Step::good(name, found),
+        Code::Ok => Step::good(name, found),
         // Refused and nothing depends on it.
         Code::Forbidden if !decides => Step::open(name, found),
         code => Step::broken(name, code, found),
@@ -322,7 +322,7 @@ fn show(cluster: &Cluster, steps: &[Step], colour: bool) -> String {
     let mut lines = vec![format!("from this process to {}", cluster.server)];
     for step in steps {
         let sign = match step.mark {
-            Mark::Good => text::paint("✓", Code::Allowed, colour),
+            Mark::Good => text::paint("✓", Code::Ok, colour),
             Mark::Broken => text::paint("✗", Code::Forbidden, colour),
             Mark::Open => "–".to_owned(),
         };
@@ -337,7 +337,7 @@ fn show(cluster: &Cluster, steps: &[Step], colour: bool) -> String {
         }
     }
     lines.push(match broken {
-        None => text::paint("allowed (0): nothing is broken on the way", Code::Allowed, colour),
+        None => text::paint("ok (0): nothing is broken on the way", Code::Ok, colour),
         Some(step) => text::paint(
             &format!(
                 "{} ({}): the first broken step is {}",
@@ -362,7 +362,7 @@ fn title(step: &Step) -> String {
 
 fn render(cluster: &Cluster, server_version: Option<&str>, steps: &[Step]) -> String {
     let broken = first_broken(steps);
-    let mut object = json::object(broken.map_or(Code::Allowed, |step| step.code));
+    let mut object = json::object(broken.map_or(Code::Ok, |step| step.code));
     let message = broken.map_or("nothing is broken on the way".to_owned(), |step| {
         format!("the first broken step is {}", title(step))
     });

@@ -52,7 +52,7 @@ fn ask(get: &Get) -> Result<Code, Fault> {
     let result = visit.ask(&request, visit.bearer.deciding(), |reply| stream(reply, &mut page));
     let code = verdict::deciding_code(&result, bearer);
     page.end(code);
-    if code != Code::Allowed {
+    if code != Code::Ok {
         let why = match &result {
             Err(failure) => failure.text().to_owned(),
             Ok(Answer { meaning: Meaning::Unauthenticated, .. }) => claims.as_ref().map_or_else(

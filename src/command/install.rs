@@ -28,7 +28,7 @@ pub fn run(dest: &Path) -> Code {
     match install(&dest) {
         Ok(done) => {
             print(&format!("{done} {}\n", dest.display()));
-            Code::Allowed
+            Code::Ok
         }
         Err((at, error)) => {
             let place = if at == dest { String::new() } else { format!("{}: ", at.display()) };

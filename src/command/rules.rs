@@ -47,8 +47,7 @@ fn ask(command: &RulesOf) -> Result<Code, Fault> {
     let why = explain::request(code, &result, visit_context(&visit, &command.cluster));
     if command.output == Format::Json {
         let mut object = json::object(code);
-        let message =
-            if code == Code::Allowed { "allowed (0): these are the rules".to_owned() } else { summary(code) };
+        let message = if code == Code::Ok { "ok (0): these are the rules".to_owned() } else { summary(code) };
         object.insert("message".into(), message.into());
         object.insert("server".into(), command.cluster.server.to_string().into());
         object.insert("namespace".into(), namespace.clone().into());
@@ -57,10 +56,10 @@ fn ask(command: &RulesOf) -> Result<Code, Fault> {
         object.insert("rules".into(), rules.list.iter().map(rule_json).collect());
         object.insert("why".into(), why.clone().into());
         print(&json::line(object));
-    } else if code == Code::Allowed {
+    } else if code == Code::Ok {
         print(&table(&rules.list));
     }
-    if code != Code::Allowed {
+    if code != Code::Ok {
         complain(&summary(code));
         for line in why {
             complain(&escape(&line));

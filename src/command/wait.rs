@@ -1,4 +1,4 @@
-//! `wait`: knock until every permission is as wanted, then exit 0, or become another program.
+//! `wait`: knock until every permission is as required, then exit 0, or become another program.
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -83,9 +83,7 @@ pub fn run(wait: &Wait, colour: bool) -> End {
         }
     };
     match command.as_deref() {
-        Some([program, arguments @ ..]) if code == Code::Allowed => {
-            become_program(program, arguments, reporting)
-        }
+        Some([program, arguments @ ..]) if code == Code::Ok => become_program(program, arguments, reporting),
         _ => End::Code(code),
     }
 }

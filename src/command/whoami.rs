@@ -93,7 +93,7 @@ fn text(found: &Found) -> String {
 
 fn message(code: Code) -> String {
     match code {
-        Code::Allowed => "allowed (0): the API server knows who this is".into(),
+        Code::Ok => "ok (0): the API server knows who this is".into(),
         code => summary(code),
     }
 }

@@ -50,9 +50,9 @@ impl Report<'_> {
 
     /// The last line: the outcome and the code.
     pub fn summary(&self) -> String {
-        let passed = self.round.findings.iter().filter(|finding| finding.code != Code::Allowed).count();
-        if self.code == Code::Allowed && self.fail_open && passed > 0 {
-            return format!("allowed (0): --fail-open passed over {passed} without an answer");
+        let passed = self.round.findings.iter().filter(|finding| finding.code != Code::Ok).count();
+        if self.code == Code::Ok && self.fail_open && passed > 0 {
+            return format!("ok (0): --fail-open passed over {passed} without an answer");
         }
         match self.waited {
             Some((elapsed, rounds)) if rounds > 1 => {

@@ -45,7 +45,7 @@ impl Target {
 pub fn message(report: &Report<'_>) -> String {
     let mut lines = vec![report.summary()];
     for (finding, explanation) in report.explained() {
-        if finding.code != Code::Allowed && finding.is_own() {
+        if finding.code != Code::Ok && finding.is_own() {
             lines.push(format!("{}: {}", escape(&finding.phrase), finding.code.name()));
             lines.extend(
                 explanation.why.iter().chain(&explanation.remedy).map(|line| format!("  {}", escape(line))),

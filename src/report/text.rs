@@ -4,6 +4,7 @@ use super::Report;
 use crate::api::status::Meaning;
 use crate::exit::{Class, Code};
 use crate::knock::Knock;
+use crate::permission::Expected;
 use crate::round::Finding;
 use crate::text::escape;
 
@@ -16,7 +17,12 @@ pub fn render(report: &Report<'_>, colour: bool) -> String {
     };
     let (first, second, third) = (width(0), width(1), width(2));
     for ((finding, explanation), [phrase, anonymous, token]) in report.explained().zip(&rows) {
-        let outcome = if finding.is_own() { finding.code.name() } else { "not asked" };
+        let outcome = match (finding.is_own(), finding.expected, finding.code) {
+            (false, ..) => "not asked",
+            // A `cannot` that is satisfied is a refusal, and reads as one.
+            (true, Expected::Cannot, Code::Ok) => "forbidden, as required",
+            (true, _, code) => code.name(),
+        };
         let outcome = paint(outcome, finding.code, colour);
         lines.push(format!("{phrase:first$}  {anonymous:second$}  {token:third$}  {outcome}"));
         lines.extend(explanation.why.iter().map(|why| format!("    {}", escape(why))));

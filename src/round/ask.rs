@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Asked, Finding, Round, Spec, State};
+use super::finding::{Asked, Finding, Round, Spec, State};
 use crate::api::discovery::{self, Resource, Unresolved, Wanted};
 use crate::exit::Code;
 use crate::failure::{Failure, Fault};

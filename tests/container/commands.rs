@@ -16,8 +16,8 @@ pub fn each_once(cluster: &RealCluster) {
     for user in [OWN_USER, OTHER_USER] {
         let container = Container::of(cluster, "commands", user);
         // The image's default: CMD of the Containerfile.
-        let allowed = "list pods in commands  anonymous 403  token 200  allowed\n\
-                       allowed (0): every permission is as wanted\n";
+        let allowed = "list pods in commands  anonymous 403  token 200  ok\n\
+                       ok (0): every permission is as required\n";
         container.runs(&[]).is(0, allowed, "");
         container.runs(&["check", "list secrets"]).gives(
             10,
@@ -29,9 +29,9 @@ pub fn each_once(cluster: &RealCluster) {
             ],
             Stderr::Empty,
         );
-        container.runs(&["wait", "list pods"]).gives(0, &["allowed (0)"], Stderr::Empty);
+        container.runs(&["wait", "list pods"]).gives(0, &["ok (0)"], Stderr::Empty);
         let become_whoami = ["wait", "list pods", "--", "/kubeknock", "whoami"];
-        let finished = container.runs(&become_whoami).gives(0, &[account], Stderr::Has("allowed (0)"));
+        let finished = container.runs(&become_whoami).gives(0, &[account], Stderr::Has("ok (0)"));
         assert!(!finished.stdout.contains("list pods"), "stdout is CMD's\n{}", finished.story());
         let become_nothing = ["wait", "list pods", "--", "/no-such-program"];
         container.runs(&become_nothing).gives(127, &[], Stderr::Has("/no-such-program"));
@@ -71,7 +71,7 @@ pub fn installed_copy(cluster: &RealCluster) {
         let neighbour = Container::of(cluster, "installed", neighbour)
             .with_volume(empty_dir.path(), "/shared", "ro")
             .with("--entrypoint=/shared/kubeknock");
-        neighbour.runs(&["check", "list pods"]).gives(0, &["allowed (0)"], Stderr::Empty);
+        neighbour.runs(&["check", "list pods"]).gives(0, &["ok (0)"], Stderr::Empty);
     }
 }
 
@@ -80,7 +80,7 @@ pub fn termination_message(cluster: &RealCluster) {
     newcomer(cluster, "message");
     for user in [OWN_USER, OTHER_USER] {
         let container = Container::of(cluster, "message", user);
-        container.runs(&["check", "get /version"]).gives(0, &["allowed (0)"], Stderr::Empty);
+        container.runs(&["check", "get /version"]).gives(0, &["ok (0)"], Stderr::Empty);
         assert_eq!(container.termination_message(), "");
         for arguments in [&["check", "list pods"][..], &["wait", "list pods", "--fail-fast"]] {
             container.runs(arguments).gives(10, &["forbidden (10)"], Stderr::Any);

@@ -18,11 +18,11 @@ pub fn seen_while_running(cluster: &RealCluster) {
         let monitor = container.starts(&[&["monitor", "list pods"], &QUICK[..]].concat());
         monitor.prints("unauthenticated (11)");
         container.rotate(&cluster.token("rotation", ACCOUNT), &cluster.ca_pem());
-        monitor.prints("allowed (0)");
+        monitor.prints("ok (0)");
         container.rotate(&cluster.token("rotation", ACCOUNT), &keys::stranger_ca());
         monitor.prints("untrusted (22)");
         container.rotate(&cluster.token("rotation", ACCOUNT), &cluster.ca_pem());
-        monitor.prints("allowed (0)");
+        monitor.prints("ok (0)");
         monitor.stopped(0);
         assert_eq!(container.termination_message(), "", "a good end");
     }
@@ -36,7 +36,7 @@ pub fn opens_a_gate(cluster: &RealCluster) {
     let gate = container.starts(&["wait", "list pods", "--max-interval", "1s"]);
     gate.complains("waiting: list pods in renewed: unauthenticated (11)");
     container.rotate(&cluster.token("renewed", ACCOUNT), &cluster.ca_pem());
-    gate.prints("allowed (0)");
+    gate.prints("ok (0)");
     gate.ends(0);
 }
 
@@ -46,7 +46,7 @@ pub fn probed(cluster: &RealCluster) {
     for user in [OWN_USER, OTHER_USER] {
         let container = Container::of(cluster, "probed", user);
         let monitor = container.starts(&[&["monitor", "list pods"], &QUICK[..]].concat());
-        monitor.prints("allowed (0)");
+        monitor.prints("ok (0)");
         monitor.executes(&["check", "-q", "--token-only", "list pods"]).is(0, "", "");
         monitor.executes(&["check", "-q", "--token-only", "list secrets"]).is(10, "", "");
         monitor.stopped(0);

@@ -300,7 +300,7 @@ fn odd_tokens_that_are_sent() {
     let Scene { cluster, pod } = Scene::with_reader();
     let good = pod.token().unwrap();
     let pod = pod.with_file("token", &format!("\n {good} \r\n"));
-    pod.runs(&["check", "list pods"]).gives(0, &["token 200  allowed"], Stderr::Empty);
+    pod.runs(&["check", "list pods"]).gives(0, &["token 200  ok"], Stderr::Empty);
     let pod = pod.with_file("token", &"a".repeat(64 * 1024));
     pod.runs(&["check", "list pods"]).gives(11, &["token 401  unauthenticated"], Stderr::Empty);
     assert_eq!(cluster.requests().len(), 4);
@@ -366,14 +366,14 @@ fn one_bad_among_good_certificates() {
         pod.runs(&["check", "list pods"]).is(
             0,
             "\
-list pods in ns-1  anonymous 403  token 200  allowed
-allowed (0): every permission is as wanted
+list pods in ns-1  anonymous 403  token 200  ok
+ok (0): every permission is as required
 ",
             "kubeknock: warning: CA bundle MOUNT/ca.crt: 1 bad certificates in it were passed over\n",
         );
     }
     let pod = pod.with_file("ca.crt", &(other + &cluster.ca_pem()));
-    pod.runs(&["check", "list pods"]).gives(0, &["allowed"], Stderr::Empty);
+    pod.runs(&["check", "list pods"]).gives(0, &["ok (0)"], Stderr::Empty);
 }
 
 /// PEM around something that is no certificate.

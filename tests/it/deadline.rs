@@ -122,7 +122,7 @@ fn many_slow_answers() {
     let finished = scene.runs(&[&["check", "--timeout=1s"], &phrases[..]].concat());
     // How wide the columns are depends on which knock was the late one.
     let first: Vec<&str> = finished.stdout.lines().next().unwrap_or_default().split_whitespace().collect();
-    assert_eq!(first.join(" "), "list pods in ns-1 anonymous 403 token 200 allowed", "{}", finished.story());
+    assert_eq!(first.join(" "), "list pods in ns-1 anonymous 403 token 200 ok", "{}", finished.story());
     assert!(
         finished.stdout.contains("  timeout\n") && finished.stdout.contains("  not asked\n"),
         "{}",

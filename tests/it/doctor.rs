@@ -89,10 +89,10 @@ fn a_healthy_pod_fits_one_screen() {
             "CN=kube-apiserver for 127.0.0.1, ::1, localhost, kubernetes,",
             "told without a token",
             "in ns-1: list pods",
-            "list pods in ns-1: anonymous 403, token 200: allowed",
+            "list pods in ns-1: anonymous 403, token 200: ok",
             "– question",
             "list pods in default: anonymous 403, token 403: forbidden",
-            "allowed (0): nothing is broken",
+            "ok (0): nothing is broken",
         ] {
             assert!(text.contains(told), "no {told:?} in\n{text}");
         }
@@ -107,7 +107,7 @@ fn asks_phrases_last_and_these_decide() {
     let ask = |phrases: &[&str]| in_pod(&scene, phrases);
     let checkup = ask(&["get /version"]);
     assert_eq!(checkup.code, Some(0), "{}", checkup.text);
-    assert!(checkup.text.contains("get /version: anonymous 200, token 200: allowed"), "{}", checkup.text);
+    assert!(checkup.text.contains("get /version: anonymous 200, token 200: ok"), "{}", checkup.text);
     let checkup = ask(&["get /version", "create deployments.apps"]);
     assert_eq!(checkup.code, Some(10), "{}", checkup.text);
     for told in [

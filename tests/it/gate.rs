@@ -25,7 +25,7 @@ fn what_is_granted_costs_one_round_and_no_pause() {
     let finished = scene.runs(&["wait", "list pods", "-o", "json"]);
     let report: Value = serde_json::from_str(&finished.stdout).unwrap();
     assert_eq!(report["rounds"], 1, "{report}");
-    finished.gives(0, &["\"outcome\":\"allowed\""], Stderr::Empty);
+    finished.gives(0, &["\"outcome\":\"ok\""], Stderr::Empty);
     assert_eq!(scene.cluster.requests().len(), 2);
     assert_eq!(scene.cluster.connections(), 1);
 }
@@ -41,7 +41,7 @@ fn a_gate_opens_within_a_step_of_the_grant() {
     let (stdout, stderr) = running.ends_with(0);
     // One step, one round, and what a busy machine adds.
     assert!(granted.elapsed() < Duration::from_secs(2) + runner_delay(), "{:?}", granted.elapsed());
-    assert!(stdout.contains("allowed (0)") && stdout.contains(" times"), "{stdout}");
+    assert!(stdout.contains("ok (0)") && stdout.contains(" times"), "{stdout}");
     assert_eq!(stderr, "", "one line when the outcome changes, not every round");
     let anonymous = scene.cluster.requests().iter().filter(|seen| seen.authorization.is_none()).count();
     assert_eq!(anonymous, 1, "the anonymous knock is made in the first round only");
@@ -64,7 +64,7 @@ fn an_anonymous_knock_that_hangs_holds_up_one_round() {
     scene.cluster.fail_if(Times::All, Fault::Hang, |seen| seen.authorization.is_none());
     scene.runs(&["wait", "list pods", "--request-timeout", "300ms", "--max-interval", "100ms"]).gives(
         0,
-        &["list pods in ns-1  anonymous timeout  token 200  allowed\n"],
+        &["list pods in ns-1  anonymous timeout  token 200  ok\n"],
         Stderr::Has("timeout (23)"),
     );
 }
@@ -170,7 +170,7 @@ fn it_becomes_the_command() {
     let pid = running.pid();
     let (stdout, stderr) = running.ends_with(7);
     assert_eq!(stdout, format!("pid {pid}\nhello\n"), "stdout is the command's");
-    assert!(stderr.contains("allowed (0)"), "{stderr}");
+    assert!(stderr.contains("ok (0)"), "{stderr}");
 }
 
 #[test]

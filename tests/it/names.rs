@@ -42,10 +42,10 @@ fn names_resolve_as_kubectl_resolves_them() {
             ("cm", "configmaps in ns-1"),
             ("sa", "serviceaccounts in ns-1"),
         ] {
-            let row = format!("list {phrase}  anonymous 403  token 200  allowed");
+            let row = format!("list {phrase}  anonymous 403  token 200  ok");
             scene.runs(&["check", &format!("list {typed}")]).is(
                 0,
-                &format!("{row}\nallowed (0): every permission is as wanted\n"),
+                &format!("{row}\nok (0): every permission is as required\n"),
                 "",
             );
         }
@@ -94,7 +94,7 @@ fn only_the_groups_in_question_on_an_old_server() {
         ("list deployments.v1.apps", &["/apis", "/apis/apps/v1"]),
         ("list widgets.example.com", &["/apis", "/apis/example.com/v1"]),
     ] {
-        scene.runs(&["check", "--token-only", phrase]).gives(0, &["allowed"], Stderr::Empty);
+        scene.runs(&["check", "--token-only", phrase]).gives(0, &["ok (0)"], Stderr::Empty);
         let asked = scene.asked();
         assert_eq!(discovery(&asked), requests, "{phrase}");
     }
@@ -111,7 +111,7 @@ fn a_name_cannot_be_looked_up() {
 list deployments.apps  anonymous -    token -    forbidden
     the name cannot be looked up: forbidden: User \"system:serviceaccount:ns-1:k-sa-1\" cannot get path \"/apis\"
     kubectl create clusterrolebinding system:discovery --clusterrole=system:discovery --group=system:authenticated
-list pods in ns-1      anonymous 403  token 200  allowed
+list pods in ns-1      anonymous 403  token 200  ok
 forbidden (10): the API server refuses it to the token's identity
 ",
         "",
@@ -162,9 +162,9 @@ fn verbs_that_are_not_served_are_noted() {
     scene.runs(&["check", "delete localsubjectaccessreviews.authorization.k8s.io"]).is(
         0,
         "\
-delete localsubjectaccessreviews.authorization.k8s.io in ns-1  anonymous unknown  token yes  allowed
+delete localsubjectaccessreviews.authorization.k8s.io in ns-1  anonymous unknown  token yes  ok
     the API server serves no delete on localsubjectaccessreviews
-allowed (0): every permission is as wanted
+ok (0): every permission is as required
 ",
         "",
     );
@@ -177,7 +177,7 @@ fn a_group_whose_server_is_down() {
     let scene = scene(Version::V1_20);
     let down = Fault::raw(503, "text/plain; charset=utf-8", "service unavailable\n");
     scene.cluster.fail_if(Times::All, down, |seen| seen.path_and_query == "/apis/example.com/v1");
-    scene.runs(&["check", "list deployments.apps"]).gives(0, &["allowed"], Stderr::Empty);
+    scene.runs(&["check", "list deployments.apps"]).gives(0, &["ok (0)"], Stderr::Empty);
     scene.runs(&["check", "list widgets.example.com", "list widgets"]).is(
         24,
         "\
@@ -222,11 +222,7 @@ fn discovery_goes_wrong() {
     ] {
         scene.cluster.fail_if(Times::All, fault, |seen| seen.path_and_query == "/apis");
         let finished = scene.runs(&["check", "list deployments.apps", "list pods"]);
-        finished.gives(
-            code,
-            &[words, "list pods in ns-1      anonymous 403  token 200  allowed"],
-            Stderr::Empty,
-        );
+        finished.gives(code, &[words, "list pods in ns-1      anonymous 403  token 200  ok"], Stderr::Empty);
         scene.cluster.heal();
     }
     scene.cluster.fail_if(Times::All, Fault::Hang, |seen| seen.path_and_query == "/apis");
@@ -252,7 +248,7 @@ fn no_namespace_for_a_name_that_needs_one() {
     );
     let asked: Vec<String> = cluster.requests().iter().map(|seen| seen.path_and_query.clone()).collect();
     assert_eq!(asked, ["/apis"]);
-    pod.runs(&["check", "list deployments.apps in ns-1"]).gives(0, &["allowed"], Stderr::Empty);
+    pod.runs(&["check", "list deployments.apps in ns-1"]).gives(0, &["ok (0)"], Stderr::Empty);
     cluster.cluster_role(
         "planets",
         json!([{ "verbs": ["list"], "apiGroups": ["example.com"], "resources": ["planets"] }]),
@@ -260,7 +256,7 @@ fn no_namespace_for_a_name_that_needs_one() {
     cluster.cluster_role_binding("planets", "planets", "ns-1", "k-sa-1");
     pod.runs(&["check", "list planets"]).gives(
         0,
-        &["list planets.example.com  anonymous 403  token 200  allowed"],
+        &["list planets.example.com  anonymous 403  token 200  ok"],
         Stderr::Empty,
     );
 }

@@ -22,8 +22,8 @@ fn allowed() {
     scene.runs(&["check", "list pods"]).is(
         0,
         "\
-list pods in ns-1  anonymous 403  token 200  allowed
-allowed (0): every permission is as wanted
+list pods in ns-1  anonymous 403  token 200  ok
+ok (0): every permission is as required
 ",
         "",
     );
@@ -110,7 +110,7 @@ unauthenticated (11): the API server does not accept the token
 #[test]
 fn unauthenticated_when_the_account_is_gone() {
     let scene = Scene::with_reader();
-    scene.runs(&["check", "list pods"]).gives(0, &["allowed"], Stderr::Empty);
+    scene.runs(&["check", "list pods"]).gives(0, &["ok (0)"], Stderr::Empty);
     scene.cluster.delete("/api/v1/namespaces/ns-1/serviceaccounts/k-sa-1");
     scene.runs(&["check", "list pods"]).gives(
         11,
@@ -129,12 +129,12 @@ fn anonymous_without_a_token() {
 list pods in ns-1  anonymous 403  token -  anonymous
     no token to send: MOUNT/token is missing or empty (automountServiceAccountToken: false, or no token projected there)
     let the pod mount it (automountServiceAccountToken: true), project a serviceAccountToken, or say --token-file
-get /version       anonymous 200  token -  allowed
+get /version       anonymous 200  token -  ok
 anonymous (12): no token was sent or seen, and anonymous is refused
 ",
         "",
     );
-    pod.runs(&["check", "get /version"]).gives(0, &["anonymous 200  token -  allowed"], Stderr::Empty);
+    pod.runs(&["check", "get /version"]).gives(0, &["anonymous 200  token -  ok"], Stderr::Empty);
     cluster.anonymous_auth(false);
     pod.runs(&["check", "list pods"]).gives(12, &["anonymous 401  token -  anonymous"], Stderr::Empty);
     pod.runs(&["get", "/version"]).gives(
@@ -299,7 +299,7 @@ untrusted (22): TLS: unknown CA, expired, wrong name, or no TLS at all
     let listener = faults::certificate(Certificate::WrongName);
     Pod::in_front_of(&listener)
         .runs(&["check", "get /version", "--tls-server-name=somewhere-else.example.com"])
-        .gives(0, &["token 200  allowed"], Stderr::Empty);
+        .gives(0, &["token 200  ok"], Stderr::Empty);
 }
 
 /// `-k` takes any certificate, and says what that means.
@@ -316,9 +316,9 @@ fn anything_is_trusted_when_told_to() {
         Pod::in_front_of(&listener).runs(&["check", "get /version", "--insecure-skip-tls-verify"]).is(
             0,
             "\
-get /version  anonymous 200  token 200  allowed
+get /version  anonymous 200  token 200  ok
     it is open to everybody, and says nothing of the token
-allowed (0): every permission is as wanted
+ok (0): every permission is as required
 ",
             WARNING,
         );
@@ -520,15 +520,15 @@ fn json_of_what_is_allowed() {
         report(&finished),
         json!({
             "schema": "kubeknock/v1",
-            "outcome": "allowed",
+            "outcome": "ok",
             "exitCode": 0,
-            "message": "allowed (0): every permission is as wanted",
+            "message": "ok (0): every permission is as required",
             "server": "https://SERVER",
             "identity": { "user": USER, "source": "token" },
             "permissions": [{
                 "phrase": "list pods in ns-1",
                 "expected": "can",
-                "outcome": "allowed",
+                "outcome": "ok",
                 "asked": true,
                 "anonymous": {
                     "status": 403,
@@ -581,7 +581,7 @@ fn json_of_a_no() {
                 {
                     "phrase": "cannot list secrets in ns-1",
                     "expected": "cannot",
-                    "outcome": "allowed",
+                    "outcome": "ok",
                     "asked": true,
                     "anonymous": null,
                     "token": { "status": 403, "user": USER, "reason": refusal("secrets"), "milliseconds": 0 },
@@ -676,7 +676,7 @@ fn json_of_a_raw_request() {
         object,
         json!({
             "schema": "kubeknock/v1",
-            "outcome": "allowed",
+            "outcome": "ok",
             "exitCode": 0,
             "status": 200,
             "headers": {
@@ -722,8 +722,8 @@ fn injected_variables() {
         command.arg(pod.mount());
         pod.run(command.env("KUBERNETES_SERVICE_HOST", host).env("KUBERNETES_SERVICE_PORT", port))
     };
-    run("::1", &port).gives(0, &["token 200  allowed"], Stderr::Has("token GET /version: 200"));
-    run("[::1]", &port).gives(0, &["token 200  allowed"], Stderr::Any);
+    run("::1", &port).gives(0, &["token 200  ok"], Stderr::Has("token GET /version: 200"));
+    run("[::1]", &port).gives(0, &["token 200  ok"], Stderr::Any);
     run("::1", "0").is(
         31,
         "",
@@ -734,7 +734,7 @@ fn injected_variables() {
     pod.run(
         command.env("KUBERNETES_SERVICE_HOST", "no-such-host.invalid").env("KUBERNETES_SERVICE_PORT", "1"),
     )
-    .gives(0, &["allowed"], Stderr::Empty);
+    .gives(0, &["ok (0)"], Stderr::Empty);
     // Without both, the name that every cluster has.
     let mut command =
         Kubeknock::command(["check", "get /version", "-ojson", "--timeout=300ms", "--service-account-dir"]);
@@ -763,7 +763,7 @@ fn everything_by_options() {
         &file("my-ca"),
         "list pods in ns-1",
     ])
-    .gives(0, &["list pods in ns-1  anonymous 403  token 200  allowed"], Stderr::Empty);
+    .gives(0, &["list pods in ns-1  anonymous 403  token 200  ok"], Stderr::Empty);
 }
 
 /// A panic ends with 32. The one that can be had from outside: doctor may not start a thread.

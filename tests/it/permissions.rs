@@ -36,8 +36,8 @@ fn tutorial() {
     scene.runs(&["check", "list", "pods"]).is(
         0,
         "\
-list pods in ns-1  anonymous 403  token 200  allowed
-allowed (0): every permission is as wanted
+list pods in ns-1  anonymous 403  token 200  ok
+ok (0): every permission is as required
 ",
         "",
     );
@@ -68,18 +68,18 @@ fn several_permissions_and_what_they_come_to() {
         .is(
             10,
             "\
-get pods in ns-1              anonymous unknown  token yes  allowed
-list pods in ns-1             anonymous 403      token 200  allowed
-watch pods in ns-1            anonymous 403      token 200  allowed
-get pods/web-1 in ns-1        anonymous 403      token 404  allowed
+get pods in ns-1              anonymous unknown  token yes  ok
+list pods in ns-1             anonymous 403      token 200  ok
+watch pods in ns-1            anonymous 403      token 200  ok
+get pods/web-1 in ns-1        anonymous 403      token 404  ok
     it does not exist; authorization comes first, and that is given
-get /version                  anonymous 200      token 200  allowed
+get /version                  anonymous 200      token 200  ok
     it is open to everybody, and says nothing of the token
 list nodes                    anonymous 403      token 403  forbidden
     nodes are cluster-scoped: the namespace ns-1 is ignored; nodes is forbidden: User \"system:serviceaccount:ns-1:k-sa-1\" cannot list resource \"nodes\" in API group \"\" at the cluster scope
     kubectl create clusterrole ns-1-k-sa-1-list-nodes --verb=list --resource=nodes
     kubectl create clusterrolebinding ns-1-k-sa-1-list-nodes --clusterrole=ns-1-k-sa-1-list-nodes --serviceaccount=ns-1:k-sa-1
-cannot list secrets in ns-1   anonymous 403      token 403  allowed
+cannot list secrets in ns-1   anonymous 403      token 403  forbidden, as required
 delete pods/web-1 in default  anonymous unknown  token no   forbidden
     nothing grants it to system:serviceaccount:ns-1:k-sa-1
     kubectl create role ns-1-k-sa-1-delete-pods-web-1 --verb=delete --resource=pods --resource-name=web-1 --namespace=default
@@ -115,12 +115,12 @@ fn a_subresource_in_the_place_of_a_name_is_told() {
     scene.runs(&["check", "get pods/log", "get pods/web-0"]).is(
         0,
         "\
-get pods/log in ns-1    anonymous 403  token 404  allowed
+get pods/log in ns-1    anonymous 403  token 404  ok
     log is taken for an object's name; the subresource is pods/*/log
     it does not exist; authorization comes first, and that is given
-get pods/web-0 in ns-1  anonymous 403  token 404  allowed
+get pods/web-0 in ns-1  anonymous 403  token 404  ok
     it does not exist; authorization comes first, and that is given
-allowed (0): every permission is as wanted
+ok (0): every permission is as required
 ",
         "",
     );
@@ -139,7 +139,7 @@ fn what_was_not_asked_says_so() {
     scene.runs(&[&["check", "--timeout=1s"], &phrases[..]].concat()).is(
         23,
         "\
-list pods in ns-1     anonymous 403      token 200  allowed
+list pods in ns-1     anonymous 403      token 200  ok
 watch pods            anonymous -        token -    not asked
 list secrets in ns-1  anonymous timeout  token -    timeout
     SERVER did not answer in time
@@ -159,9 +159,9 @@ fn a_broken_connection_is_opened_again() {
     scene.runs(&["check", "list pods", "cannot list secrets"]).is(
         0,
         "\
-list pods in ns-1            anonymous unreachable  token 200  allowed
-cannot list secrets in ns-1  anonymous 403          token 403  allowed
-allowed (0): every permission is as wanted
+list pods in ns-1            anonymous unreachable  token 200  ok
+cannot list secrets in ns-1  anonymous 403          token 403  forbidden, as required
+ok (0): every permission is as required
 ",
         "",
     );
@@ -179,10 +179,14 @@ fn cannot_is_satisfied_only_by_a_refusal() {
     let phrase = "cannot list secrets";
     scene.runs(&["check", phrase]).gives(
         0,
-        &["cannot list secrets in ns-1  anonymous 403  token 403  allowed"],
+        &["cannot list secrets in ns-1  anonymous 403  token 403  forbidden, as required"],
         Stderr::Empty,
     );
-    scene.runs(&["check", "cannot", "delete", "pods"]).gives(0, &["token no  allowed"], Stderr::Empty);
+    scene.runs(&["check", "cannot", "delete", "pods"]).gives(
+        0,
+        &["token no  forbidden, as required"],
+        Stderr::Empty,
+    );
     scene.runs(&["check", "cannot list gadgets"]).gives(25, &["unserved"], Stderr::Empty);
     scene.cluster.fail(Times::Next(2), Fault::Unavailable);
     scene.runs(&["check", phrase]).gives(24, &["unavailable"], Stderr::Empty);
@@ -223,8 +227,8 @@ fn fail_open_passes_over_what_has_no_answer() {
 list configmaps in ns-1  anonymous 503  token 503  unavailable
     status 503 the request has been made before all known HTTP paths have been installed, please try again
     the API server is there and cannot answer yet; asking again later is right
-list pods in ns-1        anonymous 403  token 200  allowed
-allowed (0): --fail-open passed over 1 without an answer
+list pods in ns-1        anonymous 403  token 200  ok
+ok (0): --fail-open passed over 1 without an answer
 ",
         "",
     );
@@ -240,14 +244,14 @@ allowed (0): --fail-open passed over 1 without an answer
     let object = report(&finished);
     assert_eq!(
         (&object["outcome"], &object["permissions"][0]["outcome"]),
-        (&json!("allowed"), &json!("unserved"))
+        (&json!("ok"), &json!("unserved"))
     );
-    assert_eq!(object["message"], "allowed (0): --fail-open passed over 1 without an answer");
+    assert_eq!(object["message"], "ok (0): --fail-open passed over 1 without an answer");
     let Scene { mut cluster, pod } = scene;
     cluster.stop();
     pod.runs(&["check", "--fail-open", "list pods", "list secrets"]).gives(
         0,
-        &["unreachable\n", "\nallowed (0): --fail-open passed over 2 without an answer\n"],
+        &["unreachable\n", "\nok (0): --fail-open passed over 2 without an answer\n"],
         Stderr::Empty,
     );
 }
@@ -257,7 +261,7 @@ fn forbid_anonymous() {
     let scene = Scene::with_reader();
     scene.runs(&["check", "--forbid-anonymous", "list pods"]).gives(
         0,
-        &["anonymous 403  token 200  allowed"],
+        &["anonymous 403  token 200  ok"],
         Stderr::Empty,
     );
     // Open to everybody is a fault even where the permission is wanted, and also where it is not.
@@ -273,12 +277,12 @@ fn forbid_anonymous() {
         &["anonymous 503  token 200  unavailable"],
         Stderr::Empty,
     );
-    scene.runs(&["check", "list pods"]).gives(0, &["anonymous 503  token 200  allowed"], Stderr::Empty);
+    scene.runs(&["check", "list pods"]).gives(0, &["anonymous 503  token 200  ok"], Stderr::Empty);
     scene.cluster.heal();
     scene.cluster.anonymous_auth(false);
     scene.runs(&["check", "--forbid-anonymous", "get /version"]).gives(
         0,
-        &["anonymous 401  token 200  allowed"],
+        &["anonymous 401  token 200  ok"],
         Stderr::Empty,
     );
     // An access review cannot show it: nobody may ask one without a token.
@@ -299,7 +303,7 @@ fn token_only_makes_no_anonymous_knock() {
     scene.runs(&["check", "--token-only", "list pods", "create pods"]).is(
         10,
         "\
-list pods in ns-1    anonymous -  token 200  allowed
+list pods in ns-1    anonymous -  token 200  ok
 create pods in ns-1  anonymous -  token no   forbidden
     nothing grants it to system:serviceaccount:ns-1:k-sa-1
     kubectl create role k-sa-1-create-pods --verb=create --resource=pods --namespace=ns-1
@@ -338,8 +342,8 @@ fn review_asks_everything_by_access_review() {
     scene.runs(&["check", "--review", "list pods", "get /version", "get secrets/db in vault"]).is(
         10,
         "\
-list pods in ns-1        anonymous unknown  token yes  allowed
-get /version             anonymous unknown  token yes  allowed
+list pods in ns-1        anonymous unknown  token yes  ok
+get /version             anonymous unknown  token yes  ok
 get secrets/db in vault  anonymous unknown  token no   forbidden
     nothing grants it to system:serviceaccount:ns-1:k-sa-1
     kubectl create role ns-1-k-sa-1-get-secrets-db --verb=get --resource=secrets --resource-name=db --namespace=vault
@@ -431,8 +435,8 @@ fn subresources() {
     scene.runs(&["check", "get pods/web-0/log", "get pods/*/log", "create pods/*/exec"]).is(
         10,
         "\
-get pods/web-0/log in ns-1  anonymous unknown  token yes  allowed
-get pods/*/log in ns-1      anonymous unknown  token yes  allowed
+get pods/web-0/log in ns-1  anonymous unknown  token yes  ok
+get pods/*/log in ns-1      anonymous unknown  token yes  ok
 create pods/*/exec in ns-1  anonymous unknown  token no   forbidden
     nothing grants it to system:serviceaccount:ns-1:k-sa-1
     kubectl create role k-sa-1-create-pods-exec --verb=create --resource=pods/exec --namespace=ns-1
@@ -447,10 +451,10 @@ forbidden (10): the API server refuses it to the token's identity
         .is(
             0,
             "\
-get pods/*/log in ns-1              anonymous unknown  token yes  allowed
-get pods/web-0/log in ns-1          anonymous unknown  token yes  allowed
-cannot get pods/web-0/exec in ns-1  anonymous unknown  token no   allowed
-allowed (0): every permission is as wanted
+get pods/*/log in ns-1              anonymous unknown  token yes  ok
+get pods/web-0/log in ns-1          anonymous unknown  token yes  ok
+cannot get pods/web-0/exec in ns-1  anonymous unknown  token no   forbidden, as required
+ok (0): every permission is as required
 ",
             "",
         );
@@ -488,8 +492,8 @@ fn words_without_spaces_are_one_phrase() {
         &["-v=false", "check", "list", "pods", "--token-only=false"],
     ] {
         let screen = "\
-list pods in ns-1  anonymous 403  token 200  allowed
-allowed (0): every permission is as wanted
+list pods in ns-1  anonymous 403  token 200  ok
+ok (0): every permission is as required
 ";
         scene.runs(arguments).is(0, screen, "");
     }
@@ -510,7 +514,7 @@ fn watches_are_asked_last() {
     scene.runs(&["check", "watch pods", "list pods", "watch configmaps", "get pods/web-0"]).gives(
         10,
         &[
-            "watch pods in ns-1        anonymous 403  token 200  allowed\nlist pods in ns-1         anonymous 403  token 200  allowed\n",
+            "watch pods in ns-1        anonymous 403  token 200  ok\nlist pods in ns-1         anonymous 403  token 200  ok\n",
             "watch configmaps in ns-1  anonymous 403  token 403  forbidden",
         ],
         Stderr::Empty,
@@ -539,14 +543,14 @@ fn a_named_object_that_is_absent_is_allowed() {
     scene.runs(&["check", "get pods/no-such-pod"]).is(
         0,
         "\
-get pods/no-such-pod in ns-1  anonymous 403  token 404  allowed
+get pods/no-such-pod in ns-1  anonymous 403  token 404  ok
     it does not exist; authorization comes first, and that is given
-allowed (0): every permission is as wanted
+ok (0): every permission is as required
 ",
         "",
     );
     scene.cluster.create("/api/v1/namespaces/ns-1/pods", json!({ "metadata": { "name": "web-0" } }));
-    scene.runs(&["check", "get pods/web-0"]).gives(0, &["token 200  allowed\nallowed (0)"], Stderr::Empty);
+    scene.runs(&["check", "get pods/web-0"]).gives(0, &["token 200  ok\nok (0)"], Stderr::Empty);
     scene.runs(&["check", "cannot get pods/no-such-pod"]).gives(13, &["token 404  excess"], Stderr::Empty);
     // A rule for one name holds for that name alone, and for lists of it.
     let rule = json!([{ "verbs": ["get", "list"], "apiGroups": [""], "resources": ["secrets"], "resourceNames": ["db"] }]);
@@ -554,7 +558,7 @@ allowed (0): every permission is as wanted
     scene.cluster.role_binding("ns-1", "db-reader", "db-reader", "ns-1", "k-sa-1");
     scene
         .runs(&["check", "get,list secrets/db", "cannot get,list secrets/other", "cannot list secrets"])
-        .gives(0, &["get secrets/db in ns-1             anonymous 403  token 404  allowed"], Stderr::Empty);
+        .gives(0, &["get secrets/db in ns-1             anonymous 403  token 404  ok"], Stderr::Empty);
 }
 
 #[test]
@@ -568,9 +572,9 @@ fn a_namespace_for_what_has_none_is_ignored_and_said() {
         scene.runs(&[&["check"], arguments].concat()).is(
             0,
             "\
-list nodes  anonymous 403  token 200  allowed
+list nodes  anonymous 403  token 200  ok
     nodes are cluster-scoped: the namespace vault is ignored
-allowed (0): every permission is as wanted
+ok (0): every permission is as required
 ",
             "",
         );
@@ -580,7 +584,7 @@ allowed (0): every permission is as wanted
     let pod = pod.without_file("namespace");
     pod.runs(&["check", "list nodes"]).gives(
         0,
-        &["list nodes  anonymous 403  token 200  allowed\nallowed"],
+        &["list nodes  anonymous 403  token 200  ok\nok (0)"],
         Stderr::Empty,
     );
     drop(cluster);
@@ -632,7 +636,7 @@ fn remedies_grant() {
         for line in lines {
             kubectl(&scene.cluster, line);
         }
-        scene.runs(&["check", phrase]).gives(0, &["allowed"], Stderr::Empty);
+        scene.runs(&["check", phrase]).gives(0, &["ok (0)"], Stderr::Empty);
     }
 }
 

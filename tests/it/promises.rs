@@ -105,7 +105,7 @@ fn what_an_allowed_read_returns_is_never_shown() {
     for format in ["text", "json"] {
         let finished = scene.runs(&["check", "-v", "-o", format, "get,list,watch secrets/db"]).gives(
             0,
-            &["allowed"],
+            &["ok (0)"],
             Stderr::Any,
         );
         assert!(!finished.story().contains("hunter2"), "{}", finished.story());
@@ -221,16 +221,16 @@ fn proxy_variables_are_ignored() {
     for name in ["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
         command.env(name, &address);
     }
-    scene.pod.run(&mut command).gives(0, &["token 200  allowed"], Stderr::Empty);
+    scene.pod.run(&mut command).gives(0, &["token 200  ok"], Stderr::Empty);
     // Nor is there one where NO_PROXY has an exception, or something that no proxy can be made of.
     command.env("NO_PROXY", "*").env("no_proxy", "example.com").env("HTTPS_PROXY", "::no url::");
-    scene.pod.run(&mut command).gives(0, &["token 200  allowed"], Stderr::Empty);
+    scene.pod.run(&mut command).gives(0, &["token 200  ok"], Stderr::Empty);
     assert_eq!(proxied.load(Ordering::SeqCst), 0);
 
     let plain = Scene::on(Cluster::builder().plain_http("kubernetes-admin").start());
     let mut command = plain.pod.command(["check", "list pods"]);
     command.env("http_proxy", &address).env("HTTP_PROXY", &address).env("ALL_PROXY", &address);
-    plain.pod.run(&mut command).gives(0, &["allowed"], Stderr::Empty);
+    plain.pod.run(&mut command).gives(0, &["ok (0)"], Stderr::Empty);
     for seen in scene.cluster.requests().into_iter().chain(plain.cluster.requests()) {
         assert!(!seen.headers.iter().any(|(name, _)| name.starts_with("proxy")), "{seen:?}");
     }
@@ -270,8 +270,8 @@ fn over_plain_http_the_token_stays_home() {
     scene.runs(&["check", "list pods", "cannot list secrets", "list configmaps", "create pods"]).is(
         10,
         "\
-list pods in ns-1            anonymous 200  token -  allowed
-cannot list secrets in ns-1  anonymous 403  token -  allowed
+list pods in ns-1            anonymous 200  token -  ok
+cannot list secrets in ns-1  anonymous 403  token -  forbidden, as required
 list configmaps in ns-1      anonymous 403  token -  forbidden
     configmaps is forbidden: User \"system:serviceaccount:ns-1:k-sa-1\" cannot list resource \"configmaps\" in API group \"\" in the namespace \"ns-1\"
     kubectl create role k-sa-1-list-configmaps --verb=list --resource=configmaps --namespace=ns-1
@@ -295,7 +295,7 @@ forbidden (10): the API server refuses it to the token's identity
     );
     // Nor does a mount have to be there at all, if no phrase needs its namespace.
     let pod = Pod::at(&scene.cluster.server(), "", "", "").without_file("ca.crt").without_file("token");
-    pod.runs(&["check", "list pods in ns-1"]).gives(0, &["allowed"], Stderr::Empty);
+    pod.runs(&["check", "list pods in ns-1"]).gives(0, &["ok (0)"], Stderr::Empty);
 
     let nobody = Cluster::builder().plain_http("system:anonymous").start();
     Scene::on(nobody).runs(&["check", "list pods"]).gives(

@@ -18,18 +18,18 @@ fn monitor(scene: &Scene, options: &[&str]) -> Running {
 fn it_prints_the_state_and_what_changes() {
     let mut scene = Scene::with_lister();
     let running = monitor(&scene, &[]);
-    running.prints("allowed (0)");
+    running.prints("ok (0)");
     scene.cluster.wait_for_requests(6);
     scene.revoke_list();
     running.prints("list pods in ns-1");
     running.prints("kubectl create rolebinding");
     running.prints("forbidden (10)");
     scene.grant_list();
-    running.prints("allowed (0)");
+    running.prints("ok (0)");
     scene.cluster.stop();
     running.prints("unreachable (21)");
     scene.cluster.restart();
-    running.prints("allowed (0)");
+    running.prints("ok (0)");
     running.send(Signal::TERM);
     // Nothing else was printed: one report a change.
     assert_eq!(running.ends_with(0), (String::new(), String::new()));
@@ -57,7 +57,7 @@ fn until_lost_leaves_with_the_code() {
     let scene = Scene::with_lister().with_file("log", "");
     let log = scene.pod.mount().join("log");
     let running = monitor(&scene, &["--until-lost", "--termination-log", log.to_str().unwrap()]);
-    running.prints("allowed (0)");
+    running.prints("ok (0)");
     scene.revoke_list();
     running.ends_with(10);
     assert!(std::fs::read_to_string(log).unwrap().starts_with("forbidden (10)"));
@@ -67,11 +67,11 @@ fn until_lost_leaves_with_the_code() {
 fn rotation_is_survived() {
     let mut scene = Scene::with_lister();
     let running = monitor(&scene, &[]);
-    running.prints("allowed (0)");
+    running.prints("ok (0)");
     scene.cluster.rotate_ca();
     running.prints("untrusted (22)");
     scene.cluster.mount(scene.pod.mount(), "ns-1", "k-sa-1");
-    running.prints("allowed (0)");
+    running.prints("ok (0)");
     std::fs::remove_file(scene.pod.mount().join("ca.crt")).unwrap();
     running.complains("ca.crt");
     std::fs::write(scene.pod.mount().join("ca.crt"), scene.cluster.ca_pem()).unwrap();

@@ -20,8 +20,8 @@ fn says(status: &str, content_type: &str, body: &str) -> Listener {
 /// terminal as such.
 #[test]
 fn control_characters_are_escaped() {
-    const SHOWN: &str = "pods is forbidden: User \"\\u{1b}[31mroot\\u{1b}[0m\" cannot\\r\\nallowed (0): every permission is as wanted\\n\\u{1b}]0;title\\u{7}\\u{9b}2J\\u{202e}\\u{0}";
-    let message = "pods is forbidden: User \"\u{1b}[31mroot\u{1b}[0m\" cannot\r\nallowed (0): every permission is as wanted\n\u{1b}]0;title\u{7}\u{9b}2J\u{202e}\u{0}";
+    const SHOWN: &str = "pods is forbidden: User \"\\u{1b}[31mroot\\u{1b}[0m\" cannot\\r\\nok (0): every permission is as required\\n\\u{1b}]0;title\\u{7}\\u{9b}2J\\u{202e}\\u{0}";
+    let message = "pods is forbidden: User \"\u{1b}[31mroot\u{1b}[0m\" cannot\r\nok (0): every permission is as required\n\u{1b}]0;title\u{7}\u{9b}2J\u{202e}\u{0}";
     let body =
         json!({ "kind": "Status", "message": message, "reason": "Forbidden", "code": 403 }).to_string();
     let listener = says("403 Forbidden", JSON, &body);
@@ -143,7 +143,7 @@ fn what_is_no_answer_to_a_read() {
 fn what_is_no_answer_to_a_review() {
     let review = |status: Value| json!({ "kind": "SelfSubjectAccessReview", "status": status }).to_string();
     for (body, code, words) in [
-        (review(json!({ "allowed": true })), 0, "token yes  allowed"),
+        (review(json!({ "allowed": true })), 0, "token yes  ok"),
         (review(json!({ "allowed": false })), 10, "token no  forbidden"),
         (
             review(json!({ "allowed": true, "denied": true, "reason": "webhook" })),
@@ -296,7 +296,7 @@ fn the_token_knock_decides() {
         scene
             .cluster
             .fail_if(Times::All, Fault::raw(status, content_type, body), |seen| seen.authorization.is_none());
-        let row = format!("list pods in ns-1  anonymous {status}  token 200  allowed\n");
+        let row = format!("list pods in ns-1  anonymous {status}  token 200  ok\n");
         scene.runs(&["check", "list pods"]).gives(0, &[&row], Stderr::Empty);
         scene.cluster.heal();
     }

@@ -19,7 +19,7 @@ fn tells_everything_that_1_36_knows() {
         "issuer        https://kubernetes.default.svc.cluster.local",
         "expires       in 60m",
         "warn after    in 60m",
-        "allowed (0)",
+        "ok (0)",
     ];
     scene.runs(&["whoami"]).gives(0, &told, Stderr::Empty);
     let finished = scene.runs(&["whoami", "-ojson"]).gives(0, &[], Stderr::Empty);
@@ -35,11 +35,8 @@ fn tells_everything_that_1_36_knows() {
 #[test]
 fn falls_back_to_the_words_of_a_refusal_on_1_20() {
     let scene = Scene::of(Version::V1_20);
-    let told = [
-        "token      system:serviceaccount:ns-1:k-sa-1",
-        "source        the words of a refusal",
-        "allowed (0)",
-    ];
+    let told =
+        ["token      system:serviceaccount:ns-1:k-sa-1", "source        the words of a refusal", "ok (0)"];
     scene.runs(&["whoami"]).gives(0, &told, Stderr::Empty);
     let finished = scene.runs(&["whoami", "-ojson"]).gives(0, &[], Stderr::Empty);
     assert_eq!(report(&finished)["token"]["user"], USER);
@@ -51,11 +48,7 @@ fn falls_back_to_the_words_of_a_refusal_on_1_20() {
 fn marks_the_claims_unconfirmed_where_nothing_is_refused_on_1_20() {
     let scene = Scene::of(Version::V1_20);
     scene.cluster.cluster_role_binding("admin", "cluster-admin", "ns-1", "k-sa-1");
-    scene.runs(&["whoami"]).gives(
-        0,
-        &[USER, "the token's own word, unconfirmed", "allowed (0)"],
-        Stderr::Empty,
-    );
+    scene.runs(&["whoami"]).gives(0, &[USER, "the token's own word, unconfirmed", "ok (0)"], Stderr::Empty);
     let finished = scene.runs(&["whoami", "-ojson"]).gives(0, &[], Stderr::Empty);
     assert_eq!(report(&finished)["identity"], json!({ "user": USER, "source": "token" }));
     assert_eq!(report(&finished)["token"]["confirmed"], false);

@@ -13,7 +13,7 @@ pub const JSON: &str = "application/json";
 pub const PODS: &str = r#"{"kind":"PodList","apiVersion":"v1","metadata":{},"items":null}"#;
 
 /// Colours, a title, a cleared screen, a forged verdict, text that runs backwards.
-pub const PAINT: &str = "\u{1b}[31mred\u{1b}[0m\r\nallowed (0): every permission is as wanted\n\u{1b}]0;title\u{7}\u{9b}2J\u{202e}\u{2066}\u{61c}\u{2028}\u{85}\u{7f}\u{0}";
+pub const PAINT: &str = "\u{1b}[31mred\u{1b}[0m\r\nok (0): every permission is as required\n\u{1b}]0;title\u{7}\u{9b}2J\u{202e}\u{2066}\u{61c}\u{2028}\u{85}\u{7f}\u{0}";
 
 /// A refusal to this user, as the API server words it.
 pub fn refusal(user: &str) -> String {

@@ -1,0 +1,148 @@
+//! What a round asks, and what it finds.
+
+use std::time::{Duration, SystemTime};
+
+use crate::api::discovery::{Resource, Unresolved};
+use crate::api::status::{Answer, Shape};
+use crate::cluster::Cluster;
+use crate::exit::Code;
+use crate::identity::{Bearer, Both};
+use crate::knock::{Knock, Question, needs_review};
+use crate::permission::{Expected, Permission};
+use crate::time::date::retry_after;
+use crate::token::Claims;
+
+/// What to ask, and by which rules.
+#[derive(Clone, Debug)]
+pub struct Spec {
+    /// The API server to ask.
+    pub cluster: Cluster,
+    /// In the order given.
+    pub permissions: Vec<Permission>,
+    /// `--review`.
+    pub review: bool,
+    /// `--token-only`.
+    pub token_only: bool,
+    /// `--forbid-anonymous`.
+    pub forbid_anonymous: bool,
+}
+
+impl Spec {
+    /// The first permission whose anonymous knock would be an access review. Only an authenticated user may
+    /// ask for one, so it cannot show what `--forbid-anonymous` is about.
+    pub fn asked_by_review(&self) -> Option<&Permission> {
+        self.permissions.iter().find(|permission| self.review || needs_review(permission))
+    }
+}
+
+/// One permission, and its outcome.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// In full, with group and namespace; as typed where its name was not resolved.
+    pub phrase: String,
+    /// Required, or required to be refused.
+    pub expected: Expected,
+    /// The outcome.
+    pub code: Code,
+    /// How far it got.
+    pub state: State,
+}
+
+/// How far a permission got.
+#[derive(Clone, Debug)]
+pub enum State {
+    /// It was not asked: the connection failed before its turn, and that failure stands for it.
+    NotAsked,
+    /// It was not asked: there is no token, and `--token-only` leaves nothing else to ask with.
+    NoToken,
+    /// The deadline came when it was its turn.
+    Late,
+    /// Its name is not the name of a resource.
+    Unresolved(Unresolved),
+    /// It was asked.
+    Asked(Box<Asked>),
+}
+
+/// A question, and what it got.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// The question, with every name resolved.
+    pub question: Question,
+    /// What its name means; `None` for a path.
+    pub resource: Option<Resource>,
+    /// What each identity got.
+    pub knocks: Both<Knock>,
+}
+
+impl Finding {
+    /// The question and its knocks, if it was asked.
+    pub fn asked(&self) -> Option<&Asked> {
+        match &self.state {
+            State::Asked(asked) => Some(asked),
+            State::NotAsked | State::NoToken | State::Late | State::Unresolved(_) => None,
+        }
+    }
+
+    /// True if the outcome is this permission's own, and not another's failure that stands for it.
+    pub fn is_own(&self) -> bool {
+        match self.state {
+            State::NotAsked => false,
+            State::NoToken | State::Late | State::Unresolved(_) | State::Asked(_) => true,
+        }
+    }
+
+    /// True if it was its turn to be asked.
+    pub fn was_asked(&self) -> bool {
+        match self.state {
+            State::NotAsked | State::NoToken => false,
+            State::Late | State::Unresolved(_) | State::Asked(_) => true,
+        }
+    }
+
+    /// True if it is answered by an access review, so that a plain "no" has no HTTP status of its own.
+    pub fn by_review(&self) -> bool {
+        self.asked().is_some_and(|asked| asked.question.shape == Shape::Review)
+    }
+
+    /// The answer that decides, if there is one.
+    pub fn answer(&self, bearer: Bearer) -> Option<&Answer> {
+        match &self.state {
+            State::Asked(asked) => asked.knocks.deciding(bearer)?.result.as_ref().ok(),
+            State::Unresolved(Unresolved::Answered(answer)) => Some(answer),
+            State::NotAsked | State::NoToken | State::Late | State::Unresolved(_) => None,
+        }
+    }
+}
+
+/// The result of a round.
+#[derive(Clone, Debug)]
+pub struct Round {
+    /// One a permission, in the order given.
+    pub findings: Vec<Finding>,
+    /// Whether a token is sent.
+    pub bearer: Bearer,
+    /// What the token claims.
+    pub claims: Option<Claims>,
+    /// The deadline came before the end.
+    pub timed_out: bool,
+}
+
+impl Round {
+    /// The longest `Retry-After` of the answers that decide.
+    pub fn retry_after(&self, now: SystemTime) -> Option<Duration> {
+        let answers = self.findings.iter().filter_map(|finding| finding.answer(self.bearer));
+        answers.filter_map(|answer| retry_after(answer.retry_after.as_deref()?, now)).max()
+    }
+
+    /// The user of the knocks that decide, as the API server names it.
+    pub fn user(&self) -> Option<&str> {
+        self.findings.iter().find_map(|finding| {
+            finding.asked()?.knocks.deciding(self.bearer)?.result.as_ref().ok()?.user.as_deref()
+        })
+    }
+
+    /// The user to grant to: as the API server names it, else as the token claims.
+    pub fn subject(&self) -> Option<&str> {
+        self.user().or_else(|| self.claims.as_ref()?.subject.as_deref())
+    }
+}

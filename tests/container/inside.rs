@@ -5,10 +5,10 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
+use testbed::real::say;
 use testbed::{RealCluster, Stderr, World};
 
 use crate::podman::{ACCOUNT, Container, Inside, MOUNT, OTHER_USER, OWN_USER, TokenFile, User};
-use crate::say;
 
 const MEMORY_LIMIT: u64 = 16 * 1024 * 1024;
 

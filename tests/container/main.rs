@@ -6,12 +6,7 @@
 //! the tests of `real`. As root, which the owners of the mounted files take. Without image or servers this
 //! says that it did not run, and passes; with `CI` set it fails instead.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    reason = "helpers of tests panic as tests do"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "as tests do")]
 
 mod commands;
 mod inside;
@@ -20,18 +15,12 @@ mod rotation;
 mod signals;
 
 use std::env;
-use std::io::{Write as _, stderr};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Instant;
 
 use testbed::RealCluster;
+use testbed::real::{self, Case, say};
 
 testbed::kubeknock!();
 
-type Case = (&'static str, fn(&RealCluster));
-
-/// The cases are not tests of their own, as in `real`: one cluster serves them in turn. Each one that fails is
-/// named.
 #[test]
 fn image() {
     const CASES: &[Case] = &[
@@ -60,22 +49,5 @@ fn image() {
         say(&format!("\n*** NOT RUN: {why}\n"));
         return;
     }
-    let cluster = RealCluster::start();
-    let failed: Vec<_> = CASES
-        .iter()
-        .filter(|(name, case)| {
-            let start = Instant::now();
-            let failed = catch_unwind(AssertUnwindSafe(|| case(&cluster))).is_err();
-            let mark = if failed { "FAILED" } else { "ok" };
-            say(&format!("{mark:6} {:4.1} s  {name}", start.elapsed().as_secs_f32()));
-            failed
-        })
-        .map(|(name, _)| *name)
-        .collect();
-    assert!(failed.is_empty(), "{} of {} cases failed: {}", failed.len(), CASES.len(), failed.join(", "));
-}
-
-/// A line for whoever runs this. Not by a macro: the test harness would keep it to itself.
-fn say(line: &str) {
-    writeln!(stderr(), "{line}").expect("write to stderr");
+    real::run(CASES, &RealCluster::start());
 }

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use testbed::RealCluster;
+use testbed::real::say;
 
 use crate::inside::newcomer;
 use crate::podman::{Container, OTHER_USER, OWN_USER};
-use crate::say;
 
 /// Far from the thirty seconds after which SIGKILL comes (137), and enough for podman on a busy machine.
 const SOON: Duration = Duration::from_secs(5);

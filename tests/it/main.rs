@@ -1,11 +1,6 @@
 //! The built binary, from outside, against the stand-in cluster: exit code, stdout and stderr together.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    reason = "helpers of tests panic as tests do"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "as tests do")]
 
 mod bad_input;
 mod deadline;

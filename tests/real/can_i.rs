@@ -199,7 +199,10 @@ fn grant(cluster: &RealCluster) {
         cluster.namespace(namespace);
     }
     cluster.service_account("can-i", "k-sa-1");
-    serve_widgets(cluster);
+    cluster.custom_resource(
+        "example.com",
+        &json!({"plural": "widgets", "singular": "widget", "kind": "Widget", "shortNames": ["wg"]}),
+    );
     cluster.role_with_rules(
         "can-i",
         "app",
@@ -240,34 +243,4 @@ fn grant(cluster: &RealCluster) {
         ]),
     );
     cluster.cluster_role_binding("can-i", "can-i", "can-i", "k-sa-1");
-}
-
-/// The custom resource `widgets.example.com`, with a status subresource. Returns when the API server serves
-/// it.
-fn serve_widgets(cluster: &RealCluster) {
-    cluster.create(
-        "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
-        json!({
-            "apiVersion": "apiextensions.k8s.io/v1",
-            "kind": "CustomResourceDefinition",
-            "metadata": {"name": "widgets.example.com"},
-            "spec": {
-                "group": "example.com",
-                "scope": "Namespaced",
-                "names": {"plural": "widgets", "singular": "widget", "kind": "Widget", "shortNames": ["wg"]},
-                "versions": [{
-                    "name": "v1",
-                    "served": true,
-                    "storage": true,
-                    "schema": {"openAPIV3Schema": {"type": "object"}},
-                    "subresources": {"status": {}},
-                }],
-            },
-        }),
-    );
-    cluster.await_answer("/apis", |status, body| status == 200 && body.contains("\"example.com\""));
-    cluster.await_answer("/apis/example.com/v1", |status, body| {
-        status == 200 && body.contains("widgets/status")
-    });
-    cluster.await_answer("/apis/example.com/v1/widgets", |status, _| status == 200);
 }

@@ -4,12 +4,7 @@
 //! controller-runtime's envtest; `.ci/kube-assets` makes one). Without it these tests say that they did
 //! not run, and pass; with `CI` set they fail instead.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    reason = "helpers of tests panic as tests do"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "as tests do")]
 
 mod can_i;
 mod doctor;
@@ -22,18 +17,13 @@ mod settings;
 mod whoami;
 
 use std::env;
-use std::io::{Write as _, stderr};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 
 use testbed::RealCluster;
+use testbed::real::{self, Case};
 
 testbed::kubeknock!();
 
-type Case = (&'static str, fn(&RealCluster));
-
-/// What one cluster serves, in turn. It is owned by this test (a static would never be dropped, and its
-/// servers would stay), so the cases are not tests of their own; each one that fails is named.
 #[test]
 fn one_cluster_for_all() {
     const CASES: &[Case] = &[
@@ -59,12 +49,7 @@ fn one_cluster_for_all() {
         ("timeout", outcomes::timeout),
     ];
     let Some(cluster) = cluster(&[]) else { return };
-    let failed: Vec<_> = CASES
-        .iter()
-        .filter(|(_, case)| catch_unwind(AssertUnwindSafe(|| case(&cluster))).is_err())
-        .map(|(name, _)| *name)
-        .collect();
-    assert!(failed.is_empty(), "{} of {} cases failed: {}", failed.len(), CASES.len(), failed.join(", "));
+    real::run(CASES, &cluster);
 }
 
 #[test]
@@ -105,7 +90,6 @@ fn cluster(options: &[&str]) -> Option<RealCluster> {
     let why = "KUBEBUILDER_ASSETS is not set, so nothing was tested against a real API server.\n\
                To run these tests: KUBEBUILDER_ASSETS=$(.ci/kube-assets) cargo test --test real";
     assert!(env::var_os("CI").is_none(), "{why}");
-    // Not by a macro: the test harness would keep it to itself.
-    SAID.call_once(|| writeln!(stderr(), "\n*** NOT RUN: {why}\n").expect("write to stderr"));
+    SAID.call_once(|| real::say(&format!("\n*** NOT RUN: {why}\n")));
     None
 }

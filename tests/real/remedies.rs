@@ -90,7 +90,10 @@ pub fn remedies_hold(cluster: &RealCluster) {
     for namespace in ["remedies", "remedies-guest", "default"] {
         cluster.namespace(namespace);
     }
-    serve_gears(cluster);
+    cluster.custom_resource(
+        "remedies.example.com",
+        &json!({"plural": "gears", "singular": "gear", "kind": "Gear"}),
+    );
     let mut failures = String::new();
     for (number, phrase) in PHRASES.iter().enumerate() {
         try_remedy(cluster, "remedies", &format!("sa-{number}"), phrase, &mut failures);
@@ -150,32 +153,4 @@ fn try_remedy(cluster: &RealCluster, namespace: &str, account: &str, phrase: &st
             finished.story()
         );
     }
-}
-
-fn serve_gears(cluster: &RealCluster) {
-    cluster.create(
-        "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
-        json!({
-            "apiVersion": "apiextensions.k8s.io/v1",
-            "kind": "CustomResourceDefinition",
-            "metadata": {"name": "gears.remedies.example.com"},
-            "spec": {
-                "group": "remedies.example.com",
-                "scope": "Namespaced",
-                "names": {"plural": "gears", "singular": "gear", "kind": "Gear"},
-                "versions": [{
-                    "name": "v1",
-                    "served": true,
-                    "storage": true,
-                    "schema": {"openAPIV3Schema": {"type": "object"}},
-                    "subresources": {"status": {}},
-                }],
-            },
-        }),
-    );
-    cluster.await_answer("/apis/remedies.example.com/v1", |status, body| {
-        status == 200 && body.contains("gears/status")
-    });
-    cluster.await_answer("/apis/remedies.example.com/v1/gears", |status, _| status == 200);
-    cluster.await_answer("/apis", |status, body| status == 200 && body.contains("\"remedies.example.com\""));
 }

@@ -2,8 +2,11 @@
 //! with RBAC, on loopback. It is a [`World`], as the stand-in cluster is, so what runs on one runs on the
 //! other. Knows nothing of kubeknock.
 
+mod cases;
 pub mod keys;
 mod process;
+
+pub use cases::{Case, run, say};
 
 use std::cell::Cell;
 use std::env;
@@ -232,6 +235,37 @@ impl RealCluster {
             assert!(start.elapsed() < PATIENCE, "GET {path} stays {status}: {body}");
             thread::sleep(POLL);
         }
+    }
+
+    /// Creates a custom resource, in namespaces and with a status, of these `names` (as in the definition's
+    /// spec). Returns when the API server serves it.
+    pub fn custom_resource(&self, group: &str, names: &Value) {
+        let plural = names["plural"].as_str().expect("a plural");
+        self.create(
+            "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
+            json!({
+                "apiVersion": "apiextensions.k8s.io/v1",
+                "kind": "CustomResourceDefinition",
+                "metadata": {"name": format!("{plural}.{group}")},
+                "spec": {
+                    "group": group,
+                    "scope": "Namespaced",
+                    "names": names,
+                    "versions": [{
+                        "name": "v1",
+                        "served": true,
+                        "storage": true,
+                        "schema": {"openAPIV3Schema": {"type": "object"}},
+                        "subresources": {"status": {}},
+                    }],
+                },
+            }),
+        );
+        self.await_answer("/apis", |status, body| status == 200 && body.contains(&format!("\"{group}\"")));
+        self.await_answer(&format!("/apis/{group}/v1"), |status, body| {
+            status == 200 && body.contains(&format!("{plural}/status"))
+        });
+        self.await_answer(&format!("/apis/{group}/v1/{plural}"), |status, _| status == 200);
     }
 
     fn start_etcd(&mut self, port: u16) -> Result<(), String> {

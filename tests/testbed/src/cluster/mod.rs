@@ -120,7 +120,6 @@ pub struct Builder {
     version: Version,
     anonymous: bool,
     proxied_user: Option<String>,
-    names: Vec<String>,
     listen: String,
 }
 
@@ -144,13 +143,6 @@ impl Builder {
     #[must_use]
     pub fn plain_http(mut self, user: &str) -> Self {
         self.proxied_user = Some(user.to_owned());
-        self
-    }
-
-    /// Other names in the server's certificate than a kube-apiserver has.
-    #[must_use]
-    pub fn certificate_names(mut self, names: &[&str]) -> Self {
-        self.names = names.iter().map(|&name| name.to_owned()).collect();
         self
     }
 
@@ -228,7 +220,6 @@ impl Cluster {
             version: Version::V1_36,
             anonymous: true,
             proxied_user: None,
-            names: SERVER_NAMES.map(str::to_owned).to_vec(),
             listen: "127.0.0.1:0".to_owned(),
         }
     }
@@ -356,8 +347,7 @@ impl Cluster {
     }
 
     fn serve(&mut self, listener: TcpListener) {
-        let names: Vec<&str> = self.built.names.iter().map(String::as_str).collect();
-        let tls = self.built.proxied_user.is_none().then(|| self.authority.server(&names, false));
+        let tls = self.built.proxied_user.is_none().then(|| self.authority.server(&SERVER_NAMES, false));
         self.running = Some(server::serve(listener, tls, Arc::clone(&self.shared)));
     }
 

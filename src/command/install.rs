@@ -1,6 +1,6 @@
 //! `install`: copy this binary to where images without it can use it.
 //!
-//! Written beside, synced, renamed: under the final name there is never half a binary.
+//! Written under another name, synced, renamed: under the final name there is never half a binary.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read};
@@ -11,15 +11,15 @@ use super::could_not_ask;
 use crate::exit::Code;
 use crate::failure::Fault;
 use crate::report::{print, termination};
-use crate::time::backoff::random;
 
 /// This process's own binary. The one thing that needs `/proc`.
 const OWN_BINARY: &str = "/proc/self/exe";
 
-/// How the name of an unfinished copy begins. One that was killed stays; it is in nobody's way.
+/// How the name of an unfinished copy begins; a number follows. One that was killed stays, and the next run takes the
+/// next number.
 const BESIDE: &str = ".kubeknock.";
 
-/// The mode of the copy: anybody may run it.
+/// The mode of the copy: any user may run it.
 const MODE: u32 = 0o755;
 
 /// Copies to `dest`, a file or an existing folder.
@@ -49,22 +49,32 @@ fn install(dest: &Path) -> Result<&'static str, (PathBuf, io::Error)> {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    // Drawn, not numbered: in containers that share a folder every process is PID 1.
-    let beside = folder.join(format!("{BESIDE}{:08x}", random()));
-    let copied = copy(&beside).and_then(|()| fs::rename(&beside, dest));
+    let (beside, target) = create_beside(folder).map_err(|error| (dest.to_owned(), error))?;
+    let copied = copy(target).and_then(|()| fs::rename(&beside, dest));
     if let Err(error) = copied {
-        // What is left of a failed copy is of no use to anybody.
+        // What is left of a failed copy is of no use.
         let _ = fs::remove_file(&beside);
         return Err((dest.to_owned(), error));
     }
-    // The name itself has to outlive a power cut, too.
+    // The name itself must survive a power cut, too.
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| (folder.to_owned(), error))?;
     Ok("installed")
 }
 
-fn copy(beside: &Path) -> io::Result<()> {
+/// A new file, which no other process writes: the file system gives each name to one of them only.
+fn create_beside(folder: &Path) -> io::Result<(PathBuf, File)> {
+    let create = |number: u32| {
+        let path = folder.join(format!("{BESIDE}{number}"));
+        match OpenOptions::new().write(true).create_new(true).mode(MODE).open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => None,
+            opened => Some(opened.map(|file| (path, file))),
+        }
+    };
+    (0..=u32::MAX).find_map(create).unwrap_or_else(|| Err(io::ErrorKind::AlreadyExists.into()))
+}
+
+fn copy(mut target: File) -> io::Result<()> {
     let mut source = File::open(OWN_BINARY)?;
-    let mut target = OpenOptions::new().write(true).create_new(true).mode(MODE).open(beside)?;
     io::copy(&mut source, &mut target)?;
     // The umask may have taken bits away.
     target.set_permissions(Permissions::from_mode(MODE))?;

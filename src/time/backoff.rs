@@ -45,7 +45,7 @@ pub fn jittered(interval: Duration, draw: f64) -> Duration {
 }
 
 /// Any number, from the seed the standard library takes for its hash tables. Not for secrets.
-pub fn random() -> u32 {
+fn random() -> u32 {
     u32::try_from(RandomState::new().build_hasher().finish() >> 32).unwrap_or_default()
 }
 

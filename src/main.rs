@@ -42,8 +42,8 @@ static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
 fn main() -> ExitCode {
     panic::set_hook(Box::new(end_as_defect));
-    let ends_well = Arc::new(AtomicBool::new(false));
-    end_on_signals(&ends_well);
+    let stops = Arc::new(AtomicBool::new(false));
+    end_on_signals(&stops);
     let variable = |name| env::var(name).ok();
     let variables = ServiceVariables {
         host: variable("KUBERNETES_SERVICE_HOST"),
@@ -53,37 +53,35 @@ fn main() -> ExitCode {
     let colour =
         || io::stdout().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let arguments: Vec<OsString> = env::args_os().skip(1).collect();
-    // What a command line asks for that cannot be read as a whole is still wanted.
-    let reporting = cli::telling_of(&arguments);
-    let number = match cli::parse(arguments, &variables) {
+    let code = match cli::parse(arguments, &variables) {
         Ok(Invocation::Print(text)) => {
             report::print(&text);
-            Code::Ok.number()
+            Code::Ok
         }
-        Ok(Invocation::Check(check)) => command::check::run(check, colour()).number(),
-        Ok(Invocation::Wait(wait)) => command::wait::run(&wait, colour()).number(),
+        Ok(Invocation::Check(check)) => command::check::run(check, colour()),
+        Ok(Invocation::Wait(wait)) => command::wait::run(&wait, colour()),
         Ok(Invocation::Monitor(monitor)) => {
-            ends_well.store(true, Ordering::Relaxed);
-            command::monitor::run(monitor, colour()).number()
+            stops.store(true, Ordering::Relaxed);
+            command::monitor::run(monitor, colour())
         }
-        Ok(Invocation::Get(get)) => command::get::run(&get).number(),
-        Ok(Invocation::Whoami(whoami)) => command::whoami::run(&whoami).number(),
-        Ok(Invocation::Rules(rules)) => command::rules::run(&rules).number(),
-        Ok(Invocation::Doctor(doctor)) => command::doctor::run(&doctor, colour()).number(),
-        Ok(Invocation::Install(dest)) => command::install::run(&dest).number(),
-        Err(fault) => reporting.fault(&fault).number(),
+        Ok(Invocation::Get(get)) => command::get::run(&get),
+        Ok(Invocation::Whoami(whoami)) => command::whoami::run(&whoami),
+        Ok(Invocation::Rules(rules)) => command::rules::run(&rules),
+        Ok(Invocation::Doctor(doctor)) => command::doctor::run(&doctor, colour()),
+        Ok(Invocation::Install(dest)) => command::install::run(&dest),
+        Err(refused) => refused.reporting.fault(&refused.fault),
     };
-    ExitCode::from(number)
+    ExitCode::from(code.number())
 }
 
-/// SIGTERM and SIGINT end the process from the handler itself, whatever it is doing: with 143 and 130,
-/// and with 0 where that is the good end (`monitor`). As PID 1 they would be ignored without a handler.
-fn end_on_signals(ends_well: &Arc<AtomicBool>) {
+/// SIGTERM and SIGINT end the process from the handler itself, whatever it is doing: with 143 and 130, and with 0
+/// where `stops` is set, because stopping is how `monitor` succeeds. Without a handler PID 1 would ignore them.
+fn end_on_signals(stops: &Arc<AtomicBool>) {
     let always = Arc::new(AtomicBool::new(true));
-    for (signal, code) in [(SIGTERM, 143), (SIGINT, 130)] {
+    for (signal, code) in [(SIGTERM, Code::Terminated), (SIGINT, Code::Interrupted)] {
         // The first whose condition holds ends it. Registering fails for forbidden signals only.
-        let _ = flag::register_conditional_shutdown(signal, 0, Arc::clone(ends_well));
-        let _ = flag::register_conditional_shutdown(signal, code, Arc::clone(&always));
+        let _ = flag::register_conditional_shutdown(signal, Code::Ok.number().into(), Arc::clone(stops));
+        let _ = flag::register_conditional_shutdown(signal, code.number().into(), Arc::clone(&always));
     }
 }
 

@@ -4,9 +4,10 @@ use std::fmt::Write;
 
 use argh::{ArgsInfo, CommandInfoWithArgs, FlagInfo, FlagInfoKind};
 
-use super::Program;
+use super::arguments::{HELP, is_long};
+use super::options::Program;
 use crate::exit::Code;
-use crate::text::wrap;
+use crate::text::{escape, wrap};
 
 /// The help of the program, or of one command.
 pub fn render(command: Option<&str>) -> Result<String, String> {
@@ -14,7 +15,7 @@ pub fn render(command: Option<&str>) -> Result<String, String> {
     let Some(name) = command else { return Ok(of_program(&program)) };
     match program.commands.iter().find(|known| known.name == name) {
         Some(known) => Ok(of_command(&program, &known.command)),
-        None => Err(format!("{:?} is no command; see kubeknock --help", crate::text::escape(name))),
+        None => Err(format!("\"{}\" is not a command: see kubeknock --help", escape(name))),
     }
 }
 
@@ -28,9 +29,10 @@ fn of_program(program: &CommandInfoWithArgs) -> String {
     }
     text.push_str("\nWhere (before or after the command):\n");
     text.push_str(&flags(program.flags));
+    text.push_str(&flags(&[HELP]));
     text.push_str("\nPhrases: [can|cannot] VERB[,VERB] RESOURCE[/NAME[/SUBRESOURCE]] [in NAMESPACE|in *], or VERB /PATH\n");
     text.push_str("  kubeknock check \"list pods\" \"get secrets/db in vault\" \"cannot create pods/*/exec\" \"get /metrics\"\n");
-    text.push_str("\nkubeknock COMMAND --help tells what a command takes.\n\n");
+    text.push_str("\nkubeknock COMMAND --help lists the options of a command.\n\n");
     text.push_str(&codes());
     text
 }
@@ -58,14 +60,15 @@ fn of_command(program: &CommandInfoWithArgs, command: &CommandInfoWithArgs) -> S
     }
     text.push_str("\nWhere:\n");
     text.push_str(&flags(program.flags));
+    text.push_str(&flags(&[HELP]));
     text.push('\n');
     text.push_str(&codes());
     text
 }
 
-/// `--help`, which argh adds to each command; it is told once, with the program's options.
+/// `--help`, which argh adds to each command; it is shown once, with the program's options and its short form.
 fn is_argh_s_own(flag: &FlagInfo<'_>) -> bool {
-    flag.long == "--help"
+    is_long(flag, "help") && flag.short != HELP.short
 }
 
 fn flags(flags: &[FlagInfo<'_>]) -> String {
@@ -87,7 +90,7 @@ fn flags(flags: &[FlagInfo<'_>]) -> String {
 fn codes() -> String {
     let mut text = String::from("Exit codes:\n");
     for code in Code::ALL {
-        let _ = writeln!(text, "  {:>2}  {:15} {}", code.number(), code.name(), code.sentence());
+        let _ = writeln!(text, "  {:>3}  {:15} {}", code.number(), code.name(), code.sentence());
     }
     text
 }

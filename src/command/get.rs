@@ -1,15 +1,13 @@
 //! `get`: the raw request. The body is streamed to stdout; the code is that of the answer.
 
 use std::io::{self, Write};
-use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::{end, now};
+use super::{Common, end, now};
 use crate::api;
 use crate::api::status::{self, Answer, Meaning, Shape};
 use crate::api::{LARGEST_BODY, Reply, Request};
-use crate::cluster::Cluster;
 use crate::exit::Code;
 use crate::failure::{Failure, Fault};
 use crate::report::{Format, complain, json, print, summary, tracing};
@@ -21,32 +19,27 @@ use crate::visit::Visit;
 /// What `get` was asked to do.
 #[derive(Debug)]
 pub struct Get {
-    /// Whom to ask.
-    pub cluster: Cluster,
+    /// Which API server, and how to show its answer.
+    pub common: Common,
     /// Path and query.
     pub path: String,
     /// Without the token.
     pub anonymous: bool,
     /// Status line and headers too.
     pub include: bool,
-    /// JSON wraps everything.
-    pub output: Format,
-    /// The whole run.
-    pub timeout: Duration,
-    /// The request on stderr.
-    pub verbose: bool,
 }
 
 /// Runs it.
 pub fn run(get: &Get) -> Code {
-    end(ask(get), get.output)
+    end(ask(get), get.common.output)
 }
 
 fn ask(get: &Get) -> Result<Code, Fault> {
-    let bundle = get.cluster.bundle()?;
-    let token = if get.anonymous { None } else { get.cluster.token()? };
+    let Common { cluster, timeout, verbose, .. } = &get.common;
+    let bundle = cluster.bundle()?;
+    let token = if get.anonymous { None } else { cluster.token()? };
     let mut page = Page::new(get, token.clone());
-    let visit = Visit::of(&get.cluster, bundle.as_deref(), token, get.timeout, tracing(get.verbose))?;
+    let visit = Visit::of(cluster, bundle.as_deref(), token, *timeout, tracing(*verbose))?;
     let Visit { bearer, ref claims, .. } = visit;
     let request = Request { accept: "application/json, */*", ..Request::get(get.path.clone()) };
     let result = visit.ask(&request, visit.bearer.deciding(), |reply| stream(reply, &mut page));
@@ -110,7 +103,7 @@ impl<'g> Page<'g> {
 
     fn head(&mut self, reply: &Reply) {
         let head = reply.head();
-        if self.get.output == Format::Json {
+        if self.get.common.output == Format::Json {
             let mut headers = Map::new();
             for (name, value) in &head.headers {
                 headers.insert(name.to_string(), Value::from(String::from_utf8_lossy(value.as_bytes())));
@@ -128,7 +121,7 @@ impl<'g> Page<'g> {
     }
 
     fn chunk(&mut self, chunk: &[u8]) {
-        if self.get.output == Format::Text {
+        if self.get.common.output == Format::Text {
             return self.write(chunk);
         }
         let room = LARGEST_BODY - self.body.len();
@@ -137,7 +130,7 @@ impl<'g> Page<'g> {
     }
 
     fn end(&mut self, code: Code) {
-        if self.get.output == Format::Text {
+        if self.get.common.output == Format::Text {
             let _ = io::stdout().lock().flush();
             return;
         }

@@ -9,7 +9,7 @@ pub mod rules;
 pub mod wait;
 pub mod whoami;
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::cluster::Cluster;
 use crate::exit::Code;
@@ -20,10 +20,30 @@ use crate::round::Spec;
 use crate::trace::Tracing;
 use crate::visit::Visit;
 
-/// What a command with phrases asks, and how it tells.
+/// What `get`, `whoami` and `rules` share.
+#[derive(Debug)]
+pub struct Common {
+    /// The API server to ask.
+    pub cluster: Cluster,
+    /// How to show what was found.
+    pub output: Format,
+    /// The whole run.
+    pub timeout: Duration,
+    /// `-v`: each request on stderr.
+    pub verbose: bool,
+}
+
+impl Common {
+    /// Reads the mount and sets up the connection.
+    fn visit(&self) -> Result<Visit, Fault> {
+        Visit::prepare(&self.cluster, self.timeout, report::tracing(self.verbose))
+    }
+}
+
+/// What a command with phrases asks, and how it reports.
 #[derive(Debug)]
 pub struct Knocking {
-    /// The permissions, and whom to ask.
+    /// The permissions, and the API server to ask.
     pub spec: Spec,
     /// Where results go.
     pub reporting: Reporting,
@@ -61,7 +81,7 @@ impl Reporting {
         if !self.quiet {
             print(&self.render(report, colour));
         }
-        self.termination.write(report.code.number(), &termination::message(report));
+        self.termination.write(report.code, &termination::message(report));
     }
 
     /// Says why it could not be asked.
@@ -79,7 +99,7 @@ fn end(result: Result<Code, Fault>, output: Format) -> Code {
         Reporting { output, quiet: false, verbose: false, termination: termination::Target::Automatic };
     match result {
         Ok(code) => {
-            reporting.termination.write(code.number(), &format!("{}\n", report::summary(code)));
+            reporting.termination.write(code, &format!("{}\n", report::summary(code)));
             code
         }
         Err(fault) => reporting.fault(&fault),
@@ -90,7 +110,7 @@ fn end(result: Result<Code, Fault>, output: Format) -> Code {
 pub fn could_not_ask(fault: &Fault, termination: &termination::Target) -> Code {
     let code = fault.code();
     complain(fault.text());
-    termination.write(code.number(), &format!("{} ({}): {}\n", code.name(), code.number(), fault.text()));
+    termination.write(code, &format!("{} ({}): {}\n", code.name(), code.number(), fault.text()));
     code
 }
 

@@ -60,7 +60,7 @@ pub fn run(monitor: Monitor, colour: bool) -> Code {
                 }
                 state = codes;
                 if until_lost && code.class() == Class::No {
-                    reporting.termination.write(code.number(), &termination::message(&report));
+                    reporting.termination.write(code, &termination::message(&report));
                     return code;
                 }
                 if code.class() == Class::NoAnswer {

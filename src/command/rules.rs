@@ -1,17 +1,14 @@
 //! `rules`: what the service account may do in a namespace, as `kubectl auth can-i --list` prints it.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
-use super::{end, visit_context};
+use super::{Common, end, visit_context};
 use crate::api::review::{self, Reviewed, Rule, Rules};
 use crate::api::status::Answer;
-use crate::cluster::Cluster;
 use crate::exit::Code;
 use crate::explain;
 use crate::failure::{Failure, Fault};
-use crate::report::{Format, complain, json, print, summary, tracing};
+use crate::report::{Format, complain, json, print, summary};
 use crate::text::escape;
 use crate::verdict;
 use crate::visit::Visit;
@@ -19,37 +16,31 @@ use crate::visit::Visit;
 /// What `rules` was asked to do.
 #[derive(Debug)]
 pub struct RulesOf {
-    /// Whom to ask.
-    pub cluster: Cluster,
+    /// Which API server, and how to show its list.
+    pub common: Common,
     /// Where; `None` is the pod's own namespace.
     pub namespace: Option<String>,
-    /// How to show it.
-    pub output: Format,
-    /// The whole run.
-    pub timeout: Duration,
-    /// Each request on stderr.
-    pub verbose: bool,
 }
 
 /// Runs it.
 pub fn run(command: &RulesOf) -> Code {
-    end(ask(command), command.output)
+    end(ask(command), command.common.output)
 }
 
 fn ask(command: &RulesOf) -> Result<Code, Fault> {
-    let visit = Visit::prepare(&command.cluster, command.timeout, tracing(command.verbose))?;
+    let visit = command.common.visit()?;
     let namespace = match &command.namespace {
         Some(namespace) => namespace.clone(),
-        None => command.cluster.namespace()?,
+        None => command.common.cluster.namespace()?,
     };
     let (result, rules) = list(&visit, &namespace);
     let code = verdict::deciding_code(&result, visit.bearer);
-    let why = explain::request(code, &result, visit_context(&visit, &command.cluster));
-    if command.output == Format::Json {
+    let why = explain::request(code, &result, visit_context(&visit, &command.common.cluster));
+    if command.common.output == Format::Json {
         let mut object = json::object(code);
         let message = if code == Code::Ok { "ok (0): these are the rules".to_owned() } else { summary(code) };
         object.insert("message".into(), message.into());
-        object.insert("server".into(), command.cluster.server.to_string().into());
+        object.insert("server".into(), command.common.cluster.server.to_string().into());
         object.insert("namespace".into(), namespace.clone().into());
         object.insert("incomplete".into(), rules.incomplete.into());
         object.insert("evaluationError".into(), rules.error.clone().into());

@@ -37,30 +37,8 @@ pub struct Wait {
     pub command: Option<Vec<OsString>>,
 }
 
-/// How a wait ends: a code of the table, or the command that could not be started.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    /// By a verdict.
-    Code(Code),
-    /// `CMD` is there and cannot be executed: 126, as shells have it.
-    NotExecutable,
-    /// `CMD` is not there: 127.
-    NotFound,
-}
-
-impl End {
-    /// The process's exit code.
-    pub fn number(self) -> u8 {
-        match self {
-            End::Code(code) => code.number(),
-            End::NotExecutable => 126,
-            End::NotFound => 127,
-        }
-    }
-}
-
 /// Runs it. `colour`: stdout is a terminal that wants it.
-pub fn run(wait: &Wait, colour: bool) -> End {
+pub fn run(wait: &Wait, colour: bool) -> Code {
     let Wait { knocking: Knocking { spec, reporting }, command, .. } = wait;
     let start = Instant::now();
     let mut rounds = Rounds::new(spec.clone());
@@ -70,7 +48,7 @@ pub fn run(wait: &Wait, colour: bool) -> End {
         // stdout is the command's, if there is one.
         Err(fault) => {
             let reporting = Reporting { quiet: reporting.quiet || command.is_some(), ..reporting.clone() };
-            return End::Code(reporting.fault(&fault));
+            return reporting.fault(&fault);
         }
         Ok((round, code)) => {
             let cluster = &rounds.spec.cluster;
@@ -84,7 +62,7 @@ pub fn run(wait: &Wait, colour: bool) -> End {
     };
     match command.as_deref() {
         Some([program, arguments @ ..]) if code == Code::Ok => become_program(program, arguments, reporting),
-        _ => End::Code(code),
+        Some(_) | None => code,
     }
 }
 
@@ -114,7 +92,7 @@ fn knock(wait: &Wait, rounds: &mut Rounds) -> Result<(Round, Code), Fault> {
                 STABLE_PAUSE
             }
             Class::No if wait.fail_fast => return Ok((round, code)),
-            Class::NotAsked => return Ok((round, code)),
+            Class::NotAsked | Class::Ended => return Ok((round, code)),
             Class::No | Class::NoAnswer => {
                 if std::mem::take(&mut good_rounds) > 0 {
                     backoff.reset();
@@ -153,11 +131,11 @@ fn tell_beside(reporting: &Reporting, report: &Report<'_>) {
 
 /// The same process, with the same environment and descriptors; handlers fall back to their defaults with
 /// `exec`, and the standard library gives SIGPIPE its default back.
-fn become_program(program: &OsString, arguments: &[OsString], reporting: &Reporting) -> End {
+fn become_program(program: &OsString, arguments: &[OsString], reporting: &Reporting) -> Code {
     let error = Command::new(program).args(arguments).exec();
-    let why = format!("{}: {error}", escape(&program.to_string_lossy()));
-    let end = if error.kind() == io::ErrorKind::NotFound { End::NotFound } else { End::NotExecutable };
+    let code = if error.kind() == io::ErrorKind::NotFound { Code::NotFound } else { Code::NotExecutable };
+    let why = format!("{}: {}: {error}", summary(code), escape(&program.to_string_lossy()));
     complain(&why);
-    reporting.termination.write(end.number(), &format!("{why} ({})\n", end.number()));
-    end
+    reporting.termination.write(code, &format!("{why}\n"));
+    code
 }

@@ -1,10 +1,8 @@
 //! `whoami`: who the API server takes us for, without and with the token, and what the token claims.
 
-use std::time::Duration;
-
 use serde_json::{Map, Value, json};
 
-use super::{end, now, visit_context};
+use super::{Common, end, now, visit_context};
 use crate::api::review::User;
 use crate::cluster::Cluster;
 use crate::exit::Code;
@@ -12,24 +10,17 @@ use crate::explain;
 use crate::failure::Fault;
 use crate::identity::{Bearer, Both};
 use crate::recognition::{Recognition, recognise};
-use crate::report::{Format, json, print, summary, tracing};
+use crate::report::{Format, json, print, summary};
 use crate::text::escape;
 use crate::time::date::time;
 use crate::time::duration::span;
 use crate::token::Claims;
-use crate::visit::Visit;
 
 /// What `whoami` was asked to do.
 #[derive(Debug)]
 pub struct Whoami {
-    /// Whom to ask.
-    pub cluster: Cluster,
-    /// How to show it.
-    pub output: Format,
-    /// The whole run.
-    pub timeout: Duration,
-    /// Each request on stderr.
-    pub verbose: bool,
+    /// Which API server, and how to show what it names.
+    pub common: Common,
 }
 
 /// What was found.
@@ -44,17 +35,17 @@ struct Found {
 /// Runs it.
 pub fn run(whoami: &Whoami) -> Code {
     let told = find(whoami).map(|found| {
-        print(&match whoami.output {
+        print(&match whoami.common.output {
             Format::Text => text(&found),
-            Format::Json => json(&found, &whoami.cluster),
+            Format::Json => json(&found, &whoami.common.cluster),
         });
         found.code
     });
-    end(told, whoami.output)
+    end(told, whoami.common.output)
 }
 
 fn find(whoami: &Whoami) -> Result<Found, Fault> {
-    let visit = Visit::prepare(&whoami.cluster, whoami.timeout, tracing(whoami.verbose))?;
+    let visit = whoami.common.visit()?;
     let mut recognized = Both::default();
     for identity in visit.identities() {
         let Recognition { user, result } = recognise(&mut |request| visit.send(request, identity));
@@ -69,7 +60,7 @@ fn find(whoami: &Whoami) -> Result<Found, Fault> {
     let deciding = recognized.deciding(visit.bearer).cloned();
     let deciding = deciding.unwrap_or_else(|| Recognition { user: None, result: Err(visit.too_late()) });
     let code = deciding.code(visit.bearer);
-    let context = visit_context(&visit, &whoami.cluster);
+    let context = visit_context(&visit, &whoami.common.cluster);
     let why = explain::request(code, &deciding.result, context);
     Ok(Found { bearer: visit.bearer, claims: visit.claims, recognized, code, why })
 }

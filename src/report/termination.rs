@@ -27,9 +27,9 @@ pub enum Target {
 
 impl Target {
     /// Writes the message of a run that ends with this exit code, unless that is 0. Failing to write changes nothing.
-    pub fn write(&self, number: u8, message: &str) {
+    pub fn write(&self, code: Code, message: &str) {
         let path = match self {
-            _ if number == 0 => return,
+            _ if code == Code::Ok => return,
             Target::Automatic if std::process::id() == 1 => Path::new(DEFAULT),
             Target::File(path) => path,
             Target::Automatic | Target::None => return,
@@ -72,12 +72,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
         let target = Target::File(path.clone());
-        target.write(10, "not created");
+        target.write(Code::Forbidden, "not created");
         assert!(!path.exists());
         std::fs::write(&path, "old").unwrap();
-        target.write(0, "never on success");
+        target.write(Code::Ok, "never on success");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "old");
-        target.write(10, &"ü".repeat(1000));
+        target.write(Code::Forbidden, &"ü".repeat(1000));
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "ü".repeat(511));
     }
 }

@@ -52,7 +52,13 @@ fn cell(knock: Option<&Knock>, review: bool) -> String {
             Meaning::ReviewForbidden => "unknown".into(),
             Meaning::Granted if review => "yes".into(),
             Meaning::Forbidden if review => "no".into(),
-            _ => answer.status.to_string(),
+            Meaning::Granted
+            | Meaning::NotFound
+            | Meaning::Forbidden
+            | Meaning::Unauthenticated
+            | Meaning::Unserved
+            | Meaning::Unavailable
+            | Meaning::Unintelligible => answer.status.to_string(),
         },
     }
 }
@@ -65,7 +71,7 @@ pub fn paint(text: &str, code: Code, colour: bool) -> String {
     let number = match code.class() {
         Class::Fine => 32,
         Class::No => 31,
-        Class::NoAnswer | Class::NotAsked => 33,
+        Class::NoAnswer | Class::NotAsked | Class::Ended => 33,
     };
     format!("\u{1b}[{number}m{text}\u{1b}[0m")
 }

@@ -88,7 +88,7 @@ pub fn termination_message(cluster: &RealCluster) {
                 container.termination_message(),
                 format!(
                     "\
-forbidden (10): the API server refuses it to the token's identity
+forbidden (10): the API server refuses the permission to the token's identity
 list pods in message: forbidden
   pods is forbidden: User \"system:serviceaccount:message:{ACCOUNT}\" cannot list resource \"pods\" in API group \"\" in the namespace \"message\"
   kubectl create role {ACCOUNT}-list-pods --verb=list --resource=pods --namespace=message

@@ -107,25 +107,26 @@ fn options() {
     const DURATION: &str = "a duration is numbers with units, such as 800ms, 2s or 1m30s";
     let scene = Scene::new();
     for (arguments, line) in [
-        (&[][..], "a command is missing, such as check \"list pods\"; see kubeknock --help"),
+        (&[][..], "a command is missing, such as check \"list pods\": see kubeknock --help"),
         (
             &["chek", "list pods"],
-            "\"chek\" is no command; there are check, wait, monitor, get, whoami, rules, doctor, install",
+            "\"chek\" is not a command: use one of check, wait, monitor, get, whoami, rules, doctor, install",
         ),
         (&["check"], "a permission phrase is missing, such as \"list pods\" or \"get /metrics\""),
-        (&["check", "--nope", "list pods"], "there is no option --nope; see kubeknock --help"),
-        (&["check", "-x", "list pods"], "there is no option -x; see kubeknock --help"),
-        (&["check", "-i", "list pods"], "check has no option -i; it belongs to get"),
-        (&["get", "--fail-open", "/version"], "get has no option --fail-open; it belongs to check"),
-        (&["check", "list pods", "--", "true"], "only wait takes a command behind --"),
+        (&["check", "--nope", "list pods"], "there is no option --nope: see kubeknock --help"),
+        (&["check", "-x", "list pods"], "there is no option -x: see kubeknock --help"),
+        (&["check", "-i", "list pods"], "check has no option -i: it is an option of get"),
+        (&["get", "--fail-open", "/version"], "get has no option --fail-open: it is an option of check"),
+        (&["whoami", "now"], "whoami takes no argument, found \"now\""),
+        (&["check", "list pods", "--", "true"], "only wait takes a command after --"),
         // Contradictions.
         (
             &["check", "list pods", "-n", "ns-1", "-A"],
-            "--namespace contradicts --all-namespaces: use one of them",
+            "--namespace cannot be combined with --all-namespaces: use one of them",
         ),
         (
             &["check", "list pods", "--token-only", "--forbid-anonymous"],
-            "--token-only contradicts --forbid-anonymous: the anonymous knock is what the latter is about",
+            "--token-only cannot be combined with --forbid-anonymous, which needs the anonymous knock: use one of them",
         ),
         (
             &["check", "list pods", "--insecure-skip-tls-verify", "--certificate-authority=/ca.crt"],
@@ -133,9 +134,9 @@ fn options() {
         ),
         (
             &["check", "create pods", "--forbid-anonymous"],
-            "--forbid-anonymous cannot be shown for \"create pods\": it is asked by access review, which nobody may ask without a token",
+            "--forbid-anonymous cannot be checked for \"create pods\": it is asked by access review, which needs a token",
         ),
-        (&["get", "/version", "/healthz"], "get takes one path"),
+        (&["get", "/version", "/healthz"], "get takes one path, found also \"/healthz\""),
         // Twice.
         (&["check", "list pods", "-n", "ns-1", "--namespace=ns-1"], "--namespace is given twice"),
         (&["check", "list pods", "-otext", "--output", "json"], "--output is given twice"),
@@ -148,48 +149,59 @@ fn options() {
             &["check", "get pods", "--subresource=Log"],
             "--subresource \"Log\": a subresource is lower-case letters, digits and -, such as log, exec or status",
         ),
-        (
-            &["check", "list pods", "--quiet=maybe"],
-            "--quiet is on or off: \"maybe\" is neither true nor false",
-        ),
-        (
-            &["check", "list pods", "--timeout=soon"],
-            &format!("Error parsing option '--timeout' with value 'soon': {DURATION}"),
-        ),
-        (
-            &["check", "list pods", "--timeout=10"],
-            &format!("Error parsing option '--timeout' with value '10': {DURATION}; 10 has no unit"),
-        ),
-        (
-            &["check", "list pods", "--timeout=0s"],
-            "Error parsing option '--timeout' with value '0s': it must be more than 0",
-        ),
-        (
-            &["check", "list pods", "-o", "yaml"],
-            "Error parsing option '--output' with value 'yaml': it is text or json",
-        ),
+        (&["check", "list pods", "--quiet=maybe"], "--quiet \"maybe\": the value is true or false"),
+        (&["check", "list pods", "--timeout=soon"], &format!("--timeout \"soon\": {DURATION}")),
+        (&["check", "list pods", "--timeout=10"], &format!("--timeout \"10\": {DURATION}; 10 has no unit")),
+        (&["check", "list pods", "--timeout=0s"], "--timeout \"0s\": the duration must be more than 0"),
+        (&["check", "list pods", "-o", "yaml"], "--output \"yaml\": the output is text or json"),
         (
             &["check", "list pods", "--termination-log="],
-            "Error parsing option '--termination-log' with value '': it is a file, or none",
+            "--termination-log \"\": the termination log is a file, or none",
         ),
         (
             &["check", "list pods", "--tls-server-name=no name"],
             "--tls-server-name: \"no name\" is no name that a certificate can hold",
         ),
+        (
+            &["wait", "list pods", "--stable=many"],
+            "--stable \"many\": the number of rounds must be between 1 and 4294967295",
+        ),
+        (&["monitor", "list pods", "--interval=0s"], "--interval \"0s\": the duration must be more than 0"),
         (&["get"], "a path is missing, such as /version"),
         (
             &["get", "/a b"],
-            "\"/a b\" is no path on the API server: it begins with / and is percent-encoded, such as /version",
+            "\"/a b\" is not a path on the API server: it must begin with / and be percent-encoded, such as /version",
         ),
         (
             &["get", "/a\r\nHost: other"],
-            "\"/a\\\\r\\\\nHost: other\" is no path on the API server: it begins with / and is percent-encoded, such as /version",
+            "\"/a\\r\\nHost: other\" is not a path on the API server: it must begin with / and be percent-encoded, such as /version",
         ),
     ] {
         refused(&scene.cluster, scene.runs(arguments), 30, line);
     }
     let nothing_behind = scene.pod.run(&mut Kubeknock::command(["check", "list pods", "-qn"]));
     refused(&scene.cluster, nothing_behind, 30, "--namespace needs a value");
+}
+
+/// Where to report is heeded however it is typed, whatever else is wrong.
+#[test]
+fn a_bad_command_line_is_reported_as_it_says() {
+    const WHY: &str = "there is no option --nope: see kubeknock --help";
+    let scene = Scene::new();
+    for (arguments, json) in [
+        (&["check", "-vo", "json", "--nope", "list pods"][..], true),
+        (&["check", "--nope", "list pods", "--output=json"], true),
+        (&["check", "--quiet=false", "-ojson", "--nope", "x"], true),
+        (&["check", "--quiet=true", "-o", "json", "--nope", "x"], false),
+        (&["check", "-qojson", "--nope", "x"], false),
+        (&["check", "-o", "yaml", "--nope", "x"], false),
+        (&["wait", "--nope", "x", "--", "-o", "json"], false),
+    ] {
+        let finished = scene.pod.run(&mut Kubeknock::command(arguments));
+        let finished = finished.gives(30, &[], Stderr::Has(WHY));
+        assert_eq!(finished.stdout.contains("\"exitCode\":30"), json, "{}", finished.story());
+        assert_eq!(finished.stdout.is_empty(), !json, "{}", finished.story());
+    }
 }
 
 #[test]
@@ -249,12 +261,12 @@ fn arguments_that_are_not_utf8() {
     for argument in [bytes(b"list p\xffods"), bytes(b"-n\xff"), bytes(b"--namespace=\xff"), bytes(b"\xff")] {
         let shown = argument.to_string_lossy().into_owned();
         let finished = scene.pod.run(&mut scene.pod.command([OsString::from("check"), argument]));
-        refused(&scene.cluster, finished, 30, &format!("the argument {shown:?} is not UTF-8"));
+        refused(&scene.cluster, finished, 30, &format!("the argument \"{shown}\" is not valid UTF-8"));
     }
-    // Behind -- they are untouched, where they may stand at all.
+    // After -- they are untouched, where they may stand at all.
     let mut command =
         Kubeknock::command([OsString::from("check"), "list pods".into(), "--".into(), bytes(b"\xff")]);
-    refused(&scene.cluster, scene.pod.run(&mut command), 30, "only wait takes a command behind --");
+    refused(&scene.cluster, scene.pod.run(&mut command), 30, "only wait takes a command after --");
 }
 
 #[test]

@@ -134,7 +134,7 @@ fn many_slow_answers() {
 #[test]
 fn the_default_is_in_the_help() {
     let finished = Pod::in_front_of(&faults::refuses()).runs(&["check", "--help"]);
-    assert!(finished.stdout.contains("the whole run (10s)"), "{}", finished.story());
+    assert!(finished.stdout.contains("the whole run [default: 10s]"), "{}", finished.story());
 }
 
 #[test]

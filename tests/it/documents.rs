@@ -50,6 +50,15 @@ fn the_option_tables_are_the_helps() {
     }
 }
 
+/// The short and the long form of `--help` are in every help.
+#[test]
+fn the_help_is_in_each_help() {
+    for help in [bare(&["--help"])].into_iter().chain(commands().iter().map(|command| bare(&[command, "-h"])))
+    {
+        assert!(help.contains("\n  -h, --help "), "{help}");
+    }
+}
+
 /// Runs the transcript, line by line, as one session: `kubeknock` with the built binary in a pod of
 /// `ns-1/k-sa-1`, `kubectl create` against the same cluster, `echo $?`.
 #[test]

@@ -43,13 +43,13 @@ const LAYERS: &[&[&str]] = &[
 const UPWARD: &[(&str, &str)] = &[("command::doctor", "command::rules")];
 
 /// Modules that lead to each other all the same. A set that is gone comes off this list.
-const CYCLES: &[&[&str]] = &[&["cli", "cli::arguments", "cli::help"]];
+const CYCLES: &[&[&str]] = &[];
 
 /// How long a file may be without its tests, unless its first comment says why it is `longer than 400 lines`.
 const LONGEST: usize = 400;
 
 /// Files that are too long all the same. One that is not comes off this list.
-const TOO_LONG: &[&str] = &["api/discovery.rs", "checkup.rs", "cli/mod.rs", "permission.rs"];
+const TOO_LONG: &[&str] = &["api/discovery.rs", "checkup.rs", "permission.rs"];
 
 /// What may be named where, below `src/`. A new place is a decision: write it here.
 const OWNERS: [(&str, &[&str]); 15] = [

@@ -112,7 +112,7 @@ list deployments.apps  anonymous -    token -    forbidden
     the name cannot be looked up: forbidden: User \"system:serviceaccount:ns-1:k-sa-1\" cannot get path \"/apis\"
     kubectl create clusterrolebinding system:discovery --clusterrole=system:discovery --group=system:authenticated
 list pods in ns-1      anonymous 403  token 200  ok
-forbidden (10): the API server refuses it to the token's identity
+forbidden (10): the API server refuses the permission to the token's identity
 ",
         "",
     );
@@ -142,7 +142,7 @@ list widgts.example.com  anonymous -  token -  unserved
 list zebras              anonymous -  token -  unserved
     the API server serves no resource of that name
     is its CustomResourceDefinition not installed (yet)? see kubectl api-resources
-unserved (25): not refused, but there is no such resource or path
+unserved (25): not refused, but the API server has no such resource or path
 ",
             "",
         );
@@ -187,7 +187,7 @@ list widgets.example.com  anonymous -  token -  unavailable
 list widgets              anonymous -  token -  unavailable
     the name may be of an API group whose server does not answer: example.com
     the rest of the API does; which are down: kubectl get apiservices
-unavailable (24): the API server answers 429 or 5xx
+unavailable (24): the API server answers 429 or 5xx, or could not decide
 ",
         "",
     );

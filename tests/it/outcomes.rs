@@ -41,7 +41,7 @@ list pods in ns-1  anonymous 403  token 403  forbidden
     pods is forbidden: User \"system:serviceaccount:ns-1:k-sa-1\" cannot list resource \"pods\" in API group \"\" in the namespace \"ns-1\"
     kubectl create role k-sa-1-list-pods --verb=list --resource=pods --namespace=ns-1
     kubectl create rolebinding k-sa-1-list-pods --role=k-sa-1-list-pods --serviceaccount=ns-1:k-sa-1 --namespace=ns-1
-forbidden (10): the API server refuses it to the token's identity
+forbidden (10): the API server refuses the permission to the token's identity
 ",
         "",
     );
@@ -50,7 +50,7 @@ forbidden (10): the API server refuses it to the token's identity
         "{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"metadata\":{},\"status\":\"Failure\",\
          \"message\":\"forbidden: User \\\"system:serviceaccount:ns-1:k-sa-1\\\" cannot get path \\\"/metrics\\\"\",\
          \"reason\":\"Forbidden\",\"details\":{},\"code\":403}\n",
-        "kubeknock: forbidden (10): the API server refuses it to the token's identity: \
+        "kubeknock: forbidden (10): the API server refuses the permission to the token's identity: \
          forbidden: User \"system:serviceaccount:ns-1:k-sa-1\" cannot get path \"/metrics\"\n",
     );
 }
@@ -69,7 +69,7 @@ fn unauthenticated() {
 list pods in ns-1  anonymous 403  token 401  unauthenticated
     MOUNT/token: the token is not expired (audience vault, issuer https://kubernetes.default.svc.cluster.local, subject system:serviceaccount:ns-1:k-sa-1, valid for another 10d): wrong audience, another cluster's issuer, or its account or pod is gone
     is the account there, and this the cluster's issuer? kubectl get serviceaccount k-sa-1 -n ns-1; kubectl get --raw /.well-known/openid-configuration
-unauthenticated (11): the API server does not accept the token
+unauthenticated (11): the API server rejects the token
 ",
         "",
     );
@@ -80,7 +80,7 @@ unauthenticated (11): the API server does not accept the token
 list pods in ns-1  anonymous 403  token 401  unauthenticated
     MOUNT/token: the token expired 3h0m ago; the kubelet renews only mounted tokens
     the file itself is old: is it a copy, or is the volume stuck? mount a projected serviceAccountToken
-unauthenticated (11): the API server does not accept the token
+unauthenticated (11): the API server rejects the token
 ",
         "",
     );
@@ -88,7 +88,7 @@ unauthenticated (11): the API server does not accept the token
         11,
         "{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"metadata\":{},\"status\":\"Failure\",\
          \"message\":\"Unauthorized\",\"reason\":\"Unauthorized\",\"code\":401}\n",
-        "kubeknock: unauthenticated (11): the API server does not accept the token: \
+        "kubeknock: unauthenticated (11): the API server rejects the token: \
          the token expired 3h0m ago; the kubelet renews only mounted tokens\n",
     );
     let Scene { cluster, pod } = Scene::new();
@@ -99,7 +99,7 @@ unauthenticated (11): the API server does not accept the token
 list pods in ns-1  anonymous 403  token 401  unauthenticated
     MOUNT/token: what it holds is no service account token (no JWT)
     is it the right file? see --token-file, or make one with: kubectl create token NAME
-unauthenticated (11): the API server does not accept the token
+unauthenticated (11): the API server rejects the token
 ",
         "",
     );
@@ -130,7 +130,7 @@ list pods in ns-1  anonymous 403  token -  anonymous
     no token to send: MOUNT/token is missing or empty (automountServiceAccountToken: false, or no token projected there)
     let the pod mount it (automountServiceAccountToken: true), project a serviceAccountToken, or say --token-file
 get /version       anonymous 200  token -  ok
-anonymous (12): no token was sent or seen, and anonymous is refused
+anonymous (12): no token to send, or the API server did not see it, and the anonymous request is refused
 ",
         "",
     );
@@ -155,7 +155,7 @@ fn anonymous_although_a_token_was_sent() {
 list pods in ns-1  anonymous 403  token 403  anonymous
     a token was sent and the API server saw system:anonymous: something on the way takes the Authorization header off
     whatever stands between has to pass it on or to be gone around (in a mesh: exclude the API server's address)
-anonymous (12): no token was sent or seen, and anonymous is refused
+anonymous (12): no token to send, or the API server did not see it, and the anonymous request is refused
 ",
         "",
     );
@@ -169,7 +169,7 @@ fn excess() {
 cannot list pods in ns-1  anonymous 403  token 200  excess
     it is granted to system:serviceaccount:ns-1:k-sa-1, by itself or through one of its groups: take the binding away
     kubectl get rolebindings,clusterrolebindings -A -o wide | grep -E 'ns-1/k-sa-1|system:(serviceaccounts|authenticated)'
-excess (13): a permission that must not be there is granted
+excess (13): a permission that must be refused is granted
 ",
         "",
     );
@@ -183,7 +183,7 @@ fn exposed() {
 get /version  anonymous 200  token 200  exposed
     anybody may: a binding to system:anonymous or system:unauthenticated, or the authorization mode AlwaysAllow
     kubectl get rolebindings,clusterrolebindings -A -o wide | grep -E 'system:(anonymous|unauthenticated)'
-exposed (14): it is open without a token (--forbid-anonymous)
+exposed (14): the request is allowed without a token (--forbid-anonymous)
 ",
         "",
     );
@@ -209,8 +209,9 @@ fn unresolved() {
         finished.story()
     );
     assert_eq!(lines[3], "list secrets       anonymous -           token -  not asked");
-    assert_eq!(lines[4], "unresolved (20): the server's name does not resolve");
-    let why = "kubeknock: unresolved (20): the server's name does not resolve: the name no-such-host.invalid";
+    assert_eq!(lines[4], "unresolved (20): the API server's name does not resolve");
+    let why =
+        "kubeknock: unresolved (20): the API server's name does not resolve: the name no-such-host.invalid";
     pod.runs(&["get", "/version"]).gives(20, &[], Stderr::Has(why));
     assert_eq!(cluster.connections(), 0);
 }
@@ -228,7 +229,7 @@ list pods in ns-1  anonymous unreachable  token -  unreachable
     SERVER: connection refused
     {ADVICE}
 list secrets       anonymous -            token -  not asked
-unreachable (21): refused, no route, reset, or closed without an answer
+unreachable (21): connection refused, no route, reset, or closed without an answer
 "
         ),
         "",
@@ -236,7 +237,7 @@ unreachable (21): refused, no route, reset, or closed without an answer
     Pod::in_front_of(&refused).runs(&["get", "/version"]).is(
         21,
         "",
-        "kubeknock: unreachable (21): refused, no route, reset, or closed without an answer: SERVER: connection refused\n",
+        "kubeknock: unreachable (21): connection refused, no route, reset, or closed without an answer: SERVER: connection refused\n",
     );
     for (listener, why) in [
         (faults::resets(), "SERVER takes connections and ends them in the TLS handshake: "),
@@ -269,7 +270,7 @@ get /version  anonymous untrusted  token -  untrusted
     TLS with SERVER: {why}
     is it the API server's own port, its own ca.crt, a name of its certificate (--tls-server-name), the right time?
 list pods     anonymous -          token -  not asked
-untrusted (22): TLS: unknown CA, expired, wrong name, or no TLS at all
+untrusted (22): TLS: unknown CA, expired, wrong name, nothing in common, or no TLS at all
 "
             ),
             "",
@@ -278,7 +279,7 @@ untrusted (22): TLS: unknown CA, expired, wrong name, or no TLS at all
             22,
             "",
             &format!(
-                "kubeknock: untrusted (22): TLS: unknown CA, expired, wrong name, or no TLS at all: TLS with SERVER: {why}\n"
+                "kubeknock: untrusted (22): TLS: unknown CA, expired, wrong name, nothing in common, or no TLS at all: TLS with SERVER: {why}\n"
             ),
         );
     }
@@ -384,12 +385,14 @@ fn unavailable() {
 list pods in ns-1  anonymous {status}  token {status}  unavailable
     status {status} {words}
     the API server is there and cannot answer yet; asking again later is right
-unavailable (24): the API server answers 429 or 5xx
+unavailable (24): the API server answers 429 or 5xx, or could not decide
 "
             ),
             "",
         );
-        let why = format!("kubeknock: unavailable (24): the API server answers 429 or 5xx: {words}\n");
+        let why = format!(
+            "kubeknock: unavailable (24): the API server answers 429 or 5xx, or could not decide: {words}\n"
+        );
         let finished =
             scene.runs(&["get", "/version"]).gives(24, &[words.split('"').next().unwrap()], Stderr::Any);
         assert_eq!(finished.stderr, why);
@@ -411,14 +414,14 @@ get /no-such-path  anonymous 403  token 404  unserved
 list gadgets       anonymous -    token -    unserved
     the API server serves no resource of that name
     is its CustomResourceDefinition not installed (yet)? see kubectl api-resources
-unserved (25): not refused, but there is no such resource or path
+unserved (25): not refused, but the API server has no such resource or path
 ",
         "",
     );
     scene.runs(&["get", "/no-such-path"]).is(
         25,
         "404 page not found\n",
-        "kubeknock: unserved (25): not refused, but there is no such resource or path: 404 page not found\n",
+        "kubeknock: unserved (25): not refused, but the API server has no such resource or path: 404 page not found\n",
     );
     // Granted, and the API server has no such verb on it: 405.
     scene.runs(&["get", "/apis/authorization.k8s.io/v1/namespaces/ns-1/localsubjectaccessreviews"]).gives(
@@ -451,7 +454,7 @@ fn unintelligible() {
 list pods in ns-1  anonymous {got}  token {got}  unintelligible
     status {got} {why}
     {ADVICE}
-unintelligible (26): the answer is none of a Kubernetes API server's
+unintelligible (26): the answer is not from a Kubernetes API server
 "
             ),
             "",
@@ -460,7 +463,7 @@ unintelligible (26): the answer is none of a Kubernetes API server's
         assert_eq!(
             finished.stderr,
             format!(
-                "kubeknock: unintelligible (26): the answer is none of a Kubernetes API server's: {why}\n"
+                "kubeknock: unintelligible (26): the answer is not from a Kubernetes API server: {why}\n"
             )
         );
     }
@@ -492,7 +495,7 @@ kubeknock: \"in\" needs a namespace behind it, or * for all
     scene.runs(&["get", "version"]).is(
         30,
         "",
-        "kubeknock: \"version\" is no path on the API server: it begins with / and is percent-encoded, such as /version\n",
+        "kubeknock: \"version\" is not a path on the API server: it must begin with / and be percent-encoded, such as /version\n",
     );
     assert_eq!(scene.cluster.connections(), 0);
 }
@@ -561,7 +564,7 @@ fn json_of_a_no() {
             "schema": "kubeknock/v1",
             "outcome": "forbidden",
             "exitCode": 10,
-            "message": "forbidden (10): the API server refuses it to the token's identity",
+            "message": "forbidden (10): the API server refuses the permission to the token's identity",
             "server": "https://SERVER",
             "identity": { "user": USER, "source": "server" },
             "permissions": [
@@ -605,7 +608,7 @@ fn json_of_no_answer() {
             "schema": "kubeknock/v1",
             "outcome": "unreachable",
             "exitCode": 21,
-            "message": "unreachable (21): refused, no route, reset, or closed without an answer",
+            "message": "unreachable (21): connection refused, no route, reset, or closed without an answer",
             "server": "https://SERVER",
             "identity": { "user": USER, "source": "token" },
             "permissions": [
@@ -656,7 +659,7 @@ fn json_of_what_could_not_be_asked() {
     // Also where the command line as a whole cannot be read.
     for arguments in [&["check", "-ojson", "--nope"][..], &["check", "--output=json", "--nope"]] {
         let finished = pod.runs(arguments).gives(30, &[], Stderr::Any);
-        let message = "there is no option --nope; see kubeknock --help";
+        let message = "there is no option --nope: see kubeknock --help";
         assert_eq!(
             report(&finished),
             json!({ "schema": "kubeknock/v1", "outcome": "usage", "exitCode": 30, "message": message })
@@ -694,7 +697,7 @@ fn json_of_a_raw_request() {
         10,
         &[],
         Stderr::Has(
-            "kubeknock: forbidden (10): the API server refuses it to the token's identity: forbidden: User",
+            "kubeknock: forbidden (10): the API server refuses the permission to the token's identity: forbidden: User",
         ),
     );
     let object = report(&finished);

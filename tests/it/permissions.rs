@@ -84,7 +84,7 @@ delete pods/web-1 in default  anonymous unknown  token no   forbidden
     nothing grants it to system:serviceaccount:ns-1:k-sa-1
     kubectl create role ns-1-k-sa-1-delete-pods-web-1 --verb=delete --resource=pods --resource-name=web-1 --namespace=default
     kubectl create rolebinding ns-1-k-sa-1-delete-pods-web-1 --role=ns-1-k-sa-1-delete-pods-web-1 --serviceaccount=ns-1:k-sa-1 --namespace=default
-forbidden (10): the API server refuses it to the token's identity
+forbidden (10): the API server refuses the permission to the token's identity
 ",
             "",
         );
@@ -209,7 +209,7 @@ fn a_refused_review_says_nothing_of_the_permission() {
 {phrase} in ns-1  anonymous unknown  token unknown  forbidden
     selfsubjectaccessreviews.authorization.k8s.io is forbidden: User \"system:serviceaccount:ns-1:k-sa-1\" cannot create resource \"selfsubjectaccessreviews\" in API group \"authorization.k8s.io\" at the cluster scope
     kubectl create clusterrolebinding system:basic-user --clusterrole=system:basic-user --group=system:authenticated
-forbidden (10): the API server refuses it to the token's identity
+forbidden (10): the API server refuses the permission to the token's identity
 "
             ),
             "",
@@ -291,7 +291,7 @@ fn forbid_anonymous() {
         scene.runs(&[&["check", "--forbid-anonymous"], arguments].concat()).gives(
             30,
             &[],
-            Stderr::Has("it is asked by access review, which nobody may ask without a token"),
+            Stderr::Has("it is asked by access review, which needs a token"),
         );
     }
     assert!(scene.asked().is_empty());
@@ -308,7 +308,7 @@ create pods in ns-1  anonymous -  token no   forbidden
     nothing grants it to system:serviceaccount:ns-1:k-sa-1
     kubectl create role k-sa-1-create-pods --verb=create --resource=pods --namespace=ns-1
     kubectl create rolebinding k-sa-1-create-pods --role=k-sa-1-create-pods --serviceaccount=ns-1:k-sa-1 --namespace=ns-1
-forbidden (10): the API server refuses it to the token's identity
+forbidden (10): the API server refuses the permission to the token's identity
 ",
         "",
     );
@@ -329,7 +329,7 @@ forbidden (10): the API server refuses it to the token's identity
 get /version  anonymous -  token -  anonymous
     no token to send: MOUNT/token is missing or empty (automountServiceAccountToken: false, or no token projected there)
     let the pod mount it (automountServiceAccountToken: true), project a serviceAccountToken, or say --token-file
-anonymous (12): no token was sent or seen, and anonymous is refused
+anonymous (12): no token to send, or the API server did not see it, and the anonymous request is refused
 ",
         "",
     );
@@ -348,7 +348,7 @@ get secrets/db in vault  anonymous unknown  token no   forbidden
     nothing grants it to system:serviceaccount:ns-1:k-sa-1
     kubectl create role ns-1-k-sa-1-get-secrets-db --verb=get --resource=secrets --resource-name=db --namespace=vault
     kubectl create rolebinding ns-1-k-sa-1-get-secrets-db --role=ns-1-k-sa-1-get-secrets-db --serviceaccount=ns-1:k-sa-1 --namespace=vault
-forbidden (10): the API server refuses it to the token's identity
+forbidden (10): the API server refuses the permission to the token's identity
 ",
         "",
     );
@@ -441,7 +441,7 @@ create pods/*/exec in ns-1  anonymous unknown  token no   forbidden
     nothing grants it to system:serviceaccount:ns-1:k-sa-1
     kubectl create role k-sa-1-create-pods-exec --verb=create --resource=pods/exec --namespace=ns-1
     kubectl create rolebinding k-sa-1-create-pods-exec --role=k-sa-1-create-pods-exec --serviceaccount=ns-1:k-sa-1 --namespace=ns-1
-forbidden (10): the API server refuses it to the token's identity
+forbidden (10): the API server refuses the permission to the token's identity
 ",
         "",
     );
@@ -471,7 +471,7 @@ list pods in *  anonymous 403  token 403  forbidden
     pods is forbidden: User \"system:serviceaccount:ns-1:k-sa-1\" cannot list resource \"pods\" in API group \"\" at the cluster scope
     kubectl create clusterrole ns-1-k-sa-1-list-pods --verb=list --resource=pods
     kubectl create clusterrolebinding ns-1-k-sa-1-list-pods --clusterrole=ns-1-k-sa-1-list-pods --serviceaccount=ns-1:k-sa-1
-forbidden (10): the API server refuses it to the token's identity
+forbidden (10): the API server refuses the permission to the token's identity
 ",
             "",
         );

@@ -280,7 +280,7 @@ create pods in ns-1          anonymous no   token -  forbidden
     nothing grants it to system:serviceaccount:ns-1:k-sa-1
     kubectl create role k-sa-1-create-pods --verb=create --resource=pods --namespace=ns-1
     kubectl create rolebinding k-sa-1-create-pods --role=k-sa-1-create-pods --serviceaccount=ns-1:k-sa-1 --namespace=ns-1
-forbidden (10): the API server refuses it to the token's identity
+forbidden (10): the API server refuses the permission to the token's identity
 ",
         "",
     );
@@ -291,7 +291,7 @@ forbidden (10): the API server refuses it to the token's identity
     scene.runs(&["check", "--token-only", "list pods"]).gives(
         30,
         &[],
-        Stderr::Has("--token-only needs https: over plain HTTP the token stays home"),
+        Stderr::Has("kubeknock never sends the token over plain HTTP"),
     );
     // Nor does a mount have to be there at all, if no phrase needs its namespace.
     let pod = Pod::at(&scene.cluster.server(), "", "", "").without_file("ca.crt").without_file("token");

@@ -33,7 +33,7 @@ fn control_characters_are_escaped() {
     }
     assert_eq!(
         finished.stdout.lines().last(),
-        Some("forbidden (10): the API server refuses it to the token's identity")
+        Some("forbidden (10): the API server refuses the permission to the token's identity")
     );
     pod.runs(&["get", "/x"]).gives(10, &[], Stderr::Has(SHOWN));
     // JSON has escapes of its own, and keeps the words as they are.

@@ -46,7 +46,7 @@ fn it_is_the_verdict_in_short() {
     assert_eq!(
         message,
         "\
-forbidden (10): the API server refuses it to the token's identity
+forbidden (10): the API server refuses the permission to the token's identity
 list secrets in ns-1: forbidden
   secrets is forbidden: User \"system:serviceaccount:ns-1:k-sa-1\" cannot list resource \"secrets\" in API group \"\" in the namespace \"ns-1\"
   kubectl create role k-sa-1-list-secrets --verb=list --resource=secrets --namespace=ns-1
@@ -82,7 +82,7 @@ fn it_is_written_for_every_class_of_codes() {
     assert_eq!(
         message,
         "\
-unavailable (24): the API server answers 429 or 5xx
+unavailable (24): the API server answers 429 or 5xx, or could not decide
 list pods in ns-1: unavailable
   status 503 the request has been made before all known HTTP paths have been installed, please try again
   the API server is there and cannot answer yet; asking again later is right
@@ -105,7 +105,7 @@ fn it_names_the_missing_token() {
     assert_eq!(
         finished.plain(&message),
         "\
-anonymous (12): no token was sent or seen, and anonymous is refused
+anonymous (12): no token to send, or the API server did not see it, and the anonymous request is refused
 list pods: anonymous
   no token to send: MOUNT/token is missing or empty (automountServiceAccountToken: false, or no token projected there)
   let the pod mount it (automountServiceAccountToken: true), project a serviceAccountToken, or say --token-file
@@ -122,11 +122,9 @@ fn a_long_one_is_cut() {
     let phrases: Vec<&str> = phrases.iter().map(String::as_str).collect();
     let (finished, message) = log.after(&scene, "", &[&["check"], &phrases[..]].concat());
     assert_eq!((finished.code, message.len()), (Some(10), 1023), "{}", finished.story());
-    assert!(
-        message.starts_with(
-            "forbidden (10): the API server refuses it to the token's identity\nlist secrets/s-0"
-        )
-    );
+    assert!(message.starts_with(
+        "forbidden (10): the API server refuses the permission to the token's identity\nlist secrets/s-0"
+    ));
 }
 
 /// In place: the file is a mount point, which can be neither made nor replaced. What was in it goes.
@@ -164,6 +162,6 @@ fn a_bad_command_line_is_told_there_too() {
         fs::write(log.path(), "").unwrap();
         scene.runs(&[&["check", "list pods", "--nope"], &option[..]].concat()).gives(30, &[], Stderr::Any);
         let message = fs::read_to_string(log.path()).unwrap();
-        assert_eq!(message, "usage (30): there is no option --nope; see kubeknock --help\n");
+        assert_eq!(message, "usage (30): there is no option --nope: see kubeknock --help\n");
     }
 }

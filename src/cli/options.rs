@@ -1,0 +1,361 @@
+//! The command line as argh has it: every command and option, and its line of help. Knows no rule between options.
+//!
+//! argh never refuses a value: it would do so in words of its own. What a value cannot be read as is kept in
+//! [`Value`] until the option that it belongs to is known.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use argh::{ArgsInfo, FromArgs};
+
+use crate::failure::Fault;
+use crate::report::{Format, termination};
+use crate::text::escape;
+use crate::time::duration::parse_duration;
+
+/// The value of an option, or what was typed and why it cannot be one.
+#[derive(Debug)]
+pub struct Value<T>(Result<T, (String, String)>);
+
+impl<T> Value<T> {
+    /// What it is read as. Always `Ok`, because argh would word an error itself.
+    #[expect(clippy::unnecessary_wraps, reason = "argh's signature")]
+    fn read(typed: &str, read: impl FnOnce(&str) -> Result<T, String>) -> Result<Value<T>, String> {
+        Ok(Value(read(typed).map_err(|why| (typed.to_owned(), why))))
+    }
+
+    /// The value; the fault names the option.
+    pub fn of(self, option: &str) -> Result<T, Fault> {
+        self.0.map_err(|(typed, why)| Fault::Usage(format!("{option} \"{}\": {why}", escape(&typed))))
+    }
+
+    /// The value, or this one where there is none.
+    pub fn or(self, other: T) -> T {
+        self.0.unwrap_or(other)
+    }
+}
+
+const fn seconds(seconds: u64) -> Value<Duration> {
+    Value(Ok(Duration::from_secs(seconds)))
+}
+
+/// `--output`.
+pub fn output(typed: &str) -> Result<Value<Format>, String> {
+    Value::read(typed, |typed| match typed {
+        "text" => Ok(Format::Text),
+        "json" => Ok(Format::Json),
+        _ => Err("the output is text or json".into()),
+    })
+}
+
+/// `--termination-log`.
+pub fn termination_log(typed: &str) -> Result<Value<termination::Target>, String> {
+    Value::read(typed, |typed| match typed {
+        "" => Err("the termination log is a file, or none".into()),
+        "none" => Ok(termination::Target::None),
+        path => Ok(termination::Target::File(path.into())),
+    })
+}
+
+fn duration(typed: &str) -> Result<Value<Duration>, String> {
+    Value::read(typed, parse_duration)
+}
+
+fn positive_duration(typed: &str) -> Result<Value<Duration>, String> {
+    Value::read(typed, |typed| match parse_duration(typed)? {
+        Duration::ZERO => Err("the duration must be more than 0".into()),
+        duration => Ok(duration),
+    })
+}
+
+fn count(typed: &str) -> Result<Value<u32>, String> {
+    Value::read(typed, |typed| match typed.parse() {
+        Ok(0) | Err(_) => Err(format!("the number of rounds must be between 1 and {}", u32::MAX)),
+        Ok(count) => Ok(count),
+    })
+}
+
+/// Knock on the Kubernetes API server without and with the pod's token; the exit code says what the
+/// pod may do.
+#[derive(FromArgs, ArgsInfo, Debug)]
+pub struct Program {
+    /// API server [default: https://$KUBERNETES_SERVICE_HOST:$KUBERNETES_SERVICE_PORT]
+    #[argh(option, arg_name = "URL")]
+    pub server: Option<String>,
+    /// CA bundle in PEM [default: ca.crt in the mount]
+    #[argh(option, arg_name = "FILE")]
+    pub certificate_authority: Option<PathBuf>,
+    /// bearer token, read again for every attempt [default: token in the mount]
+    #[argh(option, arg_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// the mount [default: /var/run/secrets/kubernetes.io/serviceaccount]
+    #[argh(option, arg_name = "DIR")]
+    pub service_account_dir: Option<PathBuf>,
+    /// name to verify instead of the URL's host
+    #[argh(option, arg_name = "NAME")]
+    pub tls_server_name: Option<String>,
+    /// accept any certificate, like curl's -k
+    #[argh(switch)]
+    pub insecure_skip_tls_verify: bool,
+    /// show each knock on stderr, never the token
+    #[argh(switch, short = 'v')]
+    pub verbose: bool,
+    /// print the version
+    #[argh(switch)]
+    #[expect(dead_code, reason = "seen before argh; it stands here for the help")]
+    pub version: bool,
+    /// the command, with its own options
+    #[argh(subcommand)]
+    pub command: Command,
+}
+
+/// The commands, in the order of the help.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand)]
+pub enum Command {
+    Check(Check),
+    Wait(Wait),
+    Monitor(Monitor),
+    Get(Get),
+    Whoami(Whoami),
+    Rules(Rules),
+    Doctor(Doctor),
+    Install(Install),
+}
+
+/// What `check`, `wait` and `monitor` share.
+#[derive(Debug)]
+pub struct Phrases {
+    /// `--namespace`.
+    pub namespace: Option<String>,
+    /// `--all-namespaces`.
+    pub all_namespaces: bool,
+    /// `--subresource`.
+    pub subresource: Option<String>,
+    /// `--token-only`.
+    pub token_only: bool,
+    /// `--forbid-anonymous`.
+    pub forbid_anonymous: bool,
+    /// `--review`.
+    pub review: bool,
+    /// `--output`.
+    pub output: Value<Format>,
+    /// `--quiet`.
+    pub quiet: bool,
+    /// `--termination-log`.
+    pub termination_log: Value<termination::Target>,
+    /// The phrases, as they were typed.
+    pub typed: Vec<String>,
+}
+
+/// Declares a command that takes phrases: what all of them share, and its own. A type is taken as words: argh knows a
+/// switch by the word `bool`.
+macro_rules! phrase_command {
+    ($(#[$about:meta])* $name:ident { $($(#[$option:meta])* $own:ident: $type:ident $(<$of:ident>)?,)* }) => {
+        $(#[$about])*
+        pub struct $name {
+            /// namespace of phrases without "in" [default: the pod's own]
+            #[argh(option, short = 'n', arg_name = "NS")]
+            namespace: Option<String>,
+            /// the same as "in *"
+            #[argh(switch, short = 'A')]
+            all_namespaces: bool,
+            /// subresource of phrases without one
+            #[argh(option, arg_name = "NAME")]
+            subresource: Option<String>,
+            /// do not knock anonymously: for probes
+            #[argh(switch)]
+            token_only: bool,
+            /// fail where a request is allowed without a token (exit 14)
+            #[argh(switch)]
+            forbid_anonymous: bool,
+            /// ask about every permission by access review
+            #[argh(switch)]
+            review: bool,
+            /// text or json [default: text]
+            #[argh(option, short = 'o', arg_name = "FORMAT", from_str_fn(output), default = "Value(Ok(Format::Text))")]
+            output: Value<Format>,
+            /// print nothing on stdout
+            #[argh(switch, short = 'q')]
+            quiet: bool,
+            /// file for the verdict, or none [default: as PID 1 /dev/termination-log]
+            #[argh(option, arg_name = "FILE", from_str_fn(termination_log), default = "Value(Ok(termination::Target::Automatic))")]
+            termination_log: Value<termination::Target>,
+            $($(#[$option])* pub $own: $type $(<$of>)?,)*
+            /// permission phrases
+            #[argh(positional, arg_name = "PHRASE")]
+            phrases: Vec<String>,
+        }
+
+        impl $name {
+            /// Parts what is shared from what is the command's own.
+            pub fn part(self) -> (Phrases, ($($type $(<$of>)?,)*)) {
+                let Self {
+                    namespace, all_namespaces, subresource, token_only, forbid_anonymous, review, output, quiet,
+                    termination_log, phrases: typed, $($own,)*
+                } = self;
+                let shared = Phrases {
+                    namespace, all_namespaces, subresource, token_only, forbid_anonymous, review, output, quiet,
+                    termination_log, typed,
+                };
+                (shared, ($($own,)*))
+            }
+        }
+    };
+}
+
+phrase_command! {
+    /// Knock once for each permission, print, exit.
+    #[derive(FromArgs, ArgsInfo, Debug)]
+    #[argh(subcommand, name = "check")]
+    Check {
+        /// the whole run [default: 10s]
+        #[argh(option, arg_name = "DURATION", from_str_fn(positive_duration), default = "seconds(10)")]
+        timeout: Value<Duration>,
+        /// no answer (2x) is not a failure: for liveness probes
+        #[argh(switch)]
+        fail_open: bool,
+    }
+}
+
+phrase_command! {
+    /// Knock until every permission is as required, then exit 0 or become CMD.
+    #[derive(FromArgs, ArgsInfo, Debug)]
+    #[argh(subcommand, name = "wait")]
+    Wait {
+        /// the whole wait; 0 is forever [default: 5m]
+        #[argh(option, arg_name = "DURATION", from_str_fn(duration), default = "seconds(300)")]
+        timeout: Value<Duration>,
+        /// each round [default: 10s]
+        #[argh(option, arg_name = "DURATION", from_str_fn(positive_duration), default = "seconds(10)")]
+        request_timeout: Value<Duration>,
+        /// longest pause while waiting for an answer or a grant [default: 30s]
+        #[argh(option, arg_name = "DURATION", from_str_fn(positive_duration), default = "seconds(30)")]
+        max_interval: Value<Duration>,
+        /// stop at once on a definite no (1x)
+        #[argh(switch)]
+        fail_fast: bool,
+        /// good rounds in a row, each on a new connection [default: 1]
+        #[argh(option, arg_name = "N", from_str_fn(count), default = "Value(Ok(1))")]
+        stable: Value<u32>,
+    }
+}
+
+phrase_command! {
+    /// Keep knocking, print changes, exit 0 on SIGTERM: for a sidecar.
+    #[derive(FromArgs, ArgsInfo, Debug)]
+    #[argh(subcommand, name = "monitor")]
+    Monitor {
+        /// each round [default: 10s]
+        #[argh(option, arg_name = "DURATION", from_str_fn(positive_duration), default = "seconds(10)")]
+        request_timeout: Value<Duration>,
+        /// pause between rounds [default: 30s]
+        #[argh(option, arg_name = "DURATION", from_str_fn(positive_duration), default = "seconds(30)")]
+        interval: Value<Duration>,
+        /// longest pause while waiting for an answer [default: 30s]
+        #[argh(option, arg_name = "DURATION", from_str_fn(positive_duration), default = "seconds(30)")]
+        max_interval: Value<Duration>,
+        /// exit with the code on a definite no (1x)
+        #[argh(switch)]
+        until_lost: bool,
+    }
+}
+
+/// Copy this binary to DEST (file or folder), so that other images can use it.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "install")]
+pub struct Install {
+    /// a file, or an existing folder
+    #[argh(positional, arg_name = "DEST")]
+    pub dest: Vec<PathBuf>,
+}
+
+/// Send one request, as curl does: body to stdout.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "get")]
+pub struct Get {
+    /// print the status line and headers too
+    #[argh(switch, short = 'i')]
+    pub include: bool,
+    /// do not send the token
+    #[argh(switch)]
+    pub anonymous: bool,
+    /// text or json [default: text]
+    #[argh(
+        option,
+        short = 'o',
+        arg_name = "FORMAT",
+        from_str_fn(output),
+        default = "Value(Ok(Format::Text))"
+    )]
+    pub output: Value<Format>,
+    /// the whole run [default: 10s]
+    #[argh(option, arg_name = "DURATION", from_str_fn(positive_duration), default = "seconds(10)")]
+    pub timeout: Value<Duration>,
+    /// path on the API server, such as /version
+    #[argh(positional, arg_name = "PATH")]
+    pub path: Vec<String>,
+}
+
+/// Show which user the API server names, without and with the token, and what the token claims.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "whoami")]
+pub struct Whoami {
+    /// text or json [default: text]
+    #[argh(
+        option,
+        short = 'o',
+        arg_name = "FORMAT",
+        from_str_fn(output),
+        default = "Value(Ok(Format::Text))"
+    )]
+    pub output: Value<Format>,
+    /// the whole run [default: 10s]
+    #[argh(option, arg_name = "DURATION", from_str_fn(positive_duration), default = "seconds(10)")]
+    pub timeout: Value<Duration>,
+}
+
+/// List what this service account may do in a namespace, as kubectl auth can-i --list does.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "rules")]
+pub struct Rules {
+    /// the namespace [default: the pod's own]
+    #[argh(option, short = 'n', arg_name = "NS")]
+    pub namespace: Option<String>,
+    /// text or json [default: text]
+    #[argh(
+        option,
+        short = 'o',
+        arg_name = "FORMAT",
+        from_str_fn(output),
+        default = "Value(Ok(Format::Text))"
+    )]
+    pub output: Value<Format>,
+    /// the whole run [default: 10s]
+    #[argh(option, arg_name = "DURATION", from_str_fn(positive_duration), default = "seconds(10)")]
+    pub timeout: Value<Duration>,
+}
+
+/// Check every step from this process to a permission, and name the first broken one.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "doctor")]
+pub struct Doctor {
+    /// namespace of everything asked without "in" [default: the pod's own]
+    #[argh(option, short = 'n', arg_name = "NS")]
+    pub namespace: Option<String>,
+    /// text or json [default: text]
+    #[argh(
+        option,
+        short = 'o',
+        arg_name = "FORMAT",
+        from_str_fn(output),
+        default = "Value(Ok(Format::Text))"
+    )]
+    pub output: Value<Format>,
+    /// the whole run [default: 30s]
+    #[argh(option, arg_name = "DURATION", from_str_fn(positive_duration), default = "seconds(30)")]
+    pub timeout: Value<Duration>,
+    /// permission phrases, asked last; they decide instead of "list pods"
+    #[argh(positional, arg_name = "PHRASE")]
+    pub phrases: Vec<String>,
+}

@@ -67,7 +67,7 @@ codes! {
     Excess = 13 No "excess" "a permission that must be refused is granted";
     /// `--forbid-anonymous`, and the anonymous knock was allowed.
     Exposed = 14 No "exposed" "the request is allowed without a token (--forbid-anonymous)";
-    /// An authorizer grants the permission under conditions (KEP-5681), so it is no plain yes.
+    /// An authorizer grants the permission under conditions (KEP-5681), so it is not a plain yes.
     Conditional = 15 No "conditional" "reserved: granted under conditions";
     /// The API server's name does not resolve.
     Unresolved = 20 NoAnswer "unresolved" "the API server's name does not resolve";
@@ -92,7 +92,7 @@ codes! {
     Internal = 32 NotAsked "internal" "a defect in kubeknock: please report it";
     /// `wait -- CMD`: exec failed although CMD exists.
     NotExecutable = 126 Ended "not-executable" "CMD is not executable";
-    /// `wait -- CMD`: there is no CMD.
+    /// `wait -- CMD`: CMD does not exist.
     NotFound = 127 Ended "not-found" "CMD was not found";
     /// SIGINT.
     Interrupted = 130 Ended "interrupted" "stopped by SIGINT";

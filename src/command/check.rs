@@ -10,11 +10,11 @@ use crate::round::Rounds;
 /// What `check` was asked to do.
 #[derive(Debug)]
 pub struct Check {
-    /// What to ask, and how to tell.
+    /// What to ask, and how to report it.
     pub knocking: Knocking,
     /// The whole run.
     pub timeout: Duration,
-    /// No answer is no failure.
+    /// No answer (2x) is not a failure.
     pub fail_open: bool,
 }
 

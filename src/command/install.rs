@@ -32,7 +32,7 @@ pub fn run(dest: &Path) -> Code {
         }
         Err((at, error)) => {
             let place = if at == dest { String::new() } else { format!("{}: ", at.display()) };
-            let why = format!("install to {}: {place}{error}", dest.display());
+            let why = format!("cannot install to {}: {place}{error}", dest.display());
             could_not_ask(&Fault::Setup(why), &termination::Target::Automatic)
         }
     }
@@ -43,7 +43,7 @@ fn install(dest: &Path) -> Result<&'static str, (PathBuf, io::Error)> {
     let own = Path::new(OWN_BINARY);
     let mut source = File::open(own).map_err(|error| (own.to_owned(), error))?;
     if is_same(&mut source, dest).map_err(|error| (own.to_owned(), error))? {
-        return Ok("already there:");
+        return Ok("already installed");
     }
     let folder = match dest.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,

@@ -1,4 +1,4 @@
-//! What a run tells: text, JSON, and the termination message. Nothing here changes an exit code.
+//! What a run shows: text, JSON, and the termination message. Nothing here changes an exit code.
 
 pub mod json;
 pub mod termination;
@@ -24,14 +24,14 @@ pub enum Format {
     Json,
 }
 
-/// Everything there is to tell about a round.
+/// Everything that is reported about a round.
 #[derive(Debug)]
 pub struct Report<'a> {
     /// What was found.
     pub round: &'a Round,
-    /// Where.
+    /// The API server that was asked.
     pub cluster: &'a Cluster,
-    /// What it comes to.
+    /// The code of the run.
     pub code: Code,
     /// `--fail-open`: findings without an answer were passed over.
     pub fail_open: bool,
@@ -52,14 +52,15 @@ impl Report<'_> {
     pub fn summary(&self) -> String {
         let passed = self.round.findings.iter().filter(|finding| finding.code != Code::Ok).count();
         if self.code == Code::Ok && self.fail_open && passed > 0 {
-            return format!("ok (0): --fail-open passed over {passed} without an answer");
+            let plural = if passed == 1 { "" } else { "s" };
+            return format!("ok (0): --fail-open ignores {passed} permission{plural} without an answer");
         }
         match self.waited {
             Some((elapsed, rounds)) if rounds > 1 => {
                 let waited = span(i64::try_from(elapsed.as_secs()).unwrap_or(i64::MAX));
                 format!("{}; waited {waited}, asked {rounds} times", summary(self.code))
             }
-            _ => summary(self.code),
+            Some(_) | None => summary(self.code),
         }
     }
 }
@@ -81,7 +82,7 @@ pub fn complain(text: &str) {
     let _ = io::stderr().write_all(format!("kubeknock: {text}\n").as_bytes());
 }
 
-/// `-v`: a line for each request. Warnings are told without `-v` too.
+/// `-v`: a line for each request. Warnings are shown without `-v` too.
 pub fn tracing(verbose: bool) -> Tracing {
     Tracing { warnings: true, requests: verbose, tell: trace }
 }

@@ -17,7 +17,7 @@ const LIMIT: usize = 1023;
 /// Where the message goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// Nothing was said: to the default, if this is PID 1 of a container.
+    /// No option: to the default, if this is PID 1 of a container.
     Automatic,
     /// `--termination-log FILE`.
     File(PathBuf),
@@ -41,7 +41,7 @@ impl Target {
     }
 }
 
-/// The verdict first, then each finding that is not as wanted with its explanation.
+/// The verdict first, then each finding that is not as required with its explanation.
 pub fn message(report: &Report<'_>) -> String {
     let mut lines = vec![report.summary()];
     for (finding, explanation) in report.explained() {

@@ -1,4 +1,4 @@
-//! The report as text: one line a permission, under it why and what to type, last the outcome.
+//! The report as text: one line for each permission, under it why and what to type, last the outcome.
 
 use super::Report;
 use crate::api::status::Meaning;

@@ -60,7 +60,7 @@ pub fn installed_copy(cluster: &RealCluster) {
             Container::of(cluster, "installed", user).with_volume(empty_dir.path(), "/shared", "rw");
         container.runs(&["install", "/shared"]).is(0, "installed /shared/kubeknock\n", "");
         // Byte by byte, says the copy in the image.
-        container.runs(&["install", "/shared"]).is(0, "already there: /shared/kubeknock\n", "");
+        container.runs(&["install", "/shared"]).is(0, "already installed /shared/kubeknock\n", "");
         let copy = fs::metadata(empty_dir.path().join("kubeknock")).expect("a copy");
         assert_eq!((copy.uid(), copy.permissions().mode() & 0o7777), (user.uid, 0o755), "the copy");
         assert_eq!(

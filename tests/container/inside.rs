@@ -131,7 +131,7 @@ pub fn read_only(cluster: &RealCluster) {
         let container = Container::of(cluster, "read-only", user);
         container.runs(&["install", "/beside"]).gives(31, &[], Stderr::Has("Read-only file system"));
         let message = container.termination_message();
-        assert!(message.starts_with("setup (31): install to /beside: "), "{message}");
+        assert!(message.starts_with("setup (31): cannot install to /beside: "), "{message}");
     }
 }
 

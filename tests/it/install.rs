@@ -37,7 +37,7 @@ fn an_identical_file_is_left_alone_and_another_is_replaced() {
     let at = folder.path().join("kubeknock");
     install(folder.path());
     let before = fs::metadata(&at).unwrap();
-    assert_eq!(install(folder.path()).1, format!("already there: {}\n", at.display()));
+    assert_eq!(install(folder.path()).1, format!("already installed {}\n", at.display()));
     let after = fs::metadata(&at).unwrap();
     assert_eq!((before.ino(), before.mtime_nsec()), (after.ino(), after.mtime_nsec()));
     for content in [&b"old"[..], &vec![0; usize::try_from(before.len()).unwrap()]] {
@@ -57,7 +57,7 @@ fn where_it_cannot_write() {
     for dest in ["missing/kubeknock", "file/kubeknock"] {
         let (code, stdout, stderr) = install(&folder.path().join(dest));
         assert_eq!((code, stdout.as_str(), stderr.lines().count()), (Some(31), "", 1), "{stderr}");
-        let said_once = format!("kubeknock: install to {}: ", folder.path().join(dest).display());
+        let said_once = format!("kubeknock: cannot install to {}: ", folder.path().join(dest).display());
         assert!(stderr.starts_with(&said_once) && stderr.matches(dest).count() == 1, "{stderr}");
     }
     let usage = Kubeknock::command(["install"]).output().unwrap();

@@ -228,7 +228,7 @@ list configmaps in ns-1  anonymous 503  token 503  unavailable
     status 503 the request has been made before all known HTTP paths have been installed, please try again
     the API server is there and cannot answer yet; asking again later is right
 list pods in ns-1        anonymous 403  token 200  ok
-ok (0): --fail-open passed over 1 without an answer
+ok (0): --fail-open ignores 1 permission without an answer
 ",
         "",
     );
@@ -246,12 +246,12 @@ ok (0): --fail-open passed over 1 without an answer
         (&object["outcome"], &object["permissions"][0]["outcome"]),
         (&json!("ok"), &json!("unserved"))
     );
-    assert_eq!(object["message"], "ok (0): --fail-open passed over 1 without an answer");
+    assert_eq!(object["message"], "ok (0): --fail-open ignores 1 permission without an answer");
     let Scene { mut cluster, pod } = scene;
     cluster.stop();
     pod.runs(&["check", "--fail-open", "list pods", "list secrets"]).gives(
         0,
-        &["unreachable\n", "\nok (0): --fail-open passed over 2 without an answer\n"],
+        &["unreachable\n", "\nok (0): --fail-open ignores 2 permissions without an answer\n"],
         Stderr::Empty,
     );
 }

@@ -94,8 +94,9 @@ fn end_on_signals(stops: &Arc<AtomicBool>) {
 fn end_as_defect(info: &panic::PanicHookInfo<'_>) {
     let place = info.location().map(|place| format!("{}:{}", place.file(), place.line())).unwrap_or_default();
     report::complain(&format!(
-        "a defect in kubeknock {} at {place}: please report it",
-        env!("CARGO_PKG_VERSION")
+        "a defect in kubeknock {} at {place}: please report it at {}/issues",
+        env!("CARGO_PKG_VERSION"),
+        env!("CARGO_PKG_REPOSITORY")
     ));
     process::exit(Code::Internal.number().into());
 }

@@ -10,9 +10,10 @@ use crate::api::status::{self, Answer, Meaning, Shape};
 use crate::api::{LARGEST_BODY, Reply, Request};
 use crate::exit::Code;
 use crate::failure::{Failure, Fault};
+use crate::identity::Bearer;
 use crate::report::{Format, complain, json, print, summary, tracing};
 use crate::text::escape;
-use crate::token::Token;
+use crate::token::{Claims, Token};
 use crate::verdict;
 use crate::visit::Visit;
 
@@ -46,24 +47,52 @@ fn ask(get: &Get) -> Result<Code, Fault> {
     let code = verdict::deciding_code(&result, bearer);
     page.end(code);
     if code != Code::Ok {
-        let why = match &result {
-            Err(failure) => failure.text().to_owned(),
-            Ok(Answer { meaning: Meaning::Unauthenticated, .. }) => claims.as_ref().map_or_else(
-                || "what was sent is no service account token (no JWT)".to_owned(),
-                |claims| claims.explain_rejection(now()),
-            ),
-            Ok(answer) => answer.reason.clone(),
-        };
-        complain(&format!("{}: {}", summary(code), escape(&why)));
+        complain(&format!("{}: {}", summary(code), escape(&why(get, &result, bearer, claims.as_ref()))));
     }
     Ok(code)
+}
+
+/// Why it is not ok. Speaks of a token only where one was sent.
+fn why(get: &Get, result: &Result<Answer, Failure>, bearer: Bearer, claims: Option<&Claims>) -> String {
+    let answer = match result {
+        Err(failure) => return failure.text().to_owned(),
+        Ok(answer) => answer,
+    };
+    let words = &answer.reason;
+    let path = get.common.cluster.token_path();
+    let path = path.display();
+    match (answer.meaning, bearer) {
+        (Meaning::Unauthenticated, Bearer::Token) => match claims {
+            Some(claims) => claims.explain_rejection(now()),
+            None => format!("{path} does not hold a service account token (not a JWT)"),
+        },
+        (Meaning::Unauthenticated | Meaning::Forbidden, Bearer::None) if get.anonymous => {
+            format!("no token was sent (--anonymous): {words}")
+        }
+        (Meaning::Unauthenticated | Meaning::Forbidden, Bearer::None) => {
+            format!("no token was sent, because {path} is missing or empty: {words}")
+        }
+        (Meaning::Unauthenticated | Meaning::Forbidden, Bearer::Plain) => {
+            format!("no token was sent, because {} is plain HTTP: {words}", get.common.cluster.server)
+        }
+        (Meaning::Forbidden, Bearer::Token)
+        | (
+            Meaning::Granted
+            | Meaning::NotFound
+            | Meaning::ReviewForbidden
+            | Meaning::Unserved
+            | Meaning::Unavailable
+            | Meaning::Unintelligible,
+            Bearer::Token | Bearer::None | Bearer::Plain,
+        ) => words.clone(),
+    }
 }
 
 /// Passes the answer on piece by piece; its beginning is kept to understand it.
 fn stream(mut reply: Reply, page: &mut Page<'_>) -> Result<Answer, Failure> {
     page.head(&reply);
     let status = reply.status();
-    // A good body is only glanced at; of others the message is wanted.
+    // Of a good body the beginning is enough; the others have a message in them.
     let keep = if status < 300 { 1024 } else { LARGEST_BODY };
     let mut kept = Vec::new();
     let mut buffer = vec![0; 16 * 1024];
@@ -88,7 +117,7 @@ struct Page<'g> {
     object: Map<String, Value>,
     body: Vec<u8>,
     cut: bool,
-    /// False once stdout is closed or full: the verdict is still wanted.
+    /// False once stdout is closed or full. That does not end the run: the verdict is its exit code.
     open: bool,
 }
 

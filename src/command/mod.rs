@@ -15,6 +15,7 @@ use crate::cluster::Cluster;
 use crate::exit::Code;
 use crate::explain::Context;
 use crate::failure::Fault;
+use crate::identity::Bearer;
 use crate::report::{self, Format, Report, complain, json, print, termination, text};
 use crate::round::Spec;
 use crate::trace::Tracing;
@@ -76,7 +77,7 @@ impl Reporting {
         }
     }
 
-    /// Tells how it ended: on stdout, and in the termination message.
+    /// Reports how it ended: on stdout, and in the termination message.
     pub fn report(&self, report: &Report<'_>, colour: bool) {
         if !self.quiet {
             print(&self.render(report, colour));
@@ -93,7 +94,7 @@ impl Reporting {
     }
 }
 
-/// Ends a command without permissions: a fault is told, and so is the verdict where this is PID 1.
+/// Ends a command without permissions: reports a fault, and writes the verdict where this is PID 1.
 fn end(result: Result<Code, Fault>, output: Format) -> Code {
     let reporting =
         Reporting { output, quiet: false, verbose: false, termination: termination::Target::Automatic };
@@ -116,7 +117,8 @@ pub fn could_not_ask(fault: &Fault, termination: &termination::Target) -> Code {
 
 /// What explanations of a request that asks no permission draw on.
 fn visit_context<'a>(visit: &'a Visit, cluster: &'a Cluster) -> Context<'a> {
-    let claims = visit.claims.as_ref();
+    // Over plain HTTP the token is not sent, so that what it claims is not what was refused.
+    let claims = visit.claims.as_ref().filter(|_| visit.bearer == Bearer::Token);
     let subject = claims.and_then(|claims| claims.subject.as_deref());
     Context { cluster, bearer: visit.bearer, claims, subject, now: now() }
 }

@@ -38,9 +38,11 @@ fn ask(command: &RulesOf) -> Result<Code, Fault> {
     let why = explain::request(code, &result, visit_context(&visit, &command.common.cluster));
     if command.common.output == Format::Json {
         let mut object = json::object(code);
-        let message = if code == Code::Ok { "ok (0): these are the rules".to_owned() } else { summary(code) };
+        let message =
+            if code == Code::Ok { "ok (0): the rules are listed".to_owned() } else { summary(code) };
         object.insert("message".into(), message.into());
         object.insert("server".into(), command.common.cluster.server.to_string().into());
+        object.insert("serverVersion".into(), Value::Null);
         object.insert("namespace".into(), namespace.clone().into());
         object.insert("incomplete".into(), rules.incomplete.into());
         object.insert("evaluationError".into(), rules.error.clone().into());
@@ -70,17 +72,17 @@ pub fn list(visit: &Visit, namespace: &str) -> (Result<Answer, Failure>, Rules) 
     }
 }
 
-/// Why the list may not be the whole truth, in words.
+/// Why the list may be incomplete, in words.
 pub fn doubt(rules: &Rules) -> Option<String> {
-    let behind = if rules.error.is_empty() { String::new() } else { format!(": {}", rules.error) };
+    let error = if rules.error.is_empty() { String::new() } else { format!(": {}", rules.error) };
     if rules.incomplete {
         return Some(format!(
-            "the API server calls this list incomplete (an authorizer cannot list its rules, such as a webhook or the \
-             node authorizer): what is missing may still be allowed, so check it{behind}"
+            "the API server says that this list is incomplete (an authorizer such as a webhook or Node cannot list its \
+             rules){error}: ask about a permission that is not listed with kubeknock check"
         ));
     }
     (!rules.error.is_empty())
-        .then(|| format!("a part of the rules could not be read, so the list may lack some{behind}"))
+        .then(|| format!("some rules cannot be read, so this list may be incomplete{error}"))
 }
 
 /// kubectl's table: columns as wide as their longest cell and three spaces.

@@ -15,21 +15,21 @@ use crate::text::escape;
 use crate::time::backoff::{Backoff, draw};
 use crate::time::deadline::Deadline;
 
-/// Between the good rounds that `--stable` wants.
+/// Between the good rounds that `--stable` asks for.
 const STABLE_PAUSE: Duration = Duration::from_secs(1);
 
 /// What `wait` was asked to do.
 #[derive(Debug)]
 pub struct Wait {
-    /// What to ask, and how to tell.
+    /// What to ask, and how to report it.
     pub knocking: Knocking,
-    /// The whole wait; `None` is for ever.
+    /// The whole wait; `None`: no end.
     pub timeout: Option<Duration>,
     /// Each round.
     pub request_timeout: Duration,
     /// The longest pause.
     pub max_interval: Duration,
-    /// Leave at once on a definite no.
+    /// Stop at once on a definite no.
     pub fail_fast: bool,
     /// Good rounds in a row.
     pub stable: u32,
@@ -55,7 +55,7 @@ pub fn run(wait: &Wait, colour: bool) -> Code {
             let report = Report { round: &round, cluster, code, fail_open: false, now: now(), waited };
             match command {
                 None => reporting.report(&report, colour),
-                Some(_) => tell_beside(reporting, &report),
+                Some(_) => report_beside(reporting, &report),
             }
             code
         }
@@ -66,14 +66,14 @@ pub fn run(wait: &Wait, colour: bool) -> Code {
     }
 }
 
-/// Until it is as wanted, or the time is over: the last round and the code.
+/// Until every permission is as required, or the time is over: the last round and the code.
 fn knock(wait: &Wait, rounds: &mut Rounds) -> Result<(Round, Code), Fault> {
     let deadline = wait.timeout.map_or(Deadline::NEVER, Deadline::after);
     let mut backoff = Backoff::new(wait.max_interval);
     let tracing = wait.knocking.reporting.tracing();
     let mut good_rounds = 0;
     let mut completed: Option<(Round, Code)> = None;
-    let mut told = None;
+    let mut shown = None;
     loop {
         let patience = deadline.left().map_or(wait.request_timeout, |left| left.min(wait.request_timeout));
         let round = rounds.next(patience, tracing)?;
@@ -97,13 +97,13 @@ fn knock(wait: &Wait, rounds: &mut Rounds) -> Result<(Round, Code), Fault> {
                 if std::mem::take(&mut good_rounds) > 0 {
                     backoff.reset();
                 }
-                if told != Some(code) {
+                if shown != Some(code) {
                     complain(&format!("waiting: {}", because(&round, code)));
                 }
                 backoff.next(draw(), round.retry_after(SystemTime::now()))
             }
         };
-        told = Some(code);
+        shown = Some(code);
         completed = Some((round, code));
         if !deadline.sleep(pause)
             && let Some(completed) = completed
@@ -113,7 +113,7 @@ fn knock(wait: &Wait, rounds: &mut Rounds) -> Result<(Round, Code), Fault> {
     }
 }
 
-/// The first permission that is not as wanted, and the outcome.
+/// The first permission that is not as required, and the outcome.
 fn because(round: &Round, code: Code) -> String {
     let first = round.findings.iter().find(|finding| finding.code == code);
     let phrase = first.map(|finding| escape(&finding.phrase)).unwrap_or_default();
@@ -121,7 +121,7 @@ fn because(round: &Round, code: Code) -> String {
 }
 
 /// stdout is the command's: the report goes to stderr.
-fn tell_beside(reporting: &Reporting, report: &Report<'_>) {
+fn report_beside(reporting: &Reporting, report: &Report<'_>) {
     if !reporting.quiet {
         let _ = io::stderr().write_all(reporting.render(report, false).as_bytes());
     }

@@ -1,4 +1,4 @@
-//! `whoami`: who the API server takes us for, without and with the token, and what the token claims.
+//! `whoami`: which user the API server names, without and with the token, and what the token claims.
 
 use serde_json::{Map, Value, json};
 
@@ -34,14 +34,14 @@ struct Found {
 
 /// Runs it.
 pub fn run(whoami: &Whoami) -> Code {
-    let told = find(whoami).map(|found| {
+    let shown = find(whoami).map(|found| {
         print(&match whoami.common.output {
             Format::Text => text(&found),
             Format::Json => json(&found, &whoami.common.cluster),
         });
         found.code
     });
-    end(told, whoami.common.output)
+    end(shown, whoami.common.output)
 }
 
 fn find(whoami: &Whoami) -> Result<Found, Fault> {
@@ -74,7 +74,7 @@ fn text(found: &Found) -> String {
         lines.extend(identity_lines("token", found.recognized.token.as_ref(), found.claims.as_ref()));
     }
     if let Some(claims) = &found.claims {
-        lines.push("claims     what the token says of itself".into());
+        lines.push("claims     what the token says about itself, unverified".into());
         lines.extend(claim_rows(claims, now()).into_iter().map(|(name, value)| row(name, &value)));
     }
     lines.extend(found.why.iter().map(|why| escape(why)));
@@ -84,7 +84,7 @@ fn text(found: &Found) -> String {
 
 fn message(code: Code) -> String {
     match code {
-        Code::Ok => "ok (0): the API server knows who this is".into(),
+        Code::Ok => "ok (0): the API server accepts the identity".into(),
         code => summary(code),
     }
 }
@@ -98,9 +98,9 @@ fn identity_lines(who: &str, found: Option<&Recognition>, claims: Option<&Claims
     let name = found.and_then(Recognition::name);
     let head = match (name, found.map(|found| &found.result), claimed) {
         (Some(name), ..) => name.to_owned(),
-        (None, Some(Ok(answer)), _) if answer.status == 401 => "not accepted (401)".into(),
+        (None, Some(Ok(answer)), _) if answer.status == 401 => "rejected (401)".into(),
         (None, Some(Ok(answer)), Some(claimed)) if answer.status < 429 => {
-            format!("{claimed}: the token's own word, unconfirmed")
+            format!("{claimed} (claimed by the token, not confirmed by the API server)")
         }
         (None, Some(Ok(answer)), _) => format!("unknown (status {})", answer.status),
         (None, Some(Err(failure)), _) => format!("unknown ({})", failure.code().name()),
@@ -117,7 +117,7 @@ fn identity_lines(who: &str, found: Option<&Recognition>, claims: Option<&Claims
             lines.push(row(&escape(key), &values.join(", ")));
         }
     } else if name.is_some() && who != "anonymous" {
-        lines.push(row("source", "the words of a refusal; this server answers no SelfSubjectReview"));
+        lines.push(row("source", "a refusal: this API server does not answer SelfSubjectReview"));
     }
     lines
 }
@@ -149,9 +149,11 @@ fn json(found: &Found, cluster: &Cluster) -> String {
     let mut object = json::object(found.code);
     object.insert("message".into(), message(found.code).into());
     object.insert("server".into(), cluster.server.to_string().into());
+    object.insert("serverVersion".into(), Value::Null);
     let confirmed = |found: &Recognition| found.name().map(|name| (name.to_owned(), "server"));
     let deciding = found.recognized.deciding(found.bearer);
-    let claimed = || Some((found.claims.as_ref()?.subject.clone()?, "token"));
+    let sent = found.claims.as_ref().filter(|_| found.bearer == Bearer::Token);
+    let claimed = || Some((sent?.subject.clone()?, "token"));
     let identity = deciding.and_then(confirmed).or_else(claimed);
     let identity = identity.map(|(user, source)| json!({ "user": user, "source": source }));
     object.insert("identity".into(), identity.unwrap_or(Value::Null));

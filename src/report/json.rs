@@ -1,4 +1,7 @@
-//! The report as JSON: one object on one line, `kubeknock/v1`. Fields are only ever added.
+//! The report as JSON: one object on one line, `kubeknock/v1`, as `kubeknock.schema.json` describes it. Fields are
+//! only ever added.
+
+use std::time::SystemTime;
 
 use serde_json::{Map, Value, json};
 
@@ -9,6 +12,7 @@ use crate::failure::Fault;
 use crate::knock::Knock;
 use crate::permission::Expected;
 use crate::round::Finding;
+use crate::time::date::timestamp;
 
 /// The name of the format.
 const SCHEMA: &str = "kubeknock/v1";
@@ -17,6 +21,7 @@ const SCHEMA: &str = "kubeknock/v1";
 pub fn object(code: Code) -> Map<String, Value> {
     let mut object = Map::new();
     object.insert("schema".into(), SCHEMA.into());
+    object.insert("time".into(), timestamp(SystemTime::now()).into());
     object.insert("outcome".into(), code.name().into());
     object.insert("exitCode".into(), code.number().into());
     object
@@ -32,6 +37,8 @@ pub fn render(report: &Report<'_>) -> String {
     let mut object = object(report.code);
     object.insert("message".into(), report.summary().into());
     object.insert("server".into(), report.cluster.server.to_string().into());
+    // No request is made only to learn it.
+    object.insert("serverVersion".into(), Value::Null);
     let source = if report.round.user().is_some() { "server" } else { "token" };
     let identity = report.round.subject().map(|user| json!({ "user": user, "source": source }));
     object.insert("identity".into(), identity.unwrap_or(Value::Null));
@@ -63,6 +70,7 @@ fn permission(finding: &Finding, explanation: &Explanation) -> Value {
             Expected::Can => "can",
             Expected::Cannot => "cannot",
         },
+        "ok": finding.code == Code::Ok,
         "outcome": finding.code.name(),
         "asked": finding.was_asked(),
         "anonymous": knock(knocks.and_then(|knocks| knocks.anonymous.as_ref())),
@@ -72,7 +80,7 @@ fn permission(finding: &Finding, explanation: &Explanation) -> Value {
     })
 }
 
-/// `null`: it was not made.
+/// `null` where it was not made.
 fn knock(knock: Option<&Knock>) -> Value {
     let Some(knock) = knock else { return Value::Null };
     let milliseconds = u64::try_from(knock.elapsed.as_millis()).unwrap_or(u64::MAX);

@@ -141,8 +141,9 @@ impl Round {
         })
     }
 
-    /// The user to grant to: as the API server names it, else as the token claims.
+    /// The user to grant to: as the API server names it, else as the token claims, if it was sent.
     pub fn subject(&self) -> Option<&str> {
-        self.user().or_else(|| self.claims.as_ref()?.subject.as_deref())
+        let sent = self.claims.as_ref().filter(|_| self.bearer == Bearer::Token);
+        self.user().or_else(|| sent?.subject.as_deref())
     }
 }

@@ -17,6 +17,13 @@ pub fn time(seconds: i64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", second / 3600, second / 60 % 60, second % 60)
 }
 
+/// The same with milliseconds: `2026-11-23T21:16:29.042Z`.
+pub fn timestamp(at: SystemTime) -> String {
+    let elapsed = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let seconds = time(i64::try_from(elapsed.as_secs()).unwrap_or(i64::MAX));
+    format!("{}.{:03}Z", seconds.trim_end_matches('Z'), elapsed.subsec_millis())
+}
+
 /// The inverse of [`time`]: seconds since 1970 of a date and a time of day in UTC.
 pub fn seconds(year: i64, month: i64, day: i64, second_of_day: i64) -> i64 {
     let (year, month) = if month <= 2 { (year - 1, month + 9) } else { (year, month - 3) };
@@ -64,6 +71,12 @@ mod tests {
             let second = number(11..13) * 3600 + number(14..16) * 60 + number(17..19);
             assert_eq!(seconds(number(0..4), number(5..7), number(8..10), second), at);
         }
+    }
+
+    #[test]
+    fn timestamps_have_milliseconds() {
+        let at = SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_468_589_042);
+        assert_eq!(timestamp(at), "2026-11-23T21:16:29.042Z");
     }
 
     #[test]

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rustix::process::Signal;
-use serde_json::Value;
-use testbed::{Cluster, Finished, Program, Running, Stderr, World};
+use serde_json::{Value, json};
+use testbed::{Cluster, Finished, Program, Running, Stderr, World, schema};
 
 use crate::{Kubeknock, Scene};
 
@@ -111,13 +111,52 @@ fn the_json_table_is_what_is_printed() {
             .into_iter()
             .flat_map(|row| row[0].replace('`', "").split(", ").map(str::to_owned).collect::<Vec<String>>());
         let mut documented: BTreeSet<String> = names.collect();
-        documented.extend(["schema", "outcome", "exitCode"].map(str::to_owned));
+        documented.extend(["schema", "time", "outcome", "exitCode"].map(str::to_owned));
         let printed = fields(&[arguments, &["-o", "json"]].concat());
         assert_eq!(documented, printed, "{heading} README left, printed right");
     }
 
     let fault = fields(&["check", "-o", "json", "--certificate-authority", "/no-such-file", "list pods"]);
-    assert_eq!(fault, ["schema", "outcome", "exitCode", "message"].map(str::to_owned).into());
+    assert_eq!(fault, ["schema", "time", "outcome", "exitCode", "message"].map(str::to_owned).into());
+}
+
+/// The testbed holds every object that a test sees to it.
+#[test]
+fn the_schema_is_one_and_has_every_code() {
+    schema::is_a_schema();
+    let published = schema::published();
+    let codes = codes().into_iter().map(|[number, name, _]| (number.parse::<u8>().expect("a number"), name));
+    let printed = codes.filter(|(number, _)| *number < 100);
+    let (numbers, names): (Vec<u8>, Vec<String>) = printed.unzip();
+    assert_eq!(published["properties"]["exitCode"]["enum"], json!(numbers));
+    assert_eq!(published["$defs"]["outcome"]["enum"], json!(names));
+}
+
+/// What holds the objects can fail.
+#[test]
+fn the_schema_refuses_what_is_not_in_it() {
+    let scene = Scene::with_reader();
+    let finished = scene.runs(&["check", "-o", "json", "list pods"]);
+    let good: Value = serde_json::from_str(&finished.stdout).expect("JSON");
+    assert!(schema::accepts(&good), "{good}");
+    for (pointer, field, value) in [
+        ("", "new", json!(1)),
+        ("", "time", json!("2026-11-23T21:16:29Z")),
+        ("", "outcome", json!("allowed")),
+        ("", "server", Value::Null),
+        ("/permissions/0", "new", json!(1)),
+        ("/permissions/0", "ok", json!("yes")),
+        ("/permissions/0/token", "milliseconds", json!(-1)),
+    ] {
+        let mut bad = good.clone();
+        bad.pointer_mut(pointer).expect("an object")[field] = value;
+        assert!(!schema::accepts(&bad), "{bad}");
+    }
+    for field in ["time", "identity", "serverVersion"] {
+        let mut bad = good.clone();
+        bad.as_object_mut().expect("an object").remove(field);
+        assert!(!schema::accepts(&bad), "without {field}");
+    }
 }
 
 #[test]
@@ -461,10 +500,10 @@ fn at(scene: &Scene, arguments: &[&str]) -> Command {
     command
 }
 
-/// Starts `monitor`, gives its first line, and ends it as the kubelet does.
+/// Starts `monitor`, gives the line of its first permission, and ends it as the kubelet does.
 fn monitors(scene: &Scene, arguments: &[&str]) -> String {
     let monitor = Running::start(&mut at(scene, arguments));
-    let line = monitor.prints("");
+    let line = monitor.prints("ok");
     monitor.send(Signal::TERM);
     monitor.ends_with(0);
     line

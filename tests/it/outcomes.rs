@@ -12,7 +12,7 @@ use std::process::Command;
 use serde_json::json;
 use testbed::faults::{self, Certificate};
 use testbed::scene::{USER, report};
-use testbed::{Fault, Program, Stderr, Times, World, runner};
+use testbed::{Cluster, Fault, Program, Stderr, Times, World, runner};
 
 use crate::{Kubeknock, Pod, Scene};
 
@@ -116,6 +116,49 @@ fn unauthenticated_when_the_account_is_gone() {
         11,
         &["token 401  unauthenticated", "its account or pod is gone"],
         Stderr::Empty,
+    );
+}
+
+/// What explains a refusal speaks of a token only where one was sent.
+#[test]
+fn refused_without_a_token() {
+    const ANONYMOUS: &str = "kubeknock: anonymous (12): no token to send, or the API server did not see it, and the \
+                             anonymous request is refused: ";
+    let scene = Scene::with_reader();
+    let complains = |scene: &Scene, arguments: &[&str], why: &str| {
+        let finished = scene.runs(arguments).gives(12, &[], Stderr::Any);
+        assert_eq!(finished.plain(&finished.stderr), format!("{ANONYMOUS}{why}\n"), "{}", finished.story());
+    };
+    let forbidden = "forbidden: User \"system:anonymous\" cannot get path \"/metrics\"";
+    complains(
+        &scene,
+        &["get", "--anonymous", "/metrics"],
+        &format!("no token was sent (--anonymous): {forbidden}"),
+    );
+    scene.cluster.anonymous_auth(false);
+    complains(&scene, &["get", "--anonymous", "/version"], "no token was sent (--anonymous): Unauthorized");
+    let finished = scene.runs(&["get", "--anonymous", "/version", "-o", "json"]);
+    finished.gives(12, &["\"status\":401"], Stderr::Has("no token was sent (--anonymous): Unauthorized\n"));
+    let Scene { cluster, pod } = scene;
+    let scene = Scene { cluster, pod: pod.without_file("token") };
+    complains(
+        &scene,
+        &["get", "/version"],
+        "no token was sent, because MOUNT/token is missing or empty: Unauthorized",
+    );
+    // The pod's token stays in its file, and what it claims is not who the proxy is.
+    let scene = Scene::on(Cluster::builder().plain_http("system:anonymous").start());
+    complains(
+        &scene,
+        &["get", "/metrics"],
+        &format!("no token was sent, because http://SERVER is plain HTTP: {forbidden}"),
+    );
+    let finished = scene.runs(&["check", "create pods", "-o", "json"]).gives(10, &[], Stderr::Empty);
+    let report = report(&finished);
+    assert_eq!(
+        (&report["identity"], &report["permissions"][0]["remedy"]),
+        (&json!(null), &json!([])),
+        "{report}"
     );
 }
 
@@ -527,10 +570,12 @@ fn json_of_what_is_allowed() {
             "exitCode": 0,
             "message": "ok (0): every permission is as required",
             "server": "https://SERVER",
+            "serverVersion": null,
             "identity": { "user": USER, "source": "token" },
             "permissions": [{
                 "phrase": "list pods in ns-1",
                 "expected": "can",
+                "ok": true,
                 "outcome": "ok",
                 "asked": true,
                 "anonymous": {
@@ -566,11 +611,13 @@ fn json_of_a_no() {
             "exitCode": 10,
             "message": "forbidden (10): the API server refuses the permission to the token's identity",
             "server": "https://SERVER",
+            "serverVersion": null,
             "identity": { "user": USER, "source": "server" },
             "permissions": [
                 {
                     "phrase": "list pods in ns-1",
                     "expected": "can",
+                    "ok": false,
                     "outcome": "forbidden",
                     "asked": true,
                     "anonymous": null,
@@ -584,6 +631,7 @@ fn json_of_a_no() {
                 {
                     "phrase": "cannot list secrets in ns-1",
                     "expected": "cannot",
+                    "ok": true,
                     "outcome": "ok",
                     "asked": true,
                     "anonymous": null,
@@ -610,11 +658,13 @@ fn json_of_no_answer() {
             "exitCode": 21,
             "message": "unreachable (21): connection refused, no route, reset, or closed without an answer",
             "server": "https://SERVER",
+            "serverVersion": null,
             "identity": { "user": USER, "source": "token" },
             "permissions": [
                 {
                     "phrase": "list pods in ns-1",
                     "expected": "can",
+                    "ok": false,
                     "outcome": "unreachable",
                     "asked": true,
                     "anonymous": {
@@ -630,6 +680,7 @@ fn json_of_no_answer() {
                 {
                     "phrase": "list secrets in vault",
                     "expected": "can",
+                    "ok": false,
                     "outcome": "unreachable",
                     "asked": false,
                     "anonymous": null,
@@ -790,7 +841,8 @@ fn internal() {
     let finished = pod.run(&mut command);
     let stderr = &finished.stderr;
     assert!(
-        stderr.starts_with("kubeknock: a defect in kubeknock ") && stderr.ends_with(": please report it\n"),
+        stderr.starts_with("kubeknock: a defect in kubeknock ")
+            && stderr.ends_with(": please report it at https://github.com/kubeknock/kubeknock/issues\n"),
         "{stderr}"
     );
     assert_eq!(stderr.lines().count(), 1, "no backtrace: {stderr}");

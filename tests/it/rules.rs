@@ -25,7 +25,7 @@ fn as_kubectl_lists_them() {
         assert!(report["rules"].as_array().unwrap().contains(&pods), "{report}");
         assert_eq!((&report["namespace"], &report["incomplete"]), (&json!("ns-1"), &json!(false)));
         scene.cluster.role_binding("ns-1", "dangling", "no-such-role", "ns-1", "k-sa-1");
-        scene.runs(&["rules"]).gives(0, &["[get list]"], Stderr::Has("the list may lack some"));
+        scene.runs(&["rules"]).gives(0, &["[get list]"], Stderr::Has("this list may be incomplete"));
     }
 }
 

@@ -18,6 +18,9 @@ fn monitor(scene: &Scene, options: &[&str]) -> Running {
 fn it_prints_the_state_and_what_changes() {
     let mut scene = Scene::with_lister();
     let running = monitor(&scene, &[]);
+    let time = running.prints("");
+    let form: String = time.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+    assert_eq!(form, "0000-00-00T00:00:00.000Z", "a report begins with its time: {time}");
     running.prints("ok (0)");
     scene.cluster.wait_for_requests(6);
     scene.revoke_list();

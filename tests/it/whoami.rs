@@ -35,8 +35,7 @@ fn tells_everything_that_1_36_knows() {
 #[test]
 fn falls_back_to_the_words_of_a_refusal_on_1_20() {
     let scene = Scene::of(Version::V1_20);
-    let told =
-        ["token      system:serviceaccount:ns-1:k-sa-1", "source        the words of a refusal", "ok (0)"];
+    let told = ["token      system:serviceaccount:ns-1:k-sa-1", "source        a refusal", "ok (0)"];
     scene.runs(&["whoami"]).gives(0, &told, Stderr::Empty);
     let finished = scene.runs(&["whoami", "-ojson"]).gives(0, &[], Stderr::Empty);
     assert_eq!(report(&finished)["token"]["user"], USER);
@@ -48,7 +47,11 @@ fn falls_back_to_the_words_of_a_refusal_on_1_20() {
 fn marks_the_claims_unconfirmed_where_nothing_is_refused_on_1_20() {
     let scene = Scene::of(Version::V1_20);
     scene.cluster.cluster_role_binding("admin", "cluster-admin", "ns-1", "k-sa-1");
-    scene.runs(&["whoami"]).gives(0, &[USER, "the token's own word, unconfirmed", "ok (0)"], Stderr::Empty);
+    scene.runs(&["whoami"]).gives(
+        0,
+        &[USER, "(claimed by the token, not confirmed by the API server)", "ok (0)"],
+        Stderr::Empty,
+    );
     let finished = scene.runs(&["whoami", "-ojson"]).gives(0, &[], Stderr::Empty);
     assert_eq!(report(&finished)["identity"], json!({ "user": USER, "source": "token" }));
     assert_eq!(report(&finished)["token"]["confirmed"], false);
@@ -59,7 +62,7 @@ fn without_a_good_token() {
     let scene = Scene::new().with_token(|spec| spec.expires_in = -60);
     scene.runs(&["whoami"]).gives(
         11,
-        &["not accepted (401)", "expired 60s ago", "unauthenticated (11)"],
+        &["rejected (401)", "expired 60s ago", "unauthenticated (11)"],
         Stderr::Empty,
     );
     let mut scene = scene.with_file("token", "");

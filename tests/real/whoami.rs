@@ -8,7 +8,8 @@ use crate::outcomes::lister;
 /// 1.20 has no SelfSubjectReview: the words of its refusal name us.
 pub fn without_a_review(cluster: &RealCluster) {
     let pod = lister(cluster, "whoami");
-    let told = ["system:anonymous", "token      system:serviceaccount:whoami:k-sa-1", "words of a refusal"];
+    let told =
+        ["system:anonymous", "token      system:serviceaccount:whoami:k-sa-1", "source        a refusal"];
     pod.runs(&["whoami"]).gives(0, &told, Stderr::Empty);
     let finished = pod.runs(&["whoami", "-ojson"]).gives(0, &[], Stderr::Empty);
     let report: Value = serde_json::from_str(&finished.stdout).expect("JSON on stdout");

@@ -30,6 +30,7 @@ pub mod real;
 pub mod recordings;
 mod running;
 pub mod scene;
+pub mod schema;
 mod world;
 
 pub use cluster::{

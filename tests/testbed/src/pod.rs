@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use crate::faults::Listener;
 use crate::mount::write_mount;
 use crate::program::Program;
+use crate::schema;
 use crate::world::World;
 
 /// A token that no cluster believes, of `ns-1/k-sa-1` and without an end.
@@ -107,6 +108,7 @@ impl<P: Program> Pod<P> {
             took,
             places: vec![(authority.to_owned(), "SERVER"), (self.mount().display().to_string(), "MOUNT")],
         };
+        schema::holds(&finished.stdout);
         if let Some(token) = self.token() {
             let shown = [&finished.stdout, &finished.stderr].iter().any(|text| text.contains(&token));
             assert!(!shown, "the token is in the output\n{}", finished.story());

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::schema;
+
 /// Longer than anything here takes, so that a hang fails instead of blocking.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -140,7 +142,10 @@ fn until(lines: &Receiver<String>, text: &str) -> String {
     let mut seen = String::new();
     loop {
         match lines.recv_timeout(PATIENCE) {
-            Ok(line) if line.contains(text) => return line,
+            Ok(line) if line.contains(text) => {
+                schema::holds(&line);
+                return line;
+            }
             Ok(line) => seen = seen + &line + "\n",
             Err(error) => panic!("no line with {text:?} ({error}), only\n{seen}"),
         }

@@ -1,0 +1,53 @@
+//! `kubeknock.schema.json`, and that what a run prints as JSON is as it says.
+
+use std::fs;
+use std::path::Path;
+use std::sync::LazyLock;
+
+use jsonschema::Validator;
+use serde_json::{Value, json};
+
+/// The schema as it is published, which allows fields that a later version adds.
+pub fn published() -> Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../kubeknock.schema.json");
+    serde_json::from_str(&fs::read_to_string(path).expect("kubeknock.schema.json")).expect("JSON")
+}
+
+/// The same, and no field may be missing from it.
+static STRICT: LazyLock<Validator> = LazyLock::new(|| {
+    let mut schema = published();
+    schema["unevaluatedProperties"] = json!(false);
+    let definitions = schema["$defs"].as_object_mut().expect("$defs");
+    for definition in definitions.values_mut().filter_map(Value::as_object_mut) {
+        // Those without a type are parts of the object at the top.
+        if definition.contains_key("properties") && definition.contains_key("type") {
+            definition.insert("additionalProperties".to_owned(), json!(false));
+        }
+    }
+    jsonschema::validator_for(&schema).expect("a schema")
+});
+
+/// Panics where an object of kubeknock among these lines is not as the schema says.
+#[track_caller]
+pub fn holds(lines: &str) {
+    for line in lines.lines().filter(|line| line.starts_with('{')) {
+        let Ok(object) = serde_json::from_str::<Value>(line) else { continue };
+        if object["schema"] != "kubeknock/v1" {
+            continue;
+        }
+        let faults: Vec<String> = STRICT.iter_errors(&object).map(|fault| fault.to_string()).collect();
+        assert!(faults.is_empty(), "not as kubeknock.schema.json says: {}\n{line}", faults.join("\n"));
+    }
+}
+
+/// Whether this one is as the schema says.
+pub fn accepts(object: &Value) -> bool {
+    STRICT.is_valid(object)
+}
+
+/// Panics unless the schema is one, by its own meta-schema.
+pub fn is_a_schema() {
+    if let Err(fault) = jsonschema::meta::validate(&published()) {
+        panic!("{fault}");
+    }
+}

@@ -10,7 +10,7 @@ use crate::identity::Identity;
 pub enum Trace {
     /// A request and what it got.
     Request {
-        /// As whom.
+        /// The identity that sent it.
         identity: Identity,
         /// `GET` or `POST`, and the path.
         line: String,
@@ -23,14 +23,14 @@ pub enum Trace {
     Warning(String),
 }
 
-/// What is told of a visit while it runs, and by whom.
+/// What is shown of a visit while it runs, and by which function.
 #[derive(Clone, Copy, Debug)]
 pub struct Tracing {
     /// Warnings about the setup.
     pub warnings: bool,
     /// `-v`: each request, at once.
     pub requests: bool,
-    /// Tells it.
+    /// Shows it.
     pub tell: fn(&Trace),
 }
 

@@ -24,7 +24,7 @@ impl Backoff {
         Backoff { step: FIRST_STEP.min(longest), longest }
     }
 
-    /// Begins anew.
+    /// Begins again.
     pub fn reset(&mut self) {
         self.step = FIRST_STEP.min(self.longest);
     }
@@ -34,7 +34,7 @@ impl Backoff {
         let half = self.step / 2;
         let drawn = half.mul_f64(draw.clamp(0.0, 1.0));
         self.step = (self.step * 2).min(self.longest);
-        // Who is told the same time shall not come back at the same moment.
+        // Pods that get the same Retry-After must not come back at the same moment.
         half.max(at_least.unwrap_or_default().min(LONGEST_RETRY_AFTER)) + drawn
     }
 }

@@ -17,7 +17,7 @@ impl Deadline {
         Deadline(Instant::now().checked_add(patience))
     }
 
-    /// How long there is until then; `None`: for ever.
+    /// How long there is until then; `None`: there is no deadline.
     pub fn left(self) -> Option<Duration> {
         self.0.map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }

@@ -19,5 +19,6 @@ mod sidecar;
 mod strange_answers;
 mod termination;
 mod whoami;
+mod words;
 
 testbed::kubeknock!();

@@ -297,3 +297,72 @@ fn checked(
         None => Ok(typed),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use argh::{ArgsInfo, FlagInfoKind};
+
+    /// The command with what it needs beside options.
+    fn whole(command: &str) -> Vec<OsString> {
+        let needs: &[&str] = match command {
+            "check" | "wait" | "monitor" => &["list pods"],
+            "get" => &["/version"],
+            "install" => &["/dest"],
+            "whoami" | "rules" | "doctor" => &[],
+            other => panic!("what does {other} need?"),
+        };
+        std::iter::once(&command).chain(needs).map(OsString::from).collect()
+    }
+
+    fn parsed(arguments: Vec<OsString>) -> Result<String, String> {
+        let parsed = parse(arguments, &ServiceVariables::default());
+        parsed.map(|invocation| format!("{invocation:?}")).map_err(|refused| refused.fault.text().to_owned())
+    }
+
+    /// Each command with each of its options that takes a value, and its line of help.
+    fn valued() -> Vec<[&'static str; 3]> {
+        let program = Program::get_args_info();
+        let mut valued = Vec::new();
+        for known in &program.commands {
+            for flag in known.command.flags.iter().chain(program.flags) {
+                if matches!(flag.kind, FlagInfoKind::Option { .. }) {
+                    valued.push([known.name, flag.long, flag.description]);
+                }
+            }
+        }
+        valued
+    }
+
+    /// argh has words of its own for a value that it cannot read. They never get as far as a user.
+    #[test]
+    fn no_value_is_refused_by_argh() {
+        let mut refused = 0;
+        for [command, option, _] in valued() {
+            for value in ["", "?", "-1", "--", "1.5.5", "\u{1b}[31m"] {
+                let arguments = [whole(command), vec![format!("{option}={value}").into()]].concat();
+                let Err(why) = parsed(arguments) else { continue };
+                refused += 1;
+                assert!(why.contains(option), "{command} {option}={value}: {why}");
+                assert!(!why.contains("Error parsing") && !why.contains('\u{1b}'), "{why}");
+            }
+        }
+        assert!(refused > 100, "{refused}");
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_help() {
+        let mut compared = 0;
+        for [command, option, help] in valued() {
+            let Some((_, default)) = help.split_once("[default: ") else { continue };
+            let default = default.trim_end_matches(']');
+            if default != "text" && !default.starts_with(|c: char| c.is_ascii_digit()) {
+                continue;
+            }
+            let explicit = [whole(command), vec![option.into(), default.into()]].concat();
+            assert_eq!(parsed(explicit), parsed(whole(command)), "{command} {option}");
+            compared += 1;
+        }
+        assert!(compared > 15, "{compared}");
+    }
+}

@@ -50,24 +50,23 @@ fn main() -> ExitCode {
         port: variable("KUBERNETES_SERVICE_PORT"),
         hostname: variable("HOSTNAME"),
     };
-    let colour =
-        || io::stdout().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let color = || io::stdout().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let arguments: Vec<OsString> = env::args_os().skip(1).collect();
     let code = match cli::parse(arguments, &variables) {
         Ok(Invocation::Print(text)) => {
             report::print(&text);
             Code::Ok
         }
-        Ok(Invocation::Check(check)) => command::check::run(check, colour()),
-        Ok(Invocation::Wait(wait)) => command::wait::run(&wait, colour()),
+        Ok(Invocation::Check(check)) => command::check::run(check, color()),
+        Ok(Invocation::Wait(wait)) => command::wait::run(&wait, color()),
         Ok(Invocation::Monitor(monitor)) => {
             stops.store(true, Ordering::Relaxed);
-            command::monitor::run(monitor, colour())
+            command::monitor::run(monitor, color())
         }
         Ok(Invocation::Get(get)) => command::get::run(&get),
         Ok(Invocation::Whoami(whoami)) => command::whoami::run(&whoami),
         Ok(Invocation::Rules(rules)) => command::rules::run(&rules),
-        Ok(Invocation::Doctor(doctor)) => command::doctor::run(&doctor, colour()),
+        Ok(Invocation::Doctor(doctor)) => command::doctor::run(&doctor, color()),
         Ok(Invocation::Install(dest)) => command::install::run(&dest),
         Err(refused) => refused.reporting.fault(&refused.fault),
     };

@@ -256,10 +256,11 @@ impl<'r> Reader<'r> {
             return;
         }
         let Some(value) = inline.or_else(next) else {
-            return self.sorted.wrong(format!("--{name} needs a value"));
+            let FlagInfoKind::Option { arg_name } = flag.kind else { return };
+            return self.sorted.wrong(format!("--{name} needs a value: --{name} {arg_name}"));
         };
         if self.sorted.has(name) {
-            return self.sorted.wrong(format!("--{name} is given twice"));
+            return self.sorted.wrong(format!("--{name} is given twice: use it once"));
         }
         list.push(format!("--{name}"));
         list.push(value.clone());

@@ -86,11 +86,11 @@ fn understand(sorted: Sorted, variables: &ServiceVariables) -> Result<Invocation
     if sorted.version {
         return Ok(Invocation::Print(concat!("kubeknock ", env!("CARGO_PKG_VERSION"), "\n").into()));
     }
-    if sorted.command.is_none() {
+    let Some(command) = sorted.command else {
         return usage("a command is missing, such as check \"list pods\": see kubeknock --help");
-    }
-    if sorted.after.is_some() && sorted.command.as_deref() != Some("wait") {
-        return usage("only wait takes a command after --");
+    };
+    if sorted.after.is_some() && command != "wait" {
+        return usage(format!("{command} takes no command after --: only wait does"));
     }
     let words: Vec<&str> = sorted.words.iter().map(String::as_str).collect();
     // Not reached by any argument: everything that argh would refuse has been refused in our own words.
@@ -113,7 +113,7 @@ fn understand(sorted: Sorted, variables: &ServiceVariables) -> Result<Invocation
         Command::Check(arguments) => check(arguments, context).map(Invocation::Check),
         Command::Wait(arguments) => wait(arguments, context, sorted.after).map(Invocation::Wait),
         Command::Monitor(arguments) => monitor(arguments, context).map(Invocation::Monitor),
-        Command::Install(arguments) => install(arguments).map(Invocation::Install),
+        Command::Install(arguments) => install(&arguments).map(Invocation::Install),
         Command::Get(arguments) => get(arguments, context).map(Invocation::Get),
         Command::Whoami(arguments) => whoami(arguments, context).map(Invocation::Whoami),
         Command::Rules(arguments) => rules(arguments, context).map(Invocation::Rules),
@@ -223,10 +223,14 @@ fn monitor(arguments: options::Monitor, context: Context) -> Result<monitor::Mon
     })
 }
 
-fn install(arguments: options::Install) -> Result<PathBuf, Fault> {
-    match <[PathBuf; 1]>::try_from(arguments.dest) {
-        Ok([dest]) if !dest.as_os_str().is_empty() => Ok(dest),
-        Ok(_) | Err(_) => usage("install takes one destination: a file, or an existing folder"),
+fn install(arguments: &options::Install) -> Result<PathBuf, Fault> {
+    match arguments.dest.as_slice() {
+        [dest] if !dest.as_os_str().is_empty() => Ok(dest.clone()),
+        [] | [_] => usage("a destination is missing: a file, or an existing folder"),
+        [_, other, ..] => {
+            let other = escape(&other.to_string_lossy());
+            usage(format!("install takes one destination, found also \"{other}\""))
+        }
     }
 }
 

@@ -18,8 +18,8 @@ pub struct Check {
     pub fail_open: bool,
 }
 
-/// Runs it. `colour`: stdout is a terminal that wants it.
-pub fn run(check: Check, colour: bool) -> Code {
+/// Runs it. `color`: stdout is a terminal, and NO_COLOR is not set.
+pub fn run(check: Check, color: bool) -> Code {
     let Check { knocking: Knocking { spec, reporting }, timeout, fail_open } = check;
     let mut rounds = Rounds::new(spec);
     let round = match rounds.next(timeout, reporting.tracing()) {
@@ -28,6 +28,6 @@ pub fn run(check: Check, colour: bool) -> Code {
     };
     let code = fold(round.findings.iter().map(|finding| finding.code), fail_open);
     let cluster = &rounds.spec.cluster;
-    reporting.report(&Report { round: &round, cluster, code, fail_open, now: now(), waited: None }, colour);
+    reporting.report(&Report { round: &round, cluster, code, fail_open, now: now(), waited: None }, color);
     code
 }

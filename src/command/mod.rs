@@ -70,17 +70,17 @@ impl Reporting {
     }
 
     /// The report as it is to be printed.
-    pub fn render(&self, report: &Report<'_>, colour: bool) -> String {
+    pub fn render(&self, report: &Report<'_>, color: bool) -> String {
         match self.output {
-            Format::Text => text::render(report, colour),
+            Format::Text => text::render(report, color),
             Format::Json => json::render(report),
         }
     }
 
     /// Reports how it ended: on stdout, and in the termination message.
-    pub fn report(&self, report: &Report<'_>, colour: bool) {
+    pub fn report(&self, report: &Report<'_>, color: bool) {
         if !self.quiet {
-            print(&self.render(report, colour));
+            print(&self.render(report, color));
         }
         self.termination.write(report.code, &termination::message(report));
     }

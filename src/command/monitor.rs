@@ -26,7 +26,7 @@ pub struct Monitor {
 }
 
 /// Runs it: without an end, but for `--until-lost` and for a pod that cannot ask from the start.
-pub fn run(monitor: Monitor, colour: bool) -> Code {
+pub fn run(monitor: Monitor, color: bool) -> Code {
     let Monitor {
         knocking: Knocking { spec, reporting },
         request_timeout,
@@ -57,7 +57,7 @@ pub fn run(monitor: Monitor, colour: bool) -> Code {
                 let report =
                     Report { round: &round, cluster, code, fail_open: false, now: now(), waited: None };
                 if state != codes && !reporting.quiet {
-                    print(&(stamp(&reporting) + &reporting.render(&report, colour)));
+                    print(&(stamp(&reporting) + &reporting.render(&report, color)));
                 }
                 state = codes;
                 if until_lost && code.class() == Class::No {

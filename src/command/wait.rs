@@ -37,8 +37,8 @@ pub struct Wait {
     pub command: Option<Vec<OsString>>,
 }
 
-/// Runs it. `colour`: stdout is a terminal that wants it.
-pub fn run(wait: &Wait, colour: bool) -> Code {
+/// Runs it. `color`: stdout is a terminal, and NO_COLOR is not set.
+pub fn run(wait: &Wait, color: bool) -> Code {
     let Wait { knocking: Knocking { spec, reporting }, command, .. } = wait;
     let start = Instant::now();
     let mut rounds = Rounds::new(spec.clone());
@@ -54,7 +54,7 @@ pub fn run(wait: &Wait, colour: bool) -> Code {
             let cluster = &rounds.spec.cluster;
             let report = Report { round: &round, cluster, code, fail_open: false, now: now(), waited };
             match command {
-                None => reporting.report(&report, colour),
+                None => reporting.report(&report, color),
                 Some(_) => report_beside(reporting, &report),
             }
             code

@@ -8,8 +8,8 @@ use crate::permission::Expected;
 use crate::round::Finding;
 use crate::text::escape;
 
-/// Renders the report. `colour`: for a terminal.
-pub fn render(report: &Report<'_>, colour: bool) -> String {
+/// Renders the report. `color`: for a terminal.
+pub fn render(report: &Report<'_>, color: bool) -> String {
     let mut lines = Vec::new();
     let rows: Vec<[String; 3]> = report.round.findings.iter().map(row).collect();
     let width = |column: usize| {
@@ -23,12 +23,12 @@ pub fn render(report: &Report<'_>, colour: bool) -> String {
             (true, Expected::Cannot, Code::Ok) => "forbidden, as required",
             (true, _, code) => code.name(),
         };
-        let outcome = paint(outcome, finding.code, colour);
+        let outcome = paint(outcome, finding.code, color);
         lines.push(format!("{phrase:first$}  {anonymous:second$}  {token:third$}  {outcome}"));
         lines.extend(explanation.why.iter().map(|why| format!("    {}", escape(why))));
         lines.extend(explanation.remedy.iter().map(|line| format!("    {}", escape(line))));
     }
-    lines.push(paint(&report.summary(), report.code, colour));
+    lines.push(paint(&report.summary(), report.code, color));
     lines.join("\n") + "\n"
 }
 
@@ -64,8 +64,8 @@ fn cell(knock: Option<&Knock>, review: bool) -> String {
 }
 
 /// Green, red or yellow by the class of the code.
-pub fn paint(text: &str, code: Code, colour: bool) -> String {
-    if !colour {
+pub fn paint(text: &str, code: Code, color: bool) -> String {
+    if !color {
         return text.to_owned();
     }
     let number = match code.class() {

@@ -118,7 +118,7 @@ fn options() {
         (&["check", "-i", "list pods"], "check has no option -i: it is an option of get"),
         (&["get", "--fail-open", "/version"], "get has no option --fail-open: it is an option of check"),
         (&["whoami", "now"], "whoami takes no argument, found \"now\""),
-        (&["check", "list pods", "--", "true"], "only wait takes a command after --"),
+        (&["check", "list pods", "--", "true"], "check takes no command after --: only wait does"),
         // Contradictions.
         (
             &["check", "list pods", "-n", "ns-1", "-A"],
@@ -136,12 +136,20 @@ fn options() {
             &["check", "create pods", "--forbid-anonymous"],
             "--forbid-anonymous cannot be checked for \"create pods\": it is asked by access review, which needs a token",
         ),
+        (&["install"], "a destination is missing: a file, or an existing folder"),
+        (&["install", "/a", "/b"], "install takes one destination, found also \"/b\""),
         (&["get", "/version", "/healthz"], "get takes one path, found also \"/healthz\""),
         // Twice.
-        (&["check", "list pods", "-n", "ns-1", "--namespace=ns-1"], "--namespace is given twice"),
-        (&["check", "list pods", "-otext", "--output", "json"], "--output is given twice"),
-        (&["--timeout=1s", "check", "list pods", "--timeout=1s"], "--timeout is given twice"),
-        (&["check", "list pods", "--token-file=a", "--token-file=b"], "--token-file is given twice"),
+        (
+            &["check", "list pods", "-n", "ns-1", "--namespace=ns-1"],
+            "--namespace is given twice: use it once",
+        ),
+        (&["check", "list pods", "-otext", "--output", "json"], "--output is given twice: use it once"),
+        (&["--timeout=1s", "check", "list pods", "--timeout=1s"], "--timeout is given twice: use it once"),
+        (
+            &["check", "list pods", "--token-file=a", "--token-file=b"],
+            "--token-file is given twice: use it once",
+        ),
         // Bad values.
         (&["check", "list pods", "-n", "Ns"], &format!("--namespace \"Ns\": {LABEL}")),
         (&["check", "list pods", "-n", ""], &format!("--namespace \"\": {LABEL}")),
@@ -180,7 +188,7 @@ fn options() {
         refused(&scene.cluster, scene.runs(arguments), 30, line);
     }
     let nothing_behind = scene.pod.run(&mut Kubeknock::command(["check", "list pods", "-qn"]));
-    refused(&scene.cluster, nothing_behind, 30, "--namespace needs a value");
+    refused(&scene.cluster, nothing_behind, 30, "--namespace needs a value: --namespace NS");
 }
 
 /// Where to report is heeded however it is typed, whatever else is wrong.
@@ -266,7 +274,12 @@ fn arguments_that_are_not_utf8() {
     // After -- they are untouched, where they may stand at all.
     let mut command =
         Kubeknock::command([OsString::from("check"), "list pods".into(), "--".into(), bytes(b"\xff")]);
-    refused(&scene.cluster, scene.pod.run(&mut command), 30, "only wait takes a command after --");
+    refused(
+        &scene.cluster,
+        scene.pod.run(&mut command),
+        30,
+        "check takes no command after --: only wait does",
+    );
 }
 
 #[test]

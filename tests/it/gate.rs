@@ -225,7 +225,7 @@ fn usage() {
     scene.pod.run(&mut gate(&scene, &["check", "list pods"], &["app"])).gives(
         30,
         &[],
-        Stderr::Has("only wait"),
+        Stderr::Has("check takes no command after --: only wait does"),
     );
     for (options, reason) in [
         (&["--stable", "0"][..], "--stable"),

@@ -167,6 +167,40 @@ fn the_two_commands_are_there() {
     }
 }
 
+// The release.
+
+/// Cargo.toml says which version it is and where it is published; whatever else says so says the same.
+#[test]
+fn the_version_and_the_place_are_cargos() {
+    let version = env!("CARGO_PKG_VERSION");
+    let repository = env!("CARGO_PKG_REPOSITORY");
+    let read = |name: &str| fs::read_to_string(top().join(name)).unwrap_or_else(|_| panic!("{name}"));
+    let [containerfile, changelog, readme] = ["Containerfile", "CHANGELOG.md", "README.md"].map(read);
+    assert!(containerfile.contains(&format!("image.version=\"{version}\"")), "Containerfile: {version}");
+    assert!(containerfile.contains(&format!("image.source=\"{repository}\"")), "Containerfile: {repository}");
+    assert!(changelog.contains(&format!("\n## [{version}]")), "CHANGELOG.md: a section of {version}");
+    for (name, text) in [("README.md", &readme), ("Containerfile", &containerfile)] {
+        // `kubeknock:0.1.0`, `kubeknock-0.1.0.oci.tar`, but not `kubeknock-amd64`.
+        for (at, _) in text.match_indices("kubeknock") {
+            let after = &text[at + "kubeknock".len()..];
+            let said =
+                after.strip_prefix([':', '-']).filter(|said| said.starts_with(|c: char| c.is_ascii_digit()));
+            if let Some(said) = said {
+                assert!(
+                    said.starts_with(version),
+                    "{name}: kubeknock {}",
+                    said.lines().next().unwrap_or_default()
+                );
+            }
+        }
+    }
+    for (name, text) in [("README.md", readme), ("SECURITY.md", read("SECURITY.md"))] {
+        for (at, _) in text.match_indices("https://github.com/kubeknock") {
+            assert!(text[at..].starts_with(repository), "{name}: {repository}");
+        }
+    }
+}
+
 // The manifests.
 
 #[test]

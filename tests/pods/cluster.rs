@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::kubectl::Kubectl;
 use crate::pod::{container, knocker};
-use crate::space::{LABEL, SOON, eventually, so};
+use crate::space::{SOON, eventually, so, this_run};
 
 /// A cluster, and the image under test.
 pub struct Cluster {
@@ -218,10 +218,10 @@ impl Cluster {
         processes.map(|process| process.path()).find_map(peak)
     }
 
-    /// Waits until every namespace of this suite is gone.
+    /// Waits until every namespace of this run is gone.
     pub fn is_left_as_it_was(&self) {
-        eventually("all namespaces of this suite are gone", SOON * 2, || {
-            let left = self.kubectl.json(&["get", "namespaces", "-l", LABEL]);
+        eventually("all namespaces of this run are gone", SOON * 2, || {
+            let left = self.kubectl.json(&["get", "namespaces", "-l", &this_run()]);
             so(left["items"].as_array().is_some_and(Vec::is_empty), || left.to_string())
         });
     }

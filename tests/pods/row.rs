@@ -35,7 +35,10 @@ pub struct Tally {
 
 impl Tally {
     /// Runs rows, each in a thread of its name, and returns when all have ended.
-    pub fn run(&self, cluster: &Cluster, rows: Vec<Row<'_>>) {
+    pub fn run(&self, cluster: &Cluster, mut rows: Vec<Row<'_>>) {
+        if let Ok(part) = env::var("KUBEKNOCK_ROWS") {
+            rows.retain(|row| row.name.contains(&part));
+        }
         let queue = Mutex::new(rows.into_iter());
         thread::scope(|scope| {
             for _ in 0..AT_ONCE {

@@ -59,8 +59,18 @@ impl<'a> Bystanders<'a> {
         if bystanders.sidecars {
             bystanders.granted.apply_manifest("sidecar.yaml");
         }
+        bystanders.impatient();
         bystanders.are_well(SOON);
         bystanders
+    }
+
+    /// The probed app once more, its liveness asked each five seconds: a minute without `--fail-open` restarts it.
+    fn impatient(&self) {
+        let patient = self.granted.manifest("probes.yaml");
+        let impatient =
+            patient.replace("probed", "impatient").replace("periodSeconds: 60", "periodSeconds: 5");
+        assert!(impatient.matches("periodSeconds: 5\n").count() == 1 && impatient.contains("--fail-open"));
+        self.granted.cluster.kubectl.apply(&[], &impatient);
     }
 
     /// Everything that may list pods is ready, and was never restarted; the gates that may not wait, in the process
@@ -72,7 +82,7 @@ impl<'a> Bystanders<'a> {
             pod.container("app").or_else(|_| pod.container("kubeknock"))?.runs_at_first()
         };
         eventually("all is well", within, || {
-            for app in ["app=probed", "app=gated", "app=entrypoint"] {
+            for app in ["app=probed", "app=impatient", "app=gated", "app=entrypoint"] {
                 self.granted.each(app, 2, ready)?;
             }
             self.granted.each("app=kubeknock", 1, ready)?;

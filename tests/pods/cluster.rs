@@ -188,8 +188,8 @@ impl Cluster {
     pub fn control(&self, arguments: &[&str]) {
         let program = self.control.as_ref().expect("a row that needs control");
         let output = Command::new(program).args(arguments).output().expect("start the node's program");
-        let told = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{} {arguments:?}: {told}", program.display());
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{} {arguments:?}: {stderr}", program.display());
     }
 
     /// The most memory that the cgroup of a pod's only container has held, in bytes, where the pod runs on this

@@ -21,7 +21,7 @@ struct Manifest {
     refused: &'static [Fact],
     /// The binding comes while it waits.
     granted: &'static [Fact],
-    /// Applied anew, with the binding.
+    /// Applied again, with the binding.
     allowed: &'static [Fact],
     /// The binding goes.
     taken: &'static [Fact],

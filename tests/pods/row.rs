@@ -97,7 +97,7 @@ impl Tally {
             took.as_secs_f32()
         ));
         assert!(failed.is_empty(), "{group}: failed: {}", failed.join(", "));
-        assert!(passed + left_out > 0, "{group}: there is no row");
+        assert!(passed + left_out > 0, "{group}: it has no rows");
     }
 }
 
@@ -106,7 +106,7 @@ pub fn is_wanted(name: &str) -> bool {
     env::var("KUBEKNOCK_ROWS").map_or(true, |part| name.contains(&part))
 }
 
-/// A line for the one who watches. Not by a macro: the test harness would keep it to itself.
+/// A line on stderr as it happens. Not by a macro: the test harness would keep it until the end.
 pub fn say(line: &str) {
     writeln!(stderr(), "{line}").expect("write to stderr");
 }

@@ -311,7 +311,7 @@ impl Drop for Space<'_> {
     }
 }
 
-/// Waiting in an init container, and nothing behind it started.
+/// Waits in an init container, and the app has not started.
 ///
 /// # Errors
 /// While it is not so.

@@ -5,6 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use crate::cluster::{Cluster, Need};
 use crate::pod::Pod;
 use crate::row::{Row, Tally, say};
@@ -53,15 +55,31 @@ impl<'a> Bystanders<'a> {
         bystanders.refused.tutorial();
         bystanders.refused.without_binding();
         bystanders.refused.apply_manifest("gate.yaml");
-        for file in ["debug.yaml", "probes.yaml", "gate.yaml", "entrypoint.yaml"] {
+        for file in ["probes.yaml", "gate.yaml", "entrypoint.yaml"] {
             bystanders.granted.apply_manifest(file);
         }
+        bystanders.attentive("debug.yaml", "/spec/containers/0/args");
         if bystanders.sidecars {
-            bystanders.granted.apply_manifest("sidecar.yaml");
+            bystanders.attentive("sidecar.yaml", "/spec/template/spec/initContainers/0/args");
         }
         bystanders.impatient();
         bystanders.are_well(SOON);
         bystanders
+    }
+
+    /// A manifest with a monitor that asks each five seconds, so that it sees more of a fault, and its end sooner.
+    fn attentive(&self, file: &str, arguments: &str) {
+        let options = ["create", "--dry-run=client", "--validate=false", "-o=json", "-f", "-"];
+        let kubectl = &self.granted.cluster.kubectl;
+        let mut object = kubectl.run_with(&options, &self.granted.manifest(file)).succeeds().object();
+        let list =
+            object.pointer_mut(arguments).and_then(Value::as_array_mut).expect("the monitor's arguments");
+        assert_eq!(list[0], "monitor", "{list:?}");
+        if let Some(at) = list.iter().position(|argument| argument == "--interval") {
+            list.drain(at..at + 2);
+        }
+        list.extend(["--interval", "5s", "--max-interval", "5s"].map(Value::from));
+        self.granted.apply(&object);
     }
 
     /// The probed app once more, its liveness asked each five seconds: a minute without `--fail-open` restarts it.

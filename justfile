@@ -105,4 +105,4 @@ manifests:
 # the workflows of .github
 [group('lint')]
 workflows:
-    .ci/run 15
+    .ci/run 16

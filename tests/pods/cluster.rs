@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::kubectl::Kubectl;
 use crate::pod::{container, knocker};
-use crate::space::{LABEL, SOON, eventually, so};
+use crate::space::{SOON, eventually, so, this_run};
 
 /// A cluster, and the image under test.
 pub struct Cluster {
@@ -188,8 +188,8 @@ impl Cluster {
     pub fn control(&self, arguments: &[&str]) {
         let program = self.control.as_ref().expect("a row that needs control");
         let output = Command::new(program).args(arguments).output().expect("start the node's program");
-        let told = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{} {arguments:?}: {told}", program.display());
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{} {arguments:?}: {stderr}", program.display());
     }
 
     /// The most memory that the cgroup of a pod's only container has held, in bytes, where the pod runs on this
@@ -218,10 +218,10 @@ impl Cluster {
         processes.map(|process| process.path()).find_map(peak)
     }
 
-    /// Waits until every namespace of this suite is gone.
+    /// Waits until every namespace of this run is gone.
     pub fn is_left_as_it_was(&self) {
-        eventually("all namespaces of this suite are gone", SOON * 2, || {
-            let left = self.kubectl.json(&["get", "namespaces", "-l", LABEL]);
+        eventually("all namespaces of this run are gone", SOON * 2, || {
+            let left = self.kubectl.json(&["get", "namespaces", "-l", &this_run()]);
             so(left["items"].as_array().is_some_and(Vec::is_empty), || left.to_string())
         });
     }

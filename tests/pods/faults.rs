@@ -5,6 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use crate::cluster::{Cluster, Need};
 use crate::pod::Pod;
 use crate::row::{Row, Tally, say};
@@ -24,6 +26,7 @@ type Fault = (&'static str, &'static [Need], fn(&Bystanders<'_>));
 const FAULTS: &[Fault] = &[
     ("the API server stopped for a minute", &[], stopped),
     ("anonymous access off", &[], anonymous_off),
+    // On again with this one.
     ("another serving certificate", &[], another_certificate),
     ("another authority", &[], another_authority),
     ("the kubelet restarted", &[], kubelet_restarted),
@@ -52,14 +55,40 @@ impl<'a> Bystanders<'a> {
         bystanders.refused.tutorial();
         bystanders.refused.without_binding();
         bystanders.refused.apply_manifest("gate.yaml");
-        for file in ["debug.yaml", "probes.yaml", "gate.yaml", "entrypoint.yaml"] {
+        for file in ["probes.yaml", "gate.yaml", "entrypoint.yaml"] {
             bystanders.granted.apply_manifest(file);
         }
+        bystanders.attentive("debug.yaml", "/spec/containers/0/args");
         if bystanders.sidecars {
-            bystanders.granted.apply_manifest("sidecar.yaml");
+            bystanders.attentive("sidecar.yaml", "/spec/template/spec/initContainers/0/args");
         }
+        bystanders.impatient();
         bystanders.are_well(SOON);
         bystanders
+    }
+
+    /// A manifest with a monitor that asks each five seconds, so that it sees more of a fault, and its end sooner.
+    fn attentive(&self, file: &str, arguments: &str) {
+        let options = ["create", "--dry-run=client", "--validate=false", "-o=json", "-f", "-"];
+        let kubectl = &self.granted.cluster.kubectl;
+        let mut object = kubectl.run_with(&options, &self.granted.manifest(file)).succeeds().object();
+        let list =
+            object.pointer_mut(arguments).and_then(Value::as_array_mut).expect("the monitor's arguments");
+        assert_eq!(list[0], "monitor", "{list:?}");
+        if let Some(at) = list.iter().position(|argument| argument == "--interval") {
+            list.drain(at..at + 2);
+        }
+        list.extend(["--interval", "5s", "--max-interval", "5s"].map(Value::from));
+        self.granted.apply(&object);
+    }
+
+    /// The probed app once more, its liveness asked each five seconds: a minute without `--fail-open` restarts it.
+    fn impatient(&self) {
+        let patient = self.granted.manifest("probes.yaml");
+        let impatient =
+            patient.replace("probed", "impatient").replace("periodSeconds: 60", "periodSeconds: 5");
+        assert!(impatient.matches("periodSeconds: 5\n").count() == 1 && impatient.contains("--fail-open"));
+        self.granted.cluster.kubectl.apply(&[], &impatient);
     }
 
     /// Everything that may list pods is ready, and was never restarted; the gates that may not wait, in the process
@@ -71,7 +100,7 @@ impl<'a> Bystanders<'a> {
             pod.container("app").or_else(|_| pod.container("kubeknock"))?.runs_at_first()
         };
         eventually("all is well", within, || {
-            for app in ["app=probed", "app=gated", "app=entrypoint"] {
+            for app in ["app=probed", "app=impatient", "app=gated", "app=entrypoint"] {
                 self.granted.each(app, 2, ready)?;
             }
             self.granted.each("app=kubeknock", 1, ready)?;
@@ -151,8 +180,6 @@ fn anonymous_off(bystanders: &Bystanders<'_>) {
         (&401.into(), &200.into()),
         "{report}"
     );
-    bystanders.are_well(SOON);
-    bystanders.cluster().control(&["api", "start"]);
     bystanders.are_well(SOON);
     bystanders.said_since(&before);
 }

@@ -41,7 +41,7 @@ impl Kubectl {
     /// The same, with `input` on stdin.
     #[track_caller]
     pub fn run_with(&self, arguments: &[&str], input: &str) -> Ran {
-        // Files, because a pipe that nobody empties blocks who writes into it.
+        // Files: a pipe that is full until the child has ended would block it.
         let file = |content: &str| {
             let mut file = tempfile::tempfile().expect("a temporary file");
             file.write_all(content.as_bytes()).expect("write a temporary file");

@@ -8,6 +8,8 @@
 //! Three groups, one at a time: `cargo test --test pods pods`, `faults` (needs `KUBEKNOCK_NODE`, a program that
 //! stops and starts the API server: `.ci/node`) and, with `--ignored`, `slow`.
 //!
+//! `KUBEKNOCK_ROWS` limits a run to the rows whose names contain it.
+//!
 //! Without `KUBECONFIG` or `KUBEKNOCK_IMAGE` this says that it did not run, and passes; with `CI` set it fails.
 
 #![allow(

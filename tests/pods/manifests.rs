@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::cluster::{Cluster, Need};
 use crate::pod::{Pod, State};
-use crate::row::{Row, Tally, say};
+use crate::row::{Row, Tally, is_wanted, say};
 use crate::space::{SOON, Space, codes, eventually, so, stays, waits_in_init};
 
 /// What is seen in one act, which began at that time.
@@ -21,7 +21,7 @@ struct Manifest {
     refused: &'static [Fact],
     /// The binding comes while it waits.
     granted: &'static [Fact],
-    /// Applied anew, with the binding.
+    /// Applied again, with the binding.
     allowed: &'static [Fact],
     /// The binding goes.
     taken: &'static [Fact],
@@ -51,7 +51,7 @@ const MANIFESTS: &[Manifest] = &[
         needs: &[],
         selector: PROBED,
         refused: &[("not ready, and the event says why", probes_say_no)],
-        granted: &[("ready", |space, since| probes_say_yes(space, since, 45))],
+        granted: &[("ready", |space, since| probes_say_yes(space, since, 60))],
         allowed: &[("ready", |space, since| probes_say_yes(space, since, 90))],
         taken: &[
             ("not ready after the second no", probes_notice),
@@ -71,7 +71,7 @@ const MANIFESTS: &[Manifest] = &[
         file: "job.yaml",
         needs: &[],
         selector: AUDIT,
-        refused: &[("fails with 10", job_fails), ("FailJob, at once", job_is_not_repeated)],
+        refused: &[("fails with 10", job_fails), (AT_ONCE, job_is_not_repeated)],
         granted: &[],
         allowed: &[("completes", job_completes)],
         taken: &[],
@@ -96,6 +96,9 @@ const MANIFESTS: &[Manifest] = &[
     },
 ];
 
+/// The one fact that needs more than its manifest does.
+const AT_ONCE: &str = "FailJob, at once";
+
 const GATED: &str = "app=gated";
 const ENTRYPOINT: &str = "app=entrypoint";
 const PROBED: &str = "app=probed";
@@ -107,30 +110,65 @@ const DEBUG: &str = "app=kubeknock";
 /// Half a minute, which is `--max-interval`, and what the kubelet takes to start the app.
 const AFTER_THE_GRANT: Duration = Duration::from_secs(45);
 
+#[derive(Clone, Copy)]
+enum Act {
+    Refused,
+    Granted,
+    Allowed,
+    Taken,
+}
+
+impl Act {
+    const ALL: [Act; 4] = [Act::Refused, Act::Granted, Act::Allowed, Act::Taken];
+
+    fn title(self) -> &'static str {
+        match self {
+            Act::Refused => "without the binding",
+            Act::Granted => "granted while it waits",
+            Act::Allowed => "with the binding",
+            Act::Taken => "when it is taken away",
+        }
+    }
+
+    fn facts(self, of: &Manifest) -> &'static [Fact] {
+        match self {
+            Act::Refused => of.refused,
+            Act::Granted => of.granted,
+            Act::Allowed => of.allowed,
+            Act::Taken => of.taken,
+        }
+    }
+}
+
 pub fn run(cluster: &Cluster, tally: &Tally) {
-    let there = |manifest: &&Manifest| manifest.needs.iter().all(|&need| cluster.has(need));
-    let space = Space::of_the_manifests(cluster);
-    let act = |title: &str, facts: fn(&Manifest) -> &'static [Fact]| {
-        let (space, since) = (&space, Instant::now());
-        let rows = MANIFESTS.iter().flat_map(|manifest| {
-            facts(manifest).iter().map(move |(claim, fact)| {
-                let needs: &[Need] =
-                    if *claim == "FailJob, at once" { &[Need::FailurePolicy] } else { manifest.needs };
-                let name = format!("{}, {title}: {claim}", manifest.file);
-                Row::new(&name, needs, move || fact(space, since))
-            })
-        });
-        tally.run(cluster, rows.collect());
+    let facts = |act: Act| {
+        MANIFESTS.iter().flat_map(move |manifest| {
+            let name = move |claim| format!("{}, {}: {claim}", manifest.file, act.title());
+            act.facts(manifest).iter().map(move |fact| (name(fact.0), manifest, fact))
+        })
     };
+    if !Act::ALL.into_iter().flat_map(facts).any(|(name, ..)| is_wanted(&name)) {
+        return;
+    }
+    let space = Space::of_the_manifests(cluster);
+    let play = |act: Act| {
+        let (space, since) = (&space, Instant::now());
+        let row = |(name, manifest, &(claim, fact)): (String, &Manifest, &Fact)| {
+            let needs = if claim == AT_ONCE { &[Need::FailurePolicy] } else { manifest.needs };
+            Row::new(&name, needs, move || fact(space, since))
+        };
+        tally.run(cluster, facts(act).map(row).collect());
+    };
+    let there = |manifest: &&Manifest| manifest.needs.iter().all(|&need| cluster.has(need));
 
     space.without_binding();
     for manifest in MANIFESTS.iter().filter(there) {
         space.apply_manifest(manifest.file);
     }
-    act("without the binding", |manifest| manifest.refused);
+    play(Act::Refused);
 
     space.tutorial();
-    act("granted while it waits", |manifest| manifest.granted);
+    play(Act::Granted);
 
     for manifest in MANIFESTS.iter().filter(there) {
         let options = ["delete", "--cascade=foreground", "--wait=true", "-f", "-"];
@@ -142,10 +180,10 @@ pub fn run(cluster: &Cluster, tally: &Tally) {
         });
         space.apply_manifest(manifest.file);
     }
-    act("with the binding", |manifest| manifest.allowed);
+    play(Act::Allowed);
 
     space.without_binding();
-    act("when it is taken away", |manifest| manifest.taken);
+    play(Act::Taken);
 }
 
 /// A container of each of two pods, or of the one, runs on as it was started.

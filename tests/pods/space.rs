@@ -16,7 +16,7 @@ use crate::pod::{Ended, Pod, State, knocker};
 pub const SOON: Duration = Duration::from_secs(90);
 /// Between two looks.
 const POLL: Duration = Duration::from_millis(1500);
-/// On every namespace of this suite, so that one left behind is known.
+/// On every namespace of this suite, so that one left behind is known; its value is the run's.
 pub const LABEL: &str = "kubeknock.test/pods";
 
 pub const ACCOUNT: &str = "k-sa-1";
@@ -53,6 +53,11 @@ pub fn stays(what: &str, during: Duration, mut look: impl FnMut() -> Result<(), 
     }
 }
 
+/// The label of this run's namespaces.
+pub fn this_run() -> String {
+    format!("{LABEL}={}", std::process::id())
+}
+
 /// True, or why not.
 pub fn so(is_so: bool, story: impl Fn() -> String) -> Result<(), String> {
     if is_so { Ok(()) } else { Err(story()) }
@@ -71,7 +76,8 @@ impl<'a> Space<'a> {
 
     fn labelled(cluster: &'a Cluster, row: &str, level: &str) -> Self {
         let space = Space { cluster, name: format!("kubeknock-{row}-{}", std::process::id()) };
-        let labels = json!({LABEL: "", "pod-security.kubernetes.io/enforce": level});
+        let labels =
+            json!({LABEL: std::process::id().to_string(), "pod-security.kubernetes.io/enforce": level});
         space.cluster.kubectl.apply(
             &[],
             &json!({
@@ -114,7 +120,7 @@ impl<'a> Space<'a> {
     /// The objects of `k8s/00-tutorial.yaml`, as they are.
     pub fn tutorial(&self) {
         self.apply_manifest("00-tutorial.yaml");
-        self.cluster.kubectl.must(&["label", "namespace", &self.name, "--overwrite", &format!("{LABEL}=")]);
+        self.cluster.kubectl.must(&["label", "namespace", &self.name, "--overwrite", &this_run()]);
         self.account_is_there();
     }
 
@@ -305,7 +311,7 @@ impl Drop for Space<'_> {
     }
 }
 
-/// Waiting in an init container, and nothing behind it started.
+/// Waits in an init container, and the app has not started.
 ///
 /// # Errors
 /// While it is not so.

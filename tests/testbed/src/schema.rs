@@ -30,11 +30,9 @@ static STRICT: LazyLock<Validator> = LazyLock::new(|| {
 /// Panics where an object of kubeknock among these lines is not as the schema says.
 #[track_caller]
 pub fn holds(lines: &str) {
-    for line in lines.lines().filter(|line| line.starts_with('{')) {
-        let Ok(object) = serde_json::from_str::<Value>(line) else { continue };
-        if object["schema"] != "kubeknock/v1" {
-            continue;
-        }
+    // A body that `get` passes on may be large, and is not ours.
+    for line in lines.lines().filter(|line| line.contains("\"schema\":\"kubeknock/v1\"")) {
+        let object: Value = serde_json::from_str(line).expect("JSON");
         let faults: Vec<String> = STRICT.iter_errors(&object).map(|fault| fault.to_string()).collect();
         assert!(faults.is_empty(), "not as kubeknock.schema.json says: {}\n{line}", faults.join("\n"));
     }

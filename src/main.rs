@@ -5,6 +5,7 @@ mod checkup;
 mod cli;
 mod cluster;
 mod command;
+mod endpoint;
 mod exit;
 mod explain;
 mod failure;

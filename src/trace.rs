@@ -24,14 +24,14 @@ pub enum Trace {
 }
 
 /// What is shown of a visit while it runs, and by which function.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Tracing {
     /// Warnings about the setup.
     pub warnings: bool,
     /// `-v`: each request, at once.
     pub requests: bool,
     /// Shows it.
-    pub tell: fn(&Trace),
+    pub tell: &'static (dyn Fn(&Trace) + Sync),
 }
 
 impl Tracing {

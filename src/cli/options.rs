@@ -3,6 +3,7 @@
 //! argh never refuses a value: it would do so in words of its own. What a value cannot be read as is kept in
 //! [`Value`] until the option that it belongs to is known.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -65,6 +66,18 @@ fn positive_duration(typed: &str) -> Result<Value<Duration>, String> {
     Value::read(typed, |typed| match parse_duration(typed)? {
         Duration::ZERO => Err("the duration must be more than 0".into()),
         duration => Ok(duration),
+    })
+}
+
+/// The value of `--listen`.
+pub type Address = Value<SocketAddr>;
+
+/// `ADDR:PORT`, or `:PORT` for all addresses, as servers in Go take it.
+fn listen(typed: &str) -> Result<Address, String> {
+    Value::read(typed, |typed| {
+        let full = if typed.starts_with(':') { format!("[::]{typed}") } else { typed.to_owned() };
+        full.parse()
+            .map_err(|_| "the address is ADDR:PORT, such as :8086, 127.0.0.1:8086 or [::1]:8086".to_owned())
     })
 }
 
@@ -255,6 +268,9 @@ phrase_command! {
         /// longest pause while waiting for an answer [default: 30s]
         #[argh(option, arg_name = "DURATION", from_str_fn(positive_duration), default = "seconds(30)")]
         max_interval: Value<Duration>,
+        /// serve probes and metrics over HTTP, such as :8086
+        #[argh(option, arg_name = "ADDR:PORT", from_str_fn(listen))]
+        listen: Option<Address>,
         /// exit with the code on a definite no (1x)
         #[argh(switch)]
         until_lost: bool,

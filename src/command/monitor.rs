@@ -1,14 +1,19 @@
 //! `monitor`: the sidecar. Keeps knocking and prints changes; SIGTERM ends it with 0.
 
-use std::time::{Duration, SystemTime};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant, SystemTime};
 
 use super::{Knocking, Reporting, now};
+use crate::endpoint;
+use crate::endpoint::board::{Board, Snapshot};
 use crate::exit::{Class, Code, fold};
-use crate::report::{Format, Report, complain, print, termination};
-use crate::round::Rounds;
+use crate::failure::Fault;
+use crate::report::{self, Format, Report, complain, json, print, termination, text};
+use crate::round::{Rounds, Spec};
 use crate::time::backoff::{Backoff, draw, jittered};
 use crate::time::date::timestamp;
 use crate::time::deadline::Deadline;
+use crate::trace::{Trace, Tracing};
 
 /// What `monitor` was asked to do.
 #[derive(Debug)]
@@ -23,6 +28,8 @@ pub struct Monitor {
     pub max_interval: Duration,
     /// Exit on a definite no.
     pub until_lost: bool,
+    /// Serve probes and metrics there.
+    pub listen: Option<SocketAddr>,
 }
 
 /// Runs it: without an end, but for `--until-lost` and for a pod that cannot ask from the start.
@@ -33,13 +40,20 @@ pub fn run(monitor: Monitor, color: bool) -> Code {
         interval,
         max_interval,
         until_lost,
+        listen,
     } = monitor;
+    let board = match listen.map(|address| serve(address, request_timeout, reporting.verbose)).transpose() {
+        Ok(board) => board,
+        Err(fault) => return reporting.fault(&fault),
+    };
+    let tracing = board.map_or_else(|| reporting.tracing(), |board| counting(board, reporting.verbose));
     let mut rounds = Rounds::new(spec);
     let mut backoff = Backoff::new(max_interval);
     let mut state = Vec::new();
     let mut fault_shown = String::new();
     loop {
-        let pause = match rounds.next(request_timeout, reporting.tracing()) {
+        let start = Instant::now();
+        let pause = match rounds.next(request_timeout, tracing) {
             // A token or CA that cannot be read while the kubelet renews it comes back.
             Err(fault) if rounds.made > 0 => {
                 if fault_shown != fault.text() {
@@ -56,6 +70,9 @@ pub fn run(monitor: Monitor, color: bool) -> Code {
                 let cluster = &rounds.spec.cluster;
                 let report =
                     Report { round: &round, cluster, code, fail_open: false, now: now(), waited: None };
+                if let Some(board) = board {
+                    board.complete(snapshot(&report, &rounds.spec), start.elapsed());
+                }
                 if state != codes && !reporting.quiet {
                     print(&(stamp(&reporting) + &reporting.render(&report, color)));
                 }
@@ -72,7 +89,53 @@ pub fn run(monitor: Monitor, color: bool) -> Code {
                 }
             }
         };
+        if let Some(board) = board {
+            board.expect_within(pause.saturating_add(request_timeout));
+        }
         Deadline::NEVER.sleep(pause);
+    }
+}
+
+/// Starts to serve. The board lives as long as the process.
+fn serve(address: SocketAddr, request_timeout: Duration, verbose: bool) -> Result<&'static Board, Fault> {
+    let board: &'static Board = Box::leak(Box::new(Board::new(request_timeout)));
+    let bound = endpoint::start(address, board, verbose.then_some(complain))?;
+    complain(&format!("serving probes and metrics on {bound}"));
+    Ok(board)
+}
+
+/// Counts each request of the rounds on the board; shows it, too, with `-v`.
+fn counting(board: &'static Board, verbose: bool) -> Tracing {
+    let tell = move |seen: &Trace| {
+        if let Trace::Request { identity, result, .. } = seen {
+            let code = match result {
+                Ok(status) => status.to_string(),
+                Err(failure) => failure.code().name().to_owned(),
+            };
+            board.count(*identity, code);
+            if !verbose {
+                return;
+            }
+        }
+        report::trace(seen);
+    };
+    Tracing { warnings: true, requests: true, tell: Box::leak(Box::new(tell)) }
+}
+
+/// What the endpoints show of a round.
+fn snapshot(report: &Report<'_>, spec: &Spec) -> Snapshot {
+    let findings = &report.round.findings;
+    let codes = || findings.iter().map(|finding| finding.code);
+    let claims = report.round.claims.as_ref();
+    Snapshot {
+        text: text::render(report, false),
+        json: json::render(report),
+        code: report.code,
+        fail_open_code: fold(codes(), true),
+        // As typed: a name that is resolved in one round and not in another keeps its series.
+        permissions: spec.permissions.iter().map(ToString::to_string).zip(codes()).collect(),
+        expires: claims.and_then(|claims| claims.expires),
+        warn_after: claims.and_then(|claims| claims.warn_after),
     }
 }
 

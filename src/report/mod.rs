@@ -84,10 +84,11 @@ pub fn complain(text: &str) {
 
 /// `-v`: a line for each request. Warnings are shown without `-v` too.
 pub fn tracing(verbose: bool) -> Tracing {
-    Tracing { warnings: true, requests: verbose, tell: trace }
+    Tracing { warnings: true, requests: verbose, tell: &trace }
 }
 
-fn trace(seen: &Trace) {
+/// Writes what a run shows of itself to stderr.
+pub fn trace(seen: &Trace) {
     match seen {
         Trace::Warning(text) => complain(&format!("warning: {}", escape(text))),
         Trace::Request { identity, line, result, elapsed } => {

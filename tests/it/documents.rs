@@ -307,7 +307,7 @@ fn the_probes_end_before_the_kubelet_ends_them() {
             }
         }
     }
-    assert_eq!(probes, 3, "liveness, readiness and startup");
+    assert_eq!(probes, 2, "liveness and readiness");
 }
 
 /// What acts on codes names whole classes: 2x is tried again, 1x and 3x are not.
@@ -482,7 +482,8 @@ fn options(command: &str) -> BTreeSet<String> {
         let words: Vec<&str> = line.split_whitespace().collect();
         let long = words.iter().position(|word| word.starts_with("--")).expect("a long form");
         // The value's name is in capitals, and one blank behind.
-        let value = words.get(long + 1).filter(|word| word.chars().all(|c| c.is_ascii_uppercase()));
+        let value =
+            words.get(long + 1).filter(|word| word.chars().all(|c| c.is_ascii_uppercase() || c == ':'));
         let value = value.filter(|value| line.contains(&format!("{} {value}", words[long])));
         let value = value.map(|value| format!(" {value}")).unwrap_or_default();
         options.insert(format!("{}{value}", words[..=long].join(" ")));

@@ -6,6 +6,7 @@ mod bad_input;
 mod deadline;
 mod doctor;
 mod documents;
+mod endpoints;
 mod gate;
 mod hostile;
 mod house;

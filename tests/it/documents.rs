@@ -10,6 +10,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use testbed::{Cluster, Finished, Program, Running, Stderr, World, schema};
 
+use crate::plugin::Stage;
 use crate::{Kubeknock, Scene};
 
 const COMMANDS: &str = "Commands:";
@@ -81,6 +82,35 @@ fn the_transcript_is_what_runs() {
         assert_eq!(shown, told, "$ {line}");
     }
     assert!(ran > 1, "a transcript");
+}
+
+/// The plugin's session: kubectl is a stand-in, and what the ephemeral container prints and exits with is what
+/// the built binary does.
+#[test]
+fn the_plugins_transcript_is_what_runs() {
+    let scene = Scene::new();
+    let (mut code, mut ran) = (None, 0);
+    for (line, shown) in transcript(&section("Use it in a pod")) {
+        let words = shell_words(&line);
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let printed = match words.as_slice() {
+            ["kubectl", "knock", arguments @ ..] => {
+                let command = arguments.iter().skip_while(|&&word| word != "check").copied();
+                let inside = scene.pod.runs(&command.collect::<Vec<_>>());
+                let end = inside.code.expect("an exit code");
+                let stage = Stage::new()
+                    .answers("state.1", &format!("{end}|||"))
+                    .answers("logs", &(inside.stdout + &inside.stderr));
+                let ended = stage.runs(arguments);
+                (code, ran) = (ended.code, ran + 1);
+                ended.stdout + &ended.stderr
+            }
+            ["echo", "$?"] => format!("{}\n", code.expect("a command before echo")),
+            _ => panic!("the transcript cannot be run: {line}"),
+        };
+        assert_eq!(shown, printed, "$ {line}");
+    }
+    assert_eq!((ran, code), (1, Some(10)), "a transcript");
 }
 
 #[test]
@@ -509,7 +539,8 @@ fn options(command: &str) -> BTreeSet<String> {
 }
 
 fn manifests() -> BTreeMap<String, String> {
-    folder().into_iter().filter(|(name, _)| name.ends_with(".yaml")).collect()
+    let yaml = |name: &str| Path::new(name).extension().is_some_and(|extension| extension == "yaml");
+    folder().into_iter().filter(|(name, _)| yaml(name)).collect()
 }
 
 /// The files of `k8s/` by their names.

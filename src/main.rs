@@ -10,6 +10,7 @@ mod explain;
 mod failure;
 mod identity;
 mod knock;
+mod mount;
 mod permission;
 mod recognition;
 mod remedy;

@@ -13,7 +13,7 @@ use graph::Graph;
 const LAYERS: &[&[&str]] = &[
     &["exit", "identity", "text", "time"],
     &["failure"],
-    &["permission", "token", "trace"],
+    &["mount", "permission", "token", "trace"],
     &["cluster"],
     &["api"],
     &["knock"],

@@ -11,6 +11,7 @@ mod failure;
 mod identity;
 mod knock;
 mod mount;
+mod noexec;
 mod permission;
 mod recognition;
 mod remedy;

@@ -102,6 +102,11 @@ deny:
 manifests:
     .ci/manifests
 
+# the kubectl plugin (needs shellcheck)
+[group('lint')]
+shell:
+    .ci/run 16-shell
+
 # the workflows of .github
 [group('lint')]
 workflows:

@@ -15,6 +15,7 @@ use crate::exit::{Class, Code};
 use crate::explain::{self, Context};
 use crate::failure::Failure;
 use crate::identity::Bearer;
+use crate::mount::{Source, debug};
 use crate::recognition::Recognition;
 use crate::time::date::time;
 use crate::time::duration::span;
@@ -259,15 +260,22 @@ impl Evidence {
         let inside = files.iter().any(|file| file.needed && file.inside && file.what != NAMESPACE);
         let mounted = folder.is_dir();
         if !mounted && inside {
+            let of_debug = match self.cluster.source() {
+                Source::Denied(_) | Source::Hidden => self.cluster.source().advice().unwrap_or_default(),
+                Source::Own | Source::Process(..) | Source::Alone => {
+                    format!("in a container of kubectl debug, name a target: {}", debug("restricted", ""))
+                }
+            };
             return Step::broken(NAME, Code::Setup, format!("no {}", folder.display())).advise([
-                "the pod or its service account says automountServiceAccountToken: false: remove it, or project a token",
-                "a container of kubectl debug has no mount of its own: debug with a profile that mounts it, or in a copy",
-                "outside of a pod say --server, --certificate-authority and --token-file",
+                "the pod or its service account says automountServiceAccountToken: false: remove it, or project a token".to_owned(),
+                of_debug,
+                "outside of a pod say --server, --certificate-authority and --token-file".to_owned(),
             ]);
         }
         let shown: Vec<String> =
             files.iter().filter(|file| file.needed || file.state.is_ok()).map(show).collect();
-        let found = format!("{}: {}", folder.display(), shown.join(", "));
+        let lender = self.cluster.source().lender().map(|lender| format!(", {lender}")).unwrap_or_default();
+        let found = format!("{}{lender}: {}", folder.display(), shown.join(", "));
         let faulty =
             |wanted: &dyn Fn(&MountFile) -> bool| files.iter().find(|file| file.needed && wanted(file));
         let missing = |file: &MountFile| file.state == Err(io::ErrorKind::NotFound);

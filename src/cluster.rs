@@ -10,11 +10,9 @@ use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
 
 use crate::failure::Fault;
+use crate::mount::Source;
 use crate::permission;
 use crate::token::Token;
-
-/// Where the kubelet mounts a pod's service account (kubernetes.io/docs, "Accessing the API from a Pod").
-pub const MOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /// The name of the API server's service in full: needs no search list.
 const SERVICE_NAME: &str = "kubernetes.default.svc.cluster.local";
@@ -172,12 +170,13 @@ pub struct Cluster {
     /// The name to verify instead of the server's host.
     pub tls_server_name: Option<String>,
     mount: PathBuf,
+    source: Source,
     token_file: Option<PathBuf>,
 }
 
 impl Cluster {
     /// Resolves flags before variables before defaults. Faults are contradictions and bad URLs;
-    /// no file is read.
+    /// no file is read. Without options, a mount that is not there is looked for (see [`Source::find`]).
     pub fn resolve(place: Where, variables: &ServiceVariables) -> Result<Cluster, Fault> {
         let server = match &place.server {
             Some(url) => {
@@ -195,7 +194,12 @@ impl Cluster {
         {
             return Err(Fault::Usage(format!("--server {server} has no TLS: leave the TLS options away")));
         }
-        let mount = place.service_account_dir.unwrap_or_else(|| MOUNT.into());
+        let is_said = place.service_account_dir.is_some()
+            || place.token_file.is_some()
+            || place.certificate_authority.is_some();
+        let in_pod = variables.host.as_ref().is_some_and(|host| !host.is_empty());
+        let source = if is_said { Source::Own } else { Source::find(in_pod) };
+        let mount = place.service_account_dir.unwrap_or_else(|| source.path().to_owned());
         let trust = match place.certificate_authority {
             _ if !server.tls => Trust::Plain,
             _ if place.insecure => Trust::Anything,
@@ -203,7 +207,7 @@ impl Cluster {
             None => Trust::Bundle(mount.join("ca.crt")),
         };
         let tls_server_name = place.tls_server_name;
-        Ok(Cluster { server, trust, tls_server_name, mount, token_file: place.token_file })
+        Ok(Cluster { server, trust, tls_server_name, mount, source, token_file: place.token_file })
     }
 
     /// The token, read anew. `None`: there is none to send (file missing or empty, or plain HTTP,
@@ -221,6 +225,11 @@ impl Cluster {
     /// The service account mount.
     pub fn mount(&self) -> &Path {
         &self.mount
+    }
+
+    /// Whose mount that is, or why there is none.
+    pub fn source(&self) -> &Source {
+        &self.source
     }
 
     /// Where the token is read from.
@@ -260,11 +269,14 @@ impl Cluster {
 
     fn need_mount(&self) -> Result<(), Fault> {
         match fs::metadata(&self.mount) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Fault::Setup(format!(
-                "no service account mount at {}: the pod or its service account says automountServiceAccountToken: \
-                 false, or this is no pod (then say --server, --certificate-authority and --token-file)",
-                self.mount.display()
-            ))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let why = self.source.advice().unwrap_or_else(|| {
+                    "the pod or its service account says automountServiceAccountToken: false, or this is no pod (then \
+                     say --server, --certificate-authority and --token-file)"
+                        .into()
+                });
+                Err(Fault::Setup(format!("no service account mount at {}: {why}", self.mount.display())))
+            }
             _ => Ok(()),
         }
     }

@@ -11,6 +11,8 @@ mod explain;
 mod failure;
 mod identity;
 mod knock;
+mod mount;
+mod noexec;
 mod permission;
 mod recognition;
 mod remedy;

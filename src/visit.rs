@@ -56,6 +56,10 @@ impl Visit {
         if let Some(warning) = warning {
             tracing.warn(warning);
         }
+        if let Some(lender) = cluster.source().lender() {
+            tracing
+                .warn(format!("this container has no mount: using {lender}: {}", cluster.mount().display()));
+        }
         Ok(Visit { client, bearer, claims, token, patience, deadline, tracing })
     }
 

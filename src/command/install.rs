@@ -10,9 +10,10 @@ use std::path::{Path, PathBuf};
 use super::could_not_ask;
 use crate::exit::Code;
 use crate::failure::Fault;
-use crate::report::{print, termination};
+use crate::noexec;
+use crate::report::{complain, print, termination};
 
-/// This process's own binary. The one thing that needs `/proc`.
+/// This process's own binary. It needs `/proc`.
 const OWN_BINARY: &str = "/proc/self/exe";
 
 /// How the name of an unfinished copy begins; a number follows. One that was killed stays, and the next run takes the
@@ -28,6 +29,13 @@ pub fn run(dest: &Path) -> Code {
     match install(&dest) {
         Ok(done) => {
             print(&format!("{done} {}\n", dest.display()));
+            if let Some(point) = noexec::mount_of(&dest) {
+                complain(&format!(
+                    "warning: {} is mounted noexec, and {} cannot be run from there: install to a volume without it",
+                    point.display(),
+                    dest.display()
+                ));
+            }
             Code::Ok
         }
         Err((at, error)) => {

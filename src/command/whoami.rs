@@ -36,7 +36,7 @@ struct Found {
 pub fn run(whoami: &Whoami) -> Code {
     let shown = find(whoami).map(|found| {
         print(&match whoami.common.output {
-            Format::Text => text(&found),
+            Format::Text => text(&found, &whoami.common.cluster),
             Format::Json => json(&found, &whoami.common.cluster),
         });
         found.code
@@ -66,8 +66,11 @@ fn find(whoami: &Whoami) -> Result<Found, Fault> {
 }
 
 /// Aligned like `kubectl auth whoami` and `kubectl describe`.
-fn text(found: &Found) -> String {
+fn text(found: &Found, cluster: &Cluster) -> String {
     let mut lines = Vec::new();
+    if let Some(lender) = cluster.source().lender() {
+        lines.push(format!("mount      {}: {lender}", escape(&cluster.mount().display().to_string())));
+    }
     let without = if found.bearer == Bearer::Plain { "proxy" } else { "anonymous" };
     lines.extend(identity_lines(without, found.recognized.anonymous.as_ref(), found.claims.as_ref()));
     if found.bearer == Bearer::Token {
@@ -150,6 +153,7 @@ fn json(found: &Found, cluster: &Cluster) -> String {
     object.insert("message".into(), message(found.code).into());
     object.insert("server".into(), cluster.server.to_string().into());
     object.insert("serverVersion".into(), Value::Null);
+    object.insert("mount".into(), cluster.mount().display().to_string().into());
     let confirmed = |found: &Recognition| found.name().map(|name| (name.to_owned(), "server"));
     let deciding = found.recognized.deciding(found.bearer);
     let sent = found.claims.as_ref().filter(|_| found.bearer == Bearer::Token);

@@ -10,6 +10,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use testbed::{Cluster, Finished, Program, Running, Stderr, World, schema};
 
+use crate::plugin::Stage;
 use crate::{Kubeknock, Scene};
 
 const COMMANDS: &str = "Commands:";
@@ -81,6 +82,35 @@ fn the_transcript_is_what_runs() {
         assert_eq!(shown, told, "$ {line}");
     }
     assert!(ran > 1, "a transcript");
+}
+
+/// The plugin's session: kubectl is a stand-in, and what the ephemeral container prints and exits with is what
+/// the built binary does.
+#[test]
+fn the_plugins_transcript_is_what_runs() {
+    let scene = Scene::new();
+    let (mut code, mut ran) = (None, 0);
+    for (line, shown) in transcript(&section("Use it in a pod")) {
+        let words = shell_words(&line);
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let printed = match words.as_slice() {
+            ["kubectl", "knock", arguments @ ..] => {
+                let command = arguments.iter().skip_while(|&&word| word != "check").copied();
+                let inside = scene.pod.runs(&command.collect::<Vec<_>>());
+                let end = inside.code.expect("an exit code");
+                let stage = Stage::new()
+                    .answers("state.1", &format!("{end}|||"))
+                    .answers("logs", &(inside.stdout + &inside.stderr));
+                let ended = stage.runs(arguments);
+                (code, ran) = (ended.code, ran + 1);
+                ended.stdout + &ended.stderr
+            }
+            ["echo", "$?"] => format!("{}\n", code.expect("a command before echo")),
+            _ => panic!("the transcript cannot be run: {line}"),
+        };
+        assert_eq!(shown, printed, "$ {line}");
+    }
+    assert_eq!((ran, code), (1, Some(10)), "a transcript");
 }
 
 #[test]
@@ -207,7 +237,7 @@ fn the_version_and_the_place_are_cargos() {
 fn the_manifest_table_is_the_folder() {
     let documented: Vec<String> =
         rows(&section("In a cluster")).iter().map(|row| row[0].replace('`', "")).collect();
-    let found: BTreeSet<String> = manifests().into_keys().collect();
+    let found: BTreeSet<String> = folder().into_keys().collect();
     assert_eq!(documented.into_iter().collect::<BTreeSet<_>>(), found);
 }
 
@@ -231,8 +261,12 @@ fn each_manifest_is_explained_and_confined() {
             assert_eq!(text.matches(line).count(), wanted, "{name}: {line}");
         }
         let version = env!("CARGO_PKG_VERSION");
-        for image in text.lines().filter_map(|line| line.trim().strip_prefix("image: kubeknock:")) {
-            assert!(image.starts_with(&format!("{version} ")), "{name}: kubeknock:{image}");
+        for line in text.lines().map(str::trim) {
+            for field in ["image: kubeknock:", "reference: kubeknock:"] {
+                if let Some(image) = line.strip_prefix(field) {
+                    assert!(image.starts_with(&format!("{version} ")), "{name}: kubeknock:{image}");
+                }
+            }
         }
     }
 }
@@ -307,10 +341,11 @@ fn the_probes_end_before_the_kubelet_ends_them() {
             }
         }
     }
-    assert_eq!(probes, 2, "liveness and readiness");
+    assert_eq!(probes, 3, "liveness, readiness, and readiness from an image volume");
 }
 
-/// What acts on codes names whole classes: 2x is tried again, 1x and 3x are not.
+/// What acts on codes names whole classes: 2x is tried again, 1x and 3x are not. A pod starts again in place on
+/// what its monitor exits with once a permission is lost, and on nothing else.
 #[test]
 fn the_manifests_act_on_real_codes() {
     let class = |tens: u8| -> Vec<u8> {
@@ -326,7 +361,8 @@ fn the_manifests_act_on_real_codes() {
             } else if let Some(values) = line.strip_prefix("values: ") {
                 let values: Vec<u8> = serde_json::from_str(values).expect("a list of codes");
                 let tens = values[0] / 10;
-                assert_eq!(values, class(tens), "{name}: all of {tens}x");
+                let all = if action == "RestartAllContainers" { vec![10, 11] } else { class(tens) };
+                assert_eq!(values, all, "{name}: {action}");
                 rules.push((name.clone(), action.to_owned(), tens));
             }
         }
@@ -338,9 +374,21 @@ fn the_manifests_act_on_real_codes() {
             rule("job.yaml", "Ignore", 2),
             rule("job.yaml", "FailJob", 1),
             rule("job.yaml", "FailJob", 3),
+            rule("regate.yaml", "RestartAllContainers", 1),
             rule("restart-rules.yaml", "Restart", 2),
         ]
     );
+}
+
+/// The codes that start a regated pod again are those that its monitor exits with: refused, and no longer known.
+#[test]
+fn the_regated_monitor_exits_with_the_codes_of_its_rule() {
+    let monitor = started(&manifests()["regate.yaml"]).into_iter().find(|words| words[0] == "monitor");
+    let monitor = monitor.expect("a monitor");
+    let words: Vec<&str> = monitor.iter().map(String::as_str).collect();
+    run(&Scene::new(), &words).gives(10, &["forbidden (10)"], Stderr::Empty);
+    let unknown = Scene::new().with_file("token", "no-token-of-this-cluster");
+    run(&unknown, &words).gives(11, &["unauthenticated (11)"], Stderr::Empty);
 }
 
 // What documents and help have in them.
@@ -492,6 +540,12 @@ fn options(command: &str) -> BTreeSet<String> {
 }
 
 fn manifests() -> BTreeMap<String, String> {
+    let yaml = |name: &str| Path::new(name).extension().is_some_and(|extension| extension == "yaml");
+    folder().into_iter().filter(|(name, _)| yaml(name)).collect()
+}
+
+/// The files of `k8s/` by their names.
+fn folder() -> BTreeMap<String, String> {
     let folder = fs::read_dir(top().join("k8s")).expect("k8s/");
     let paths = folder.map(|entry| entry.expect("a file").path());
     let read = |path: PathBuf| {

@@ -11,9 +11,9 @@ use graph::Graph;
 /// The layers, from the bottom up. A module may use those of the layers below it, and its own room: that is the
 /// longest entry here that it is, or is below. Rooms of one layer do not use each other.
 const LAYERS: &[&[&str]] = &[
-    &["exit", "identity", "text", "time"],
+    &["exit", "identity", "noexec", "text", "time"],
     &["failure"],
-    &["permission", "token", "trace"],
+    &["mount", "permission", "token", "trace"],
     &["cluster"],
     &["api"],
     &["knock"],

@@ -14,6 +14,7 @@ mod install;
 mod names;
 mod outcomes;
 mod permissions;
+mod plugin;
 mod promises;
 mod rules;
 mod sidecar;

@@ -34,10 +34,14 @@ pub enum Need {
     FailurePolicy,
     /// `restartPolicyRules` of a container.
     RestartRules,
+    /// Their action `RestartAllContainers`.
+    RestartAllContainers,
     /// A volume that is an image.
     ImageVolumes,
     /// Ephemeral containers, and the profiles of `kubectl debug`.
     Debug,
+    /// What the plugin `kubectl knock` needs of kubectl.
+    Knock,
     /// The namespace's label `pod-security.kubernetes.io/enforce` is heeded.
     PodSecurity,
     /// `hostUsers: false`.
@@ -103,7 +107,8 @@ impl Cluster {
             Need::Sidecars => Some(29),
             Need::FailurePolicy => Some(26),
             Need::RestartRules | Need::ImageVolumes => Some(35),
-            Need::Debug | Need::PodSecurity => Some(25),
+            Need::RestartAllContainers => Some(36),
+            Need::Debug | Need::Knock | Need::PodSecurity => Some(25),
             Need::UserNamespaces | Need::Ipv6 | Need::Control => None,
         };
         let why = self.ask(need, since.unwrap_or_default()).err()?;
@@ -131,9 +136,10 @@ impl Cluster {
                 });
                 self.keeps(&job, "/spec/podFailurePolicy/rules/0")
             }
-            Need::RestartRules => {
+            Need::RestartRules | Need::RestartAllContainers => {
                 let mut pod = self.pod();
-                let rule = json!({"action": "Restart", "exitCodes": {"operator": "In", "values": [21]}});
+                let action = if need == Need::RestartRules { "Restart" } else { "RestartAllContainers" };
+                let rule = json!({"action": action, "exitCodes": {"operator": "In", "values": [21]}});
                 pod["spec"]["containers"][0]["restartPolicy"] = "Never".into();
                 pod["spec"]["containers"][0]["restartPolicyRules"] = json!([rule]);
                 self.keeps(&pod, "/spec/containers/0/restartPolicyRules/0")
@@ -146,6 +152,7 @@ impl Cluster {
             Need::Debug => {
                 so(self.kubectl_minor >= 30, || "kubectl 1.30 or later, for its profiles".to_owned())
             }
+            Need::Knock => so(self.kubectl_minor >= 31, || "kubectl 1.31 or later, for --custom".to_owned()),
             Need::PodSecurity => Ok(()),
             Need::UserNamespaces => {
                 let handlers = self.nodes["items"][0]["status"]["runtimeHandlers"].as_array();

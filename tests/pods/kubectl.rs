@@ -4,6 +4,8 @@ use std::env;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read as _, Seek as _, Write as _};
+use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -41,30 +43,21 @@ impl Kubectl {
     /// The same, with `input` on stdin.
     #[track_caller]
     pub fn run_with(&self, arguments: &[&str], input: &str) -> Ran {
-        // Files: a pipe that is full until the child has ended would block it.
-        let file = |content: &str| {
-            let mut file = tempfile::tempfile().expect("a temporary file");
-            file.write_all(content.as_bytes()).expect("write a temporary file");
-            file.rewind().expect("rewind a temporary file");
-            file
-        };
-        let (stdout, stderr) = (file(""), file(""));
-        let share = |file: &File| Stdio::from(file.try_clone().expect("share a file"));
-        let mut child = Command::new(&self.program)
-            .args(arguments)
-            .stdin(file(input))
-            .stdout(share(&stdout))
-            .stderr(share(&stderr))
-            .spawn()
-            .unwrap_or_else(|error| panic!("start {}: {error}", self.program.display()));
         let call = format!("kubectl {}", arguments.join(" "));
-        let code = ends(&mut child, &call);
-        let text = |mut file: File| {
-            let mut bytes = Vec::new();
-            file.rewind().and_then(|()| file.read_to_end(&mut bytes)).expect("read a temporary file");
-            String::from_utf8_lossy(&bytes).into_owned()
-        };
-        Ran { call, code, stdout: text(stdout), stderr: text(stderr) }
+        runs(Command::new(&self.program).args(arguments), call, input)
+    }
+
+    /// Runs `kubectl knock` from the clone, by this kubectl.
+    #[track_caller]
+    pub fn knock(&self, arguments: &[&str]) -> Ran {
+        let folder = tempfile::tempdir().expect("a folder");
+        if Path::new(&self.program).is_absolute() {
+            symlink(&self.program, folder.path().join("kubectl")).expect("a link to kubectl");
+        }
+        let path = env::var("PATH").expect("PATH in UTF-8");
+        let mut plugin = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("k8s/kubectl-knock"));
+        plugin.args(arguments).env("PATH", format!("{}:{path}", folder.path().display()));
+        runs(&mut plugin, format!("kubectl knock {}", arguments.join(" ")), "")
     }
 
     /// Runs what has to succeed, and gives its stdout.
@@ -118,6 +111,33 @@ impl Ran {
     pub fn object(&self) -> Value {
         serde_json::from_str(self.stdout.trim()).unwrap_or_else(|error| panic!("{error}: {}", self.story()))
     }
+}
+
+/// Runs it to its end.
+#[track_caller]
+fn runs(command: &mut Command, call: String, input: &str) -> Ran {
+    // Files: a pipe that is full until the child has ended would block it.
+    let file = |content: &str| {
+        let mut file = tempfile::tempfile().expect("a temporary file");
+        file.write_all(content.as_bytes()).expect("write a temporary file");
+        file.rewind().expect("rewind a temporary file");
+        file
+    };
+    let (stdout, stderr) = (file(""), file(""));
+    let share = |file: &File| Stdio::from(file.try_clone().expect("share a file"));
+    let mut child = command
+        .stdin(file(input))
+        .stdout(share(&stdout))
+        .stderr(share(&stderr))
+        .spawn()
+        .unwrap_or_else(|error| panic!("start {call}: {error}"));
+    let code = ends(&mut child, &call);
+    let text = |mut file: File| {
+        let mut bytes = Vec::new();
+        file.rewind().and_then(|()| file.read_to_end(&mut bytes)).expect("read a temporary file");
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    Ran { call, code, stdout: text(stdout), stderr: text(stderr) }
 }
 
 #[track_caller]

@@ -86,6 +86,24 @@ const MANIFESTS: &[Manifest] = &[
         taken: &[("the app runs on", |space, _| run_on(space, RULED, "app"))],
     },
     Manifest {
+        file: "image-volume.yaml",
+        needs: &[Need::ImageVolumes],
+        selector: MOUNTED,
+        refused: &[("the app's container waits, and is not ready", mounted_waits)],
+        granted: &[("becomes the app, and is ready", mounted_is_the_app)],
+        allowed: &[("becomes the app, and is ready", mounted_is_the_app)],
+        taken: &[("not ready, and the app runs on", mounted_is_unready)],
+    },
+    Manifest {
+        file: "regate.yaml",
+        needs: &[Need::RestartAllContainers],
+        selector: REGATED,
+        refused: &[("the gate waits", regated_waits)],
+        granted: &[("the app starts", regated_runs)],
+        allowed: &[("the app starts", regated_runs)],
+        taken: &[("the same pods wait at their gates again", regated_waits_again)],
+    },
+    Manifest {
         file: "debug.yaml",
         needs: &[],
         selector: DEBUG,
@@ -105,6 +123,8 @@ const PROBED: &str = "app=probed";
 const WATCHED: &str = "app=watched";
 const AUDIT: &str = "job-name=audit";
 const RULED: &str = "app=ruled";
+const MOUNTED: &str = "app=mounted";
+const REGATED: &str = "app=regated";
 const DEBUG: &str = "app=kubeknock";
 
 /// Half a minute, which is `--max-interval`, and what the kubelet takes to start the app.
@@ -354,6 +374,66 @@ fn sidecar_notices(space: &Space<'_>, _: Instant) {
     let (end, took) = space.stopped(pods[0].name(), "kubeknock");
     end.is(0, "");
     assert!(took < Duration::from_secs(25), "ended by SIGTERM, not at the end of its grace: {took:?}");
+}
+
+fn mounted_waits(space: &Space<'_>, _: Instant) {
+    let waits = || {
+        space.each(MOUNTED, 2, |pod| {
+            is_unready(pod)?;
+            let log = space.log(pod.name(), "app");
+            so(codes(&log).contains(&10) && !codes(&log).contains(&0), || {
+                format!("{} said:\n{log}", pod.name())
+            })
+        })
+    };
+    eventually("both wait, and say why", SOON, waits);
+    stays("both wait", Duration::from_secs(15), waits);
+}
+
+fn mounted_is_the_app(space: &Space<'_>, _: Instant) {
+    eventually("both are the app, and ready", SOON, || {
+        space.each(MOUNTED, 2, |pod| {
+            pod.container("app")?.runs_at_first()?;
+            let log = space.log(pod.name(), "app");
+            so(codes(&log).last() == Some(&0) && pod.is_ready(), || format!("{} said:\n{log}", pod.story()))
+        })
+    });
+}
+
+fn mounted_is_unready(space: &Space<'_>, _: Instant) {
+    eventually("both are not ready", Duration::from_secs(60), || space.each(MOUNTED, 2, is_unready));
+    run_on(space, MOUNTED, "app");
+}
+
+fn regated_waits(space: &Space<'_>, _: Instant) {
+    let waits = || space.each(REGATED, 2, |pod| waits_in_init(pod, "gate", "app"));
+    eventually("both gates wait", SOON, waits);
+    stays("both gates wait", Duration::from_secs(15), waits);
+}
+
+fn regated_runs(space: &Space<'_>, _: Instant) {
+    eventually("both apps run beside their monitors", SOON, || {
+        space.each(REGATED, 2, |pod| {
+            pod.container("app")?.runs_at_first()?;
+            pod.container("monitor")?.runs_at_first()
+        })
+    });
+}
+
+/// The monitor asks each half a minute; nothing makes another pod.
+fn regated_waits_again(space: &Space<'_>, _: Instant) {
+    let uids = |pods: &[Pod]| pods.iter().map(|pod| pod.uid().to_owned()).collect::<Vec<_>>();
+    let before = uids(&space.pods(REGATED, 2).expect("two pods"));
+    let waits = || {
+        let pods = space.pods(REGATED, 2)?;
+        so(uids(&pods) == before, || "other pods".to_owned())?;
+        pods.iter().try_for_each(|pod| {
+            so(pod.container("gate")?.state == State::Running && !pod.is_ready(), || pod.story())?;
+            so(pod.container("app")?.state != State::Running, || pod.story())
+        })
+    };
+    eventually("both gates wait again", SOON, waits);
+    stays("both gates wait", Duration::from_secs(15), waits);
 }
 
 fn job_fails(space: &Space<'_>, _: Instant) {

@@ -55,6 +55,7 @@ pub fn rows(cluster: &Cluster) -> Vec<Row<'_>> {
         row("kubectl debug without --target: 31", &[Need::Debug], debug_alone),
         row("kubectl debug with --target, as the same user", &[Need::Debug], debug_same_user),
         row("kubectl debug with --target, as another user: 31", &[Need::Debug], debug_other_user),
+        row("kubectl knock, before and after the grant", &[Need::Debug, Need::Knock], knock),
         row("the image as a volume, run by a probe", &[Need::ImageVolumes], image_volume),
     ]
 }
@@ -446,18 +447,42 @@ fn debug_alone(cluster: &Cluster) {
     container.ended().expect("an end").is(31, "setup");
 }
 
-const TARGETS_MOUNT: &str = "/proc/1/root/var/run/secrets/kubernetes.io/serviceaccount";
-
 fn debug_same_user(cluster: &Cluster) {
-    let check = ["check", "list pods", "--service-account-dir", TARGETS_MOUNT];
-    let (space, container) = debugged(cluster, "debug-same", 65532, &["--target=app"], &check);
-    assert_eq!(container.ended().expect("an end").code, 0, "{}", space.log("app", "kubeknock"));
+    let (space, container) =
+        debugged(cluster, "debug-same", 65532, &["--target=app"], &["check", "list pods"]);
+    let log = space.log("app", "kubeknock");
+    assert_eq!(container.ended().expect("an end").code, 0, "{log}");
+    assert!(log.contains("using the mount of process 1: /proc/1/root/"), "{log}");
 }
 
 fn debug_other_user(cluster: &Cluster) {
-    let check = ["check", "list pods", "--service-account-dir", TARGETS_MOUNT];
-    let (space, container) = debugged(cluster, "debug-other", OTHER_USER, &["--target=app"], &check);
-    assert_eq!(container.ended().expect("an end").code, 31, "{}", space.log("app", "kubeknock"));
+    let (space, container) =
+        debugged(cluster, "debug-other", OTHER_USER, &["--target=app"], &["check", "list pods"]);
+    let log = space.log("app", "kubeknock");
+    assert_eq!(container.ended().expect("an end").code, 31, "{log}");
+    let advice = format!("{{\"securityContext\":{{\"runAsUser\":{OTHER_USER},");
+    assert!(log.contains(&advice) && log.contains("--custom=/dev/stdin"), "{log}");
+}
+
+/// The plugin, on an app of another user than the image's.
+fn knock(cluster: &Cluster) {
+    let space = Space::new(cluster, "knock");
+    let mut pod = space.knocker("app", &[]);
+    for field in ["runAsUser", "runAsGroup"] {
+        pod["spec"]["securityContext"][field] = OTHER_USER.into();
+    }
+    pod["spec"]["containers"][0] = container("app", PAUSE, &[]);
+    space.apply(&pod);
+    space.running("app", "app");
+    let knock = || {
+        let options = ["app", "--namespace", &space.name, "--image", &cluster.image];
+        cluster.kubectl.knock(&[&options[..], &["check", "list pods"]].concat())
+    };
+    let ran = knock().ends_with(10);
+    assert!(ran.stdout.contains("kubectl create role ") && ran.stdout.contains("(10)"), "{}", ran.story());
+    space.grant("list", "pods");
+    let ran = knock().ends_with(0);
+    assert!(ran.stdout.contains("ok (0)"), "{}", ran.story());
 }
 
 fn image_volume(cluster: &Cluster) {

@@ -91,7 +91,7 @@ impl Source {
                     .into(),
             ),
             Source::Alone => Some(format!(
-                "the pod or its service account says automountServiceAccountToken: false, or this is a container of \
+                "the pod or its service account sets automountServiceAccountToken: false, or this is a container of \
                  kubectl debug, which needs a target: {}",
                 debug("restricted", "")
             )),

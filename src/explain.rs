@@ -1,6 +1,7 @@
-//! What happened, the likely cause, what to type: at most three lines for every outcome.
+//! What happened, the likely cause, what to type: at most three lines for each outcome.
 
 use crate::api::discovery::Unresolved;
+use crate::api::refusal::Refusal;
 use crate::api::status::{ANONYMOUS, Answer, Meaning};
 use crate::cluster::Cluster;
 use crate::exit::Code;
@@ -38,7 +39,7 @@ pub fn request(code: Code, result: &Result<Answer, Failure>, context: Context<'_
         (Code::Unauthenticated, _) => unauthenticated(context),
         (Code::Anonymous, _) => anonymous(words, context),
         (Code::Forbidden, _) | (_, Err(_)) => vec![words.to_owned()],
-        (_, Ok(answer)) => vec![format!("status {} {words}", answer.status).trim_end().to_owned()],
+        (_, Ok(answer)) => vec![status(answer)],
     };
     if code == Code::Forbidden {
         why.extend(remedy::grant_reviews());
@@ -60,11 +61,11 @@ impl<'a> Context<'a> {
 pub struct Explanation {
     /// Why.
     pub why: Vec<String>,
-    /// kubectl lines that mend it.
+    /// kubectl lines that grant it.
     pub remedy: Vec<String>,
 }
 
-/// Explains what a finding came to; nothing where it is as wanted and there is nothing to know.
+/// Explains an outcome; nothing where it is as required and there is nothing to know.
 pub fn explain(finding: &Finding, context: Context<'_>) -> Explanation {
     let mut explanation = Explanation::default();
     if let Some(asked) = finding.asked() {
@@ -85,7 +86,7 @@ pub fn explain(finding: &Finding, context: Context<'_>) -> Explanation {
         Code::Excess => (excess(context.subject), Vec::new()),
         Code::Exposed => (
             vec![
-                format!("anybody may: a binding to {ANONYMOUS} or system:unauthenticated, or the authorization mode AlwaysAllow"),
+                format!("the request is allowed without a token: a binding to {ANONYMOUS} or system:unauthenticated grants it, or the authorization mode is AlwaysAllow"),
                 "kubectl get rolebindings,clusterrolebindings -A -o wide | grep -E 'system:(anonymous|unauthenticated)'".into(),
             ],
             Vec::new(),
@@ -99,7 +100,7 @@ pub fn explain(finding: &Finding, context: Context<'_>) -> Explanation {
 }
 
 impl Explanation {
-    /// At most three lines: what there is to say is drawn together above what there is to type.
+    /// At most three lines: sentences are joined into one where kubectl lines need the room.
     fn fold(mut self) -> Explanation {
         let room = LINES.saturating_sub(self.remedy.len()).max(1);
         if self.why.len() > room {
@@ -112,26 +113,28 @@ impl Explanation {
 
 fn allowed(finding: &Finding, answer: Option<&Answer>) -> Vec<String> {
     if answer.is_some_and(|answer| answer.meaning == Meaning::NotFound) {
-        return vec!["it does not exist; authorization comes first, and that is given".into()];
+        return vec!["it does not exist; authorization comes first, and allows it".into()];
     }
     let open = |knock: &Knock| knock.result.as_ref().is_ok_and(Answer::got_in);
     let knocks = finding.asked().map(|asked| &asked.knocks);
     if knocks.is_some_and(|knocks| knocks.token.is_some() && knocks.anonymous.as_ref().is_some_and(open)) {
-        return vec!["it is open to everybody, and says nothing of the token".into()];
+        return vec!["it is allowed without a token too, so it says nothing about the token".into()];
     }
     Vec::new()
 }
 
 fn forbidden(finding: &Finding, answer: Option<&Answer>, context: Context<'_>) -> (Vec<String>, Vec<String>) {
     let reason = answer.map(|answer| answer.reason.as_str()).unwrap_or_default();
-    let whom = context.subject.unwrap_or("this identity");
-    let mut why = if reason.is_empty() { format!("nothing grants it to {whom}") } else { reason.to_owned() };
+    let user = context.subject.unwrap_or("this identity");
+    let mut why = if reason.is_empty() { format!("nothing grants it to {user}") } else { reason.to_owned() };
     if reason.contains("RBAC: ") && reason.contains("\" not found") {
-        why.push_str(" (a binding names a role that is not there)");
+        why.push_str(
+            " (a binding names a role that does not exist: create the role, or correct the binding)",
+        );
     }
     let reason = vec![why];
     if let State::Unresolved(Unresolved::Answered(answer)) = &finding.state {
-        let why = format!("the name cannot be looked up: {}", answer.reason);
+        let why = format!("the API server refuses discovery, which looks the name up: {}", answer.reason);
         return (
             vec![why],
             vec!["kubectl create clusterrolebinding system:discovery --clusterrole=system:discovery --group=system:authenticated".into()],
@@ -140,6 +143,29 @@ fn forbidden(finding: &Finding, answer: Option<&Answer>, context: Context<'_>) -
     if answer.is_some_and(|answer| answer.meaning == Meaning::ReviewForbidden) {
         return (reason, remedy::grant_reviews());
     }
+    if answer.is_some_and(|answer| answer.meaning == Meaning::OtherForbidden) {
+        let refused = Refusal::parse(answer.map_or("", |answer| &answer.reason)).map(|refusal| refusal.user);
+        return (
+            vec![
+                reason.concat(),
+                format!(
+                    "this refuses {} something else, and says nothing about {user}: check for a proxy or an aggregated API \
+                     server that asks in its own name",
+                    refused.as_deref().unwrap_or("another user")
+                ),
+            ],
+            Vec::new(),
+        );
+    }
+    if answer.is_some_and(|answer| answer.denied || is_beyond_rbac(&answer.reason)) {
+        return (
+            vec![
+                reason.concat(),
+                "an authorizer denies it that RBAC cannot override: change that authorizer's policy".into(),
+            ],
+            Vec::new(),
+        );
+    }
     let grant = match (finding.asked(), context.subject) {
         (Some(asked), Some(subject)) => remedy::grant(&asked.question.attributes, subject),
         _ => Vec::new(),
@@ -147,17 +173,30 @@ fn forbidden(finding: &Finding, answer: Option<&Answer>, context: Context<'_>) -
     (reason, grant)
 }
 
-/// What is granted and must not be.
+/// Reasons of authorizers whose refusal no RBAC binding lifts.
+fn is_beyond_rbac(reason: &str) -> bool {
+    // OpenShift's token scopes, Azure RBAC for AKS, GKE's IAM.
+    const THEIRS: [&str; 3] = [
+        "prevent this action",
+        "does not have access to the resource in Azure",
+        "requires one of [\"container.",
+    ];
+    THEIRS.iter().any(|words| reason.contains(words))
+}
+
+/// Why a permission that must be refused is granted.
 fn excess(subject: Option<&str>) -> Vec<String> {
-    let whom = subject.unwrap_or("this identity");
+    let user = subject.unwrap_or("this identity");
     // In the wide columns a service account is NAMESPACE/NAME.
-    let name = whom
+    let name = user
         .strip_prefix("system:serviceaccount:")
-        .map_or_else(|| whom.to_owned(), |name| name.replace(':', "/"));
+        .map_or_else(|| user.to_owned(), |name| name.replace(':', "/"));
     let groups = "system:(serviceaccounts|authenticated)";
     let pattern = if subject.is_some() { format!("{name}|{groups}") } else { groups.to_owned() };
     vec![
-        format!("it is granted to {whom}, by itself or through one of its groups: take the binding away"),
+        format!(
+            "it is granted to {user}, directly or through one of its groups: find the binding, and delete it or its rule"
+        ),
         format!("kubectl get rolebindings,clusterrolebindings -A -o wide | grep -E {}", quote(&pattern)),
     ]
 }
@@ -167,24 +206,24 @@ fn unauthenticated(context: Context<'_>) -> Vec<String> {
     let path = context.cluster.token_path();
     let Some(claims) = context.claims else {
         return vec![
-            format!("{}: what it holds is no service account token (no JWT)", path.display()),
-            "is it the right file? see --token-file, or make one with: kubectl create token NAME".into(),
+            format!("{} does not hold a service account token (not a JWT)", path.display()),
+            "name the right file with --token-file, or create a token: kubectl create token NAME -n NAMESPACE".into(),
         ];
     };
     let account =
         claims.subject.as_deref().and_then(|subject| subject.strip_prefix("system:serviceaccount:"));
     let advice = match (claims.expires, account.and_then(|account| account.split_once(':'))) {
         (Some(end), _) if end <= context.now => {
-            "the file itself is old: is it a copy, or is the volume stuck? mount a projected serviceAccountToken".to_owned()
+            "the file itself is old, a copy or a volume that the kubelet no longer updates: mount a projected serviceAccountToken".to_owned()
         }
         _ if claims.issued.is_some_and(|issued| issued > context.now + 60) => {
-            "kubeknock doctor compares this clock with the API server's".to_owned()
+            "compare this clock with the API server's: kubeknock doctor".to_owned()
         }
         (_, Some((namespace, name))) => format!(
-            "is the account there, and this the cluster's issuer? kubectl get serviceaccount {name} -n {namespace}; \
+            "check that the account exists, and that the token is of this cluster's issuer: kubectl get serviceaccount {name} -n {namespace}; \
              kubectl get --raw /.well-known/openid-configuration"
         ),
-        _ => "is this the cluster's issuer? kubectl get --raw /.well-known/openid-configuration".to_owned(),
+        _ => "check that the token is of this cluster's issuer: kubectl get --raw /.well-known/openid-configuration".to_owned(),
     };
     vec![format!("{}: {}", path.display(), claims.explain_rejection(context.now)), advice]
 }
@@ -193,21 +232,21 @@ fn unauthenticated(context: Context<'_>) -> Vec<String> {
 fn anonymous(words: &str, context: Context<'_>) -> Vec<String> {
     match context.bearer {
         Bearer::Token => vec![
-            format!("a token was sent and the API server saw {ANONYMOUS}: something on the way takes the Authorization header off"),
-            "whatever stands between has to pass it on or to be gone around (in a mesh: exclude the API server's address)"
+            format!("a token was sent, and the API server saw {ANONYMOUS}: a proxy or mesh on the way removes the Authorization header"),
+            "configure it to pass the header on, or to leave the API server's address out"
                 .into(),
         ],
         Bearer::None => vec![
             format!(
-                "no token to send: {} is missing or empty (automountServiceAccountToken: false, or no token projected there)",
+                "no token to send: {} is missing or empty",
                 context.cluster.token_path().display()
             ),
-            "let the pod mount it (automountServiceAccountToken: true), project a serviceAccountToken, or say --token-file"
+            "set automountServiceAccountToken: true on the pod or its service account, project a serviceAccountToken, or use --token-file"
                 .into(),
         ],
         Bearer::Plain => vec![
-            format!("over plain HTTP the token stays home, and whoever listens there has no identity of its own: {words}"),
-            "ask the API server itself: --server https://HOST:PORT; or start kubectl proxy with credentials".into(),
+            format!("the token is never sent over plain HTTP, and the proxy that listens there has no credentials of its own: {words}"),
+            "ask the API server itself with --server https://HOST:PORT, or start kubectl proxy with credentials".into(),
         ],
     }
 }
@@ -218,22 +257,22 @@ fn unserved(finding: &Finding, answer: Option<&Answer>) -> Vec<String> {
             let (near, advice) = if nearest.is_empty() {
                 (
                     String::new(),
-                    "is its CustomResourceDefinition not installed (yet)? see kubectl api-resources",
+                    "install its CustomResourceDefinition, or list what there is: kubectl api-resources",
                 )
             } else {
                 (
-                    format!("; close to it: {}", nearest.join(", ")),
-                    "is it misspelt? see kubectl api-resources",
+                    format!("; similar names: {}", nearest.join(", ")),
+                    "correct the name, or list what there is: kubectl api-resources",
                 )
             };
-            vec![format!("the API server serves no resource of that name{near}"), advice.into()]
+            vec![format!("the API server has no resource of that name{near}"), advice.into()]
         }
         _ => vec![
             format!(
-                "it is not refused, but it is not there: {}",
+                "the API server does not refuse it, and does not have it: {}",
                 answer.map(|answer| answer.reason.as_str()).unwrap_or_default()
             ),
-            "what is there: kubectl api-resources, for paths kubectl get --raw /".into(),
+            "list what there is: kubectl api-resources, and for paths kubectl get --raw /".into(),
         ],
     }
 }
@@ -251,15 +290,15 @@ fn no_answer(code: Code, finding: &Finding, answer: Option<&Answer>) -> Vec<Stri
             vec![failure.text().to_owned()]
         }
         (_, _, Some(answer)) => {
-            vec![format!("status {} {}", answer.status, answer.reason).trim_end().to_owned()]
+            vec![status(answer)]
         }
         (State::Unresolved(Unresolved::Unknown { silent, .. }), ..) => {
             return vec![
                 format!(
-                    "the name may be of an API group whose server does not answer: {}",
+                    "the name may belong to an API group whose server does not answer: {}",
                     silent.join(", ")
                 ),
-                "the rest of the API does; which are down: kubectl get apiservices".into(),
+                "list the API services that are down: kubectl get apiservices".into(),
             ];
         }
         _ => Vec::new(),
@@ -268,24 +307,31 @@ fn no_answer(code: Code, finding: &Finding, answer: Option<&Answer>) -> Vec<Stri
     why
 }
 
-/// What to look at when there is no answer.
+/// The status and the server's words, in one line.
+fn status(answer: &Answer) -> String {
+    format!("status {} {}", answer.status, answer.reason).trim_end().to_owned()
+}
+
+/// What to do when there is no answer.
 pub fn advice(code: Code) -> Option<&'static str> {
     Some(match code {
         Code::Unresolved => {
-            "the address in KUBERNETES_SERVICE_HOST needs no name: do the variables reach this container? else look at its resolv.conf"
+            "use the address in KUBERNETES_SERVICE_HOST, which needs no DNS, or check the container's /etc/resolv.conf and the cluster's DNS"
         }
         Code::Unreachable => {
-            "is it the right address, is the API server up, does a NetworkPolicy or a mesh stand between?"
+            "check the address, that the API server is up, and that no NetworkPolicy or mesh blocks it: kubeknock doctor"
         }
         Code::Untrusted => {
-            "is it the API server's own port, its own ca.crt, a name of its certificate (--tls-server-name), the right time?"
+            "check the port, the CA bundle (--certificate-authority), the name in the certificate (--tls-server-name) and the clock: kubeknock doctor"
         }
         Code::Timeout => {
-            "nothing answered in time: a NetworkPolicy that drops packets, an overloaded API server, or too short a --timeout"
+            "check for a NetworkPolicy that drops packets and for an overloaded API server, or raise --timeout"
         }
-        Code::Unavailable => "the API server is there and cannot answer yet; asking again later is right",
+        Code::Unavailable => {
+            "the API server is up and cannot answer yet: try again later, or use kubeknock wait"
+        }
         Code::Unintelligible => {
-            "something else answers at this address: a proxy, a portal, a mesh; check --server"
+            "this is not a Kubernetes API server's answer: check --server, and for a proxy, portal or mesh on the way"
         }
         _ => return None,
     })
@@ -308,7 +354,7 @@ mod tests {
 
     fn answered(meaning: Meaning, status: u16, reason: &str) -> Answer {
         let user = reason.contains("User").then(|| USER.to_owned());
-        Answer { status, meaning, user, reason: reason.into(), retry_after: None }
+        Answer { status, meaning, user, reason: reason.into(), denied: false, retry_after: None }
     }
 
     fn finding(code: Code, token: Result<Answer, Failure>) -> Finding {
@@ -395,23 +441,27 @@ mod tests {
             (
                 Code::Anonymous,
                 Ok(answered(Forbidden, 403, &refusal)),
-                ["takes the Authorization header off", "gone around"],
+                ["removes the Authorization header", "configure it to pass the header on"],
             ),
             (
                 Code::Excess,
                 Ok(answered(Granted, 200, "")),
                 ["is granted to system:", "kubectl get rolebindings"],
             ),
-            (Code::Exposed, Ok(answered(Granted, 200, "")), ["anybody may", "kubectl get rolebindings"]),
+            (
+                Code::Exposed,
+                Ok(answered(Granted, 200, "")),
+                ["allowed without a token", "kubectl get rolebindings"],
+            ),
             (
                 Code::Unserved,
                 Ok(answered(Unserved, 404, "404 page not found")),
-                ["not there: 404 page", "kubectl api-resources"],
+                ["does not have it: 404 page", "kubectl api-resources"],
             ),
             (
                 Code::Unavailable,
                 Ok(answered(Unavailable, 503, "starting")),
-                ["status 503 starting", "asking again later"],
+                ["status 503 starting", "try again later"],
             ),
             (
                 Code::Unintelligible,
@@ -435,7 +485,10 @@ mod tests {
     fn a_token_that_is_not_taken_and_one_that_is_not_there() {
         let rejected =
             || finding(Code::Unauthenticated, Ok(answered(Meaning::Unauthenticated, 401, "Unauthorized")));
-        for (claims, told) in [(Some(claims(400)), "the volume stuck"), (None, "kubectl create token")] {
+        for (claims, told) in [
+            (Some(claims(400)), "a volume that the kubelet no longer updates"),
+            (None, "kubectl create token"),
+        ] {
             let text = explained(&rejected(), Bearer::Token, claims).join("\n");
             assert!(text.contains(told) && text.lines().count() <= LINES, "{text}");
         }
@@ -458,7 +511,7 @@ mod tests {
             ..finding(code, failed())
         };
         for (finding, told) in [
-            (unknown(&["pods"], &[], Code::Unserved), "close to it: pods"),
+            (unknown(&["pods"], &[], Code::Unserved), "similar names: pods"),
             (unknown(&[], &[], Code::Unserved), "kubectl api-resources"),
             (unknown(&[], &["metrics.k8s.io"], Code::Unavailable), "kubectl get apiservices"),
         ] {

@@ -19,10 +19,12 @@ pub fn decide(expected: Expected, knocks: &Both<Knock>, bearer: Bearer, forbid_a
             Bearer::Token | Bearer::Plain => Code::Timeout,
         };
     };
-    let review_forbidden = matches!(deciding, Ok(answer) if answer.meaning == Meaning::ReviewForbidden);
+    // Neither is a refusal of this permission.
+    let says_nothing =
+        matches!(deciding, Ok(Answer { meaning: Meaning::ReviewForbidden | Meaning::OtherForbidden, .. }));
     let code = match (expected, deciding_code(deciding, bearer)) {
         (Expected::Cannot, Code::Ok) => Code::Excess,
-        (Expected::Cannot, Code::Forbidden) if !review_forbidden => Code::Ok,
+        (Expected::Cannot, Code::Forbidden) if !says_nothing => Code::Ok,
         (_, code) => code,
     };
     // With --forbid-anonymous "not exposed" has to be shown, too.
@@ -49,7 +51,8 @@ pub fn token_code(result: &Result<Answer, Failure>) -> Code {
             Meaning::Forbidden | Meaning::ReviewForbidden if answer.user.as_deref() == Some(ANONYMOUS) => {
                 Code::Anonymous
             }
-            Meaning::Forbidden | Meaning::ReviewForbidden => Code::Forbidden,
+            Meaning::Forbidden | Meaning::ReviewForbidden | Meaning::OtherForbidden => Code::Forbidden,
+            Meaning::Conditional => Code::Conditional,
             Meaning::Unauthenticated => Code::Unauthenticated,
             Meaning::Unserved => Code::Unserved,
             Meaning::Unavailable => Code::Unavailable,
@@ -92,7 +95,7 @@ mod tests {
     fn answer(meaning: Meaning, user: &str) -> Answer {
         let status = 200;
         let user = (!user.is_empty()).then(|| user.to_owned());
-        Answer { status, meaning, user, reason: String::new(), retry_after: None }
+        Answer { status, meaning, user, reason: String::new(), denied: false, retry_after: None }
     }
 
     fn knock(name: &str) -> Option<Knock> {
@@ -104,6 +107,8 @@ mod tests {
             "403 anon" => Ok(answer(Meaning::Forbidden, ANONYMOUS)),
             "no" => Ok(answer(Meaning::Forbidden, "")),
             "review 403 sa" => Ok(answer(Meaning::ReviewForbidden, "system:serviceaccount:ns-1:k-sa-1")),
+            "other 403" => Ok(answer(Meaning::OtherForbidden, "kube-apiserver")),
+            "conditions" => Ok(answer(Meaning::Conditional, "")),
             "review 403 anon" => Ok(answer(Meaning::ReviewForbidden, ANONYMOUS)),
             "401" => Ok(answer(Meaning::Unauthenticated, "")),
             "404" => Ok(answer(Meaning::Unserved, "")),
@@ -127,8 +132,8 @@ mod tests {
     #[test]
     fn the_token_knock_decides() {
         use Code::{
-            Anonymous, Excess, Forbidden, Ok, Timeout, Unauthenticated, Unavailable, Unintelligible,
-            Unreachable, Unresolved, Unserved, Untrusted,
+            Anonymous, Conditional, Excess, Forbidden, Ok, Timeout, Unauthenticated, Unavailable,
+            Unintelligible, Unreachable, Unresolved, Unserved, Untrusted,
         };
         for (anonymous, token, can, cannot) in [
             ("403 anon", "2xx", Ok, Excess),
@@ -147,6 +152,8 @@ mod tests {
             ("5xx", "2xx", Ok, Excess),
             ("403 anon", "html", Unintelligible, Unintelligible),
             ("review 403 anon", "review 403 sa", Forbidden, Forbidden),
+            ("403 anon", "other 403", Forbidden, Forbidden),
+            ("403 anon", "conditions", Conditional, Conditional),
             ("closed", "2xx", Ok, Excess),
             ("closed", "closed", Unreachable, Unreachable),
             ("403 anon", "silent", Timeout, Timeout),

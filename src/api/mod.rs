@@ -5,6 +5,7 @@ mod connection;
 pub mod discovery;
 mod facts;
 pub mod json;
+pub mod refusal;
 pub mod review;
 pub mod status;
 pub mod tls;

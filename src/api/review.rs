@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::refusal::Refusal;
 use super::status::{self, Answer, Meaning, Shape};
 use super::{LARGEST_BODY, Reply, Request, json};
 use crate::failure::Failure;
@@ -67,6 +68,25 @@ impl Attributes {
     }
 }
 
+impl Attributes {
+    /// True if a refusal is about this permission, and of this service account. (A subject that is not a service account
+    /// may be known to the API server under any name.)
+    pub fn is_refused_by(&self, refusal: &Refusal, subject: Option<&str>) -> bool {
+        let account = subject.filter(|subject| subject.starts_with("system:serviceaccount:"));
+        if account.is_some_and(|account| account != refusal.user) {
+            return false;
+        }
+        let (verb, what) = match self {
+            Attributes::Path { verb, path } => (verb, (path.clone(), None)),
+            Attributes::Resource { verb, group, resource, subresource, .. } => {
+                let tail = subresource.as_ref().map(|name| format!("/{name}")).unwrap_or_default();
+                (verb, (format!("{resource}{tail}"), Some(group.clone())))
+            }
+        };
+        refusal.verb == *verb && refusal.what.as_ref().is_none_or(|found| *found == what)
+    }
+}
+
 /// The versions of SelfSubjectReview, newest first: Kubernetes 1.28, 1.27 and 1.26.
 pub const SELF_REVIEWS: [&str; 3] = ["v1", "v1beta1", "v1alpha1"];
 
@@ -114,7 +134,7 @@ pub fn read(mut reply: Reply, kind: &str) -> Result<Reviewed, Failure> {
     let right = object.get("kind").and_then(Value::as_str) == Some(kind) && status.is_object();
     if answer.meaning == Meaning::Granted && !right {
         answer.meaning = Meaning::Unintelligible;
-        answer.reason = format!("the answer to a {kind} is no {kind}");
+        answer.reason = format!("the answer to a {kind} is not a {kind}");
     }
     Ok(Reviewed { answer, status })
 }
@@ -274,6 +294,49 @@ fn strings(list: &Value) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn pods(verb: &str) -> Attributes {
+        Attributes::Resource {
+            verb: verb.into(),
+            group: String::new(),
+            version: "v1".into(),
+            resource: "pods".into(),
+            subresource: None,
+            name: None,
+            namespace: Some("ns-1".into()),
+        }
+    }
+
+    #[test]
+    fn who_and_what_is_refused() {
+        const ACCOUNT: &str = "system:serviceaccount:ns-1:k-sa-1";
+        let refusal = |user: &str, rest: &str| {
+            Refusal::parse(&format!("x is forbidden: User \"{user}\" cannot {rest}")).unwrap()
+        };
+        let list = "list resource \"pods\" in API group \"\" in the namespace \"ns-1\"";
+        for (user, rest, subject, about) in [
+            (ACCOUNT, list, Some(ACCOUNT), true),
+            ("kube-apiserver", list, Some(ACCOUNT), false),
+            ("system:serviceaccount:proxy:impersonator", list, Some(ACCOUNT), false),
+            ("jane", list, Some("https://issuer#jane"), true),
+            ("jane", list, None, true),
+            (ACCOUNT, "impersonate resource \"serviceaccounts\" in API group \"\"", Some(ACCOUNT), false),
+            (ACCOUNT, "list resource \"secrets\" in API group \"\"", Some(ACCOUNT), false),
+            (ACCOUNT, "list resource \"pods\" in API group \"metrics.k8s.io\"", Some(ACCOUNT), false),
+            (ACCOUNT, "get path \"/metrics\"", Some(ACCOUNT), false),
+            ("jane", "watch resource \"pods\" in API group \"\"", None, false),
+            (ACCOUNT, "list something unheard of", Some(ACCOUNT), true),
+        ] {
+            assert_eq!(
+                pods("list").is_refused_by(&refusal(user, rest), subject),
+                about,
+                "{user} cannot {rest}, {subject:?}"
+            );
+        }
+        let path = Attributes::Path { verb: "get".into(), path: "/metrics".into() };
+        assert!(path.is_refused_by(&refusal(ACCOUNT, "get path \"/metrics\""), Some(ACCOUNT)));
+        assert!(!path.is_refused_by(&refusal(ACCOUNT, "get path \"/logs\""), Some(ACCOUNT)));
+    }
 
     #[test]
     fn rules_are_compacted_and_sorted_as_kubectl_does() {

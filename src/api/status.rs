@@ -1,12 +1,14 @@
 //! What an answer of the API server means: status, content type and body become an [`Answer`].
 //!
 //! The order in the server is authentication (401), priority and fairness (429), authorization
-//! (403), routing (404, 405): so a 404 is told only to those who are allowed.
+//! (403), routing (404, 405): so only an allowed caller gets a 404.
 
 use serde_json::Value;
 
+use super::refusal::Refusal;
 use super::{LARGEST_BODY, Reply, json};
 use crate::failure::Failure;
+use crate::text::escape;
 use crate::token::Token;
 
 /// The user name of requests without credentials (k8s.io/apiserver/pkg/authentication/user).
@@ -39,8 +41,13 @@ pub enum Meaning {
     NotFound,
     /// No: 403, or a review that says no.
     Forbidden,
-    /// The review itself is refused: says nothing of the permission.
+    /// The review itself is refused: says nothing about the permission.
     ReviewForbidden,
+    /// A 403 about something else: another user, verb or resource than this request's, as an impersonating proxy or an
+    /// aggregated API server sends it.
+    OtherForbidden,
+    /// Yes, under conditions that the review cannot decide (KEP-5681).
+    Conditional,
     /// 401.
     Unauthenticated,
     /// 404 or 405: not refused, and not there.
@@ -62,6 +69,8 @@ pub struct Answer {
     pub user: Option<String>,
     /// The server's own words, or why they cannot be understood. May hold anything: escape it.
     pub reason: String,
+    /// An authorizer denies it explicitly (`status.denied` of a review), which no RBAC grant lifts.
+    pub denied: bool,
     /// The `Retry-After` header, as it came.
     pub retry_after: Option<String>,
 }
@@ -76,11 +85,23 @@ impl Answer {
 /// Reads the answer to the end (a watch: only its head) and understands it.
 pub fn answer(mut reply: Reply, shape: &Shape) -> Result<Answer, Failure> {
     let allowed_read = reply.status() == 200 && *shape != Shape::Review;
-    let body = match shape {
+    let mut body = match shape {
         Shape::Watch if allowed_read => return Ok(answer_from(&reply, shape, &[])),
         _ if allowed_read => reply.take(GLANCE)?,
-        _ => reply.take(LARGEST_BODY + 1)?,
+        _ => match reply.take(LARGEST_BODY + 1) {
+            // A body without a length ends with the connection, and some servers end it without TLS' close_notify. For
+            // these the status says all.
+            Err(Failure::Closed(_))
+                if has_no_length(&reply) && matches!(reply.status(), 401 | 429 | 500..600) =>
+            {
+                return Ok(answer_from(&reply, shape, &[]));
+            }
+            body => body?,
+        },
     };
+    if allowed_read && is_status(&body) {
+        body.extend(reply.take(LARGEST_BODY)?);
+    }
     let answer = answer_from(&reply, shape, &body);
     // The end of the body has to be seen for the connection to be used again.
     if body.len() <= LARGEST_BODY {
@@ -92,18 +113,50 @@ pub fn answer(mut reply: Reply, shape: &Shape) -> Result<Answer, Failure> {
 /// Understands an answer by its head and its body, or the beginning of it.
 pub fn answer_from(reply: &Reply, shape: &Shape, body: &[u8]) -> Answer {
     let status = reply.status();
+    // Each answer of a kube-apiserver carries it (k8s.io/apiserver/pkg/endpoints/filters, `WithAuditInit`).
+    let is_kubernetes = reply.header("audit-id").is_some();
     let (meaning, user, reason) = match status {
         300..400 => {
             let location = reply.header("location").unwrap_or_default();
-            let why = match status {
-                304 => "304 Not Modified, which was not asked for".to_owned(),
-                _ => format!("a redirect to {location:?}: this is no API server"),
-            };
-            (Meaning::Unintelligible, None, why)
+            let here = location.starts_with('/') && !location.starts_with("//")
+                || location.strip_prefix("https://").is_some_and(|rest| {
+                    rest.split('/').next().is_some_and(|authority| authority == reply.server)
+                });
+            if *shape == Shape::Path && is_kubernetes && here && status != 304 {
+                (Meaning::Granted, None, String::new())
+            } else {
+                let why = match status {
+                    304 => "304 Not Modified, which the request did not ask for".to_owned(),
+                    _ => format!("a redirect to \"{}\"", escape(location)),
+                };
+                (Meaning::Unintelligible, None, why)
+            }
+        }
+        200..300 if *shape == Shape::Path && is_kubernetes && !is_status(body) => {
+            (Meaning::Granted, None, String::new())
         }
         _ => understand(shape, status, reply.header("content-type").unwrap_or_default(), body, reply.token()),
     };
-    Answer { status, meaning, user, reason, retry_after: reply.header("retry-after").map(str::to_owned) }
+    let denied = *shape == Shape::Review && meaning == Meaning::Forbidden && denies(body);
+    Answer {
+        status,
+        meaning,
+        user,
+        reason,
+        denied,
+        retry_after: reply.header("retry-after").map(str::to_owned),
+    }
+}
+
+fn has_no_length(reply: &Reply) -> bool {
+    reply.header("content-length").is_none() && reply.header("transfer-encoding").is_none()
+}
+
+/// Whether an access review says `denied`, and not only that nothing allows it.
+fn denies(body: &[u8]) -> bool {
+    // It was read before, and is a review: what is still to be known is one flag.
+    let compact: Vec<u8> = body.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    compact.windows(13).any(|window| window == b"\"denied\":true")
 }
 
 /// Pure: what this status, content type and body (or its beginning) mean. The token is taken out of words.
@@ -119,12 +172,27 @@ pub fn understand(
     if body.len() > LARGEST_BODY {
         return match status {
             429 | 500..600 => (Meaning::Unavailable, None, String::new()),
-            _ => strange(format!("an answer of more than {LARGEST_BODY} bytes with status {status}")),
+            _ => strange(format!("an answer of more than {LARGEST_BODY} bytes")),
         };
     }
     match status {
         429 | 500..600 => (Meaning::Unavailable, None, if html { String::new() } else { words(body, token) }),
-        _ if html => strange(format!("a web page with status {status}: a proxy or a portal, no API server")),
+        _ if html => strange("a web page, as proxies and portals send it".into()),
+        200..300 if is_status(body) && *shape != Shape::Review => {
+            let Some(object) = status_object(body, token) else {
+                return strange("a Status that is broken JSON".into());
+            };
+            let code = object.get("code").and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok());
+            let failed = object.get("status").and_then(Value::as_str) == Some("Failure");
+            match code {
+                // What failed inside is not what the head says.
+                Some(code @ 400..600) if failed => understand(shape, code, content_type, body, token),
+                _ if failed || *shape != Shape::Path => {
+                    strange("a Status where an object is expected".into())
+                }
+                _ => (Meaning::Granted, None, String::new()),
+            }
+        }
         200..300 if *shape == Shape::Review => review(status, body, token),
         200..300 => match read(shape, status, content_type, body) {
             Ok(()) => (Meaning::Granted, None, String::new()),
@@ -133,10 +201,11 @@ pub fn understand(
         401 => (Meaning::Unauthenticated, None, words(body, token)),
         403 => {
             let Some(object) = status_object(body, token) else {
-                return strange(
-                    "a 403 that is no Kubernetes Status: something in front of the API server refused it"
-                        .into(),
-                );
+                let words = words(body, token);
+                let said = if words.is_empty() { String::new() } else { format!(": {words}") };
+                return strange(format!(
+                    "a 403 that is not a Kubernetes Status, so a proxy or mesh before the API server refused it{said}"
+                ));
             };
             let words = message(&object);
             let meaning = if *shape == Shape::Review { Meaning::ReviewForbidden } else { Meaning::Forbidden };
@@ -147,66 +216,145 @@ pub fn understand(
                 |object: &Value| object.pointer("/details/name").and_then(Value::as_str).map(str::to_owned);
             let absent = match shape {
                 Shape::Object(name) if status == 404 => {
-                    status_object(body, token).and_then(|object| named(&object)).as_deref() == Some(name)
+                    // metrics-server names `NAMESPACE/NAME`.
+                    let found = status_object(body, token).and_then(|object| named(&object));
+                    found.is_some_and(|found| found.rsplit('/').next() == Some(name))
                 }
                 _ => false,
             };
             (if absent { Meaning::NotFound } else { Meaning::Unserved }, None, words(body, token))
         }
-        _ => strange(format!("status {status}: {}", words(body, token))),
+        _ => strange(match words(body, token) {
+            words if words.contains("HTTP request to an HTTPS server") => {
+                "the port speaks TLS: use https:// in --server".into()
+            }
+            words if words.is_empty() => "an answer without a word".into(),
+            words => words,
+        }),
     }
 }
 
-/// Whether an allowed read looks like one of a Kubernetes API server; else why not.
+/// Whether an allowed read is what was asked for; else why not.
 fn read(shape: &Shape, status: u16, content_type: &str, body: &[u8]) -> Result<(), String> {
     if *shape == Shape::Path {
         return Ok(());
     }
     if status != 200 {
-        return Err(format!("status {status} to a read"));
+        return Err("a status that no read gets".into());
     }
-    let json = content_type.starts_with("application/json");
-    let begins = body.trim_ascii_start();
-    let typed = |key: &[u8]| begins.windows(key.len()).any(|window| window == key);
-    match shape {
-        _ if !json => Err(format!("content type {content_type:?} where objects were asked for")),
-        Shape::Watch => Ok(()),
-        _ if !begins.starts_with(b"{") || !(typed(b"\"kind\"") || typed(b"\"apiVersion\"")) => {
-            Err("JSON that is no Kubernetes object".into())
+    if !content_type.trim_start().to_ascii_lowercase().starts_with("application/json") {
+        return Err(format!("content type \"{}\" where JSON is expected", escape(content_type)));
+    }
+    if *shape == Shape::Watch {
+        return Ok(());
+    }
+    let Some(Glance { keys, kind, whole }) = Glance::of(body) else {
+        return Err("JSON that is not a Kubernetes object".into());
+    };
+    let has = |key: &str| keys.iter().any(|found| found == key);
+    if !has("kind") && !has("apiVersion") {
+        return Err("JSON that is not a Kubernetes object".into());
+    }
+    match (shape, kind) {
+        (Shape::List, Some(kind)) if !kind.ends_with("List") => {
+            Err(format!("a {} where a list is expected", escape(&cut(&kind))))
         }
-        _ if is_status(begins) => Err("a Status where an object was asked for".into()),
+        (Shape::Object(_), Some(kind)) if kind.ends_with("List") => {
+            Err(format!("a {} where one object is expected", escape(&cut(&kind))))
+        }
+        // Keys may be sorted, with data before metadata: beyond the glance it is taken to be there.
+        (Shape::Object(_), _) if whole && !has("metadata") => Err("an object without metadata".into()),
         _ => Ok(()),
     }
 }
 
-/// Whether a key `kind` in it says `Status`, however it is spaced.
+/// What the beginning of a JSON object shows at its top level.
+struct Glance {
+    keys: Vec<String>,
+    kind: Option<String>,
+    /// The object ends within it.
+    whole: bool,
+}
+
+impl Glance {
+    /// `None` if it does not begin as an object.
+    fn of(body: &[u8]) -> Option<Glance> {
+        let mut rest = body.trim_ascii_start().strip_prefix(b"{")?;
+        let mut glance = Glance { keys: Vec::new(), kind: None, whole: false };
+        let (mut depth, mut key) = (0_usize, None::<String>);
+        while let Some((&byte, behind)) = rest.split_first() {
+            rest = behind;
+            match byte {
+                b'"' => {
+                    let Some((text, after)) = string(rest) else { return Some(glance) };
+                    rest = after;
+                    let is_key = rest.trim_ascii_start().starts_with(b":");
+                    match (depth, is_key, key.as_deref()) {
+                        (0, true, _) => {
+                            glance.keys.push(text.clone());
+                            key = Some(text);
+                        }
+                        (0, false, Some("kind")) => glance.kind = Some(text),
+                        _ => {}
+                    }
+                }
+                b'{' | b'[' => depth += 1,
+                b'}' | b']' if depth == 0 => {
+                    glance.whole = true;
+                    return Some(glance);
+                }
+                b'}' | b']' => depth -= 1,
+                _ => {}
+            }
+        }
+        Some(glance)
+    }
+}
+
+/// The text up to the closing quote, its escapes left as they are, and what comes after it.
+fn string(text: &[u8]) -> Option<(String, &[u8])> {
+    let mut escaped = false;
+    let end = text.iter().position(|&byte| {
+        let ends = byte == b'"' && !escaped;
+        escaped = byte == b'\\' && !escaped;
+        ends
+    })?;
+    Some((String::from_utf8_lossy(text.get(..end)?).into_owned(), text.get(end + 1..)?))
+}
+
+/// Whether it is an object of the kind `Status`.
 fn is_status(body: &[u8]) -> bool {
-    let kinds = body.windows(6).enumerate().filter(|(_, window)| window == b"\"kind\"");
-    let mut values = kinds.filter_map(|(at, key)| {
-        body.get(at + key.len()..)?.trim_ascii_start().strip_prefix(b":").map(<[u8]>::trim_ascii_start)
-    });
-    values.any(|value| value.starts_with(b"\"Status\""))
+    let begin = body.get(..GLANCE).unwrap_or(body);
+    Glance::of(begin).and_then(|glance| glance.kind).is_some_and(|kind| kind == "Status")
 }
 
 /// `status.allowed` decides, `denied` overrides; neither is a no (kubernetes.io, authorization API).
 fn review(status: u16, body: &[u8], token: Option<&Token>) -> (Meaning, Option<String>, String) {
     let strange = |why: &str| (Meaning::Unintelligible, None, why.to_owned());
     if !matches!(status, 200 | 201) {
-        return strange("the access review was not answered with 201");
+        return strange("a status that no access review gets");
     }
     let Ok(object) = json::parse(body, token) else {
-        return strange("the access review came back as broken JSON");
+        return strange("an access review that is broken JSON");
     };
     let kind = object.get("kind").and_then(Value::as_str);
     let status = object.get("status").and_then(Value::as_object);
     let (Some("SelfSubjectAccessReview"), Some(status)) = (kind, status) else {
-        return strange("the answer to an access review is no SelfSubjectAccessReview");
+        return strange("the answer to an access review is not a SelfSubjectAccessReview");
     };
     let flag = |name: &str| status.get(name).map_or(Some(false), Value::as_bool);
     let text = |name: &str| status.get(name).and_then(Value::as_str).unwrap_or_default();
     let (Some(allowed), Some(denied)) = (flag("allowed"), flag("denied")) else {
-        return strange("the access review says neither true nor false");
+        return strange("an access review whose allowed or denied is neither true nor false");
     };
+    let conditions = status.get("conditionSetChain").and_then(Value::as_array);
+    if !allowed && !denied && conditions.is_some_and(|conditions| !conditions.is_empty()) {
+        return (Meaning::Conditional, None, cut(text("reason")));
+    }
+    // An authorizer failed: the request itself would get a 500 (k8s.io/apiserver, `WithAuthorization`).
+    if !allowed && !denied && !text("evaluationError").is_empty() {
+        return (Meaning::Unavailable, None, cut(text("evaluationError")));
+    }
     let reason = [text("reason"), text("evaluationError")].into_iter().filter(|text| !text.is_empty());
     let reason = cut(&reason.collect::<Vec<_>>().join("; "));
     (if allowed && !denied { Meaning::Granted } else { Meaning::Forbidden }, None, reason)
@@ -245,11 +393,9 @@ fn cut(words: &str) -> String {
     words.get(..end).unwrap_or_default().to_owned()
 }
 
-/// Who the server takes us for: the quoted name in `… forbidden: User "NAME" cannot …`.
+/// The user that a refusal names.
 fn user(message: &str) -> Option<String> {
-    let (_, rest) = message.split_once("User \"")?;
-    let (name, _) = rest.split_once("\" cannot ")?;
-    (!name.is_empty()).then(|| name.to_owned())
+    Refusal::parse(message).map(|refusal| refusal.user)
 }
 
 #[cfg(test)]

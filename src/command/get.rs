@@ -80,6 +80,8 @@ fn why(get: &Get, result: &Result<Answer, Failure>, bearer: Bearer, claims: Opti
             Meaning::Granted
             | Meaning::NotFound
             | Meaning::ReviewForbidden
+            | Meaning::OtherForbidden
+            | Meaning::Conditional
             | Meaning::Unserved
             | Meaning::Unavailable
             | Meaning::Unintelligible,

@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 use super::finding::{Asked, Finding, Round, Spec, State};
 use crate::api::discovery::{self, Resource, Unresolved, Wanted};
+use crate::api::refusal::Refusal;
+use crate::api::status::{ANONYMOUS, Answer, Meaning};
 use crate::exit::Code;
 use crate::failure::{Failure, Fault};
 use crate::identity::{Bearer, Both, Identity};
@@ -241,7 +243,7 @@ impl Asker<'_> {
             let start = Instant::now();
             let sent = self.visit.send(&question.request, identity);
             let mut knock = Knock::finish(sent, &question.shape, start);
-            knock.result = self.visit.in_time(knock.result);
+            knock.result = self.visit.in_time(knock.result).map(|answer| self.concern(question, answer));
             let broken = knock.result.as_ref().is_err_and(Failure::is_connection);
             knocks.set(identity, knock);
             if broken {
@@ -249,6 +251,18 @@ impl Asker<'_> {
             }
         }
         (knocks, false)
+    }
+
+    /// A refusal that is not about this permission says nothing about it.
+    fn concern(&self, question: &Question, answer: Answer) -> Answer {
+        let subject = self.visit.claims.as_ref().and_then(|claims| claims.subject.as_deref());
+        let is_other = |refusal: Refusal| {
+            refusal.user != ANONYMOUS && !question.attributes.is_refused_by(&refusal, subject)
+        };
+        if answer.meaning == Meaning::Forbidden && Refusal::parse(&answer.reason).is_some_and(is_other) {
+            return Answer { meaning: Meaning::OtherForbidden, ..answer };
+        }
+        answer
     }
 
     fn in_time(&self) -> Result<(), End> {

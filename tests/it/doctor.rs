@@ -186,10 +186,10 @@ fn finds_what_is_wrong_with_the_answers() {
     let ask = || in_pod(&scene, &["--timeout", "5s"]);
 
     scene.cluster.fail(Times::All, Fault::Unavailable);
-    broken(&ask(), "version", 24, "asking again later");
+    broken(&ask(), "version", 24, "try again later");
     scene.cluster.heal();
     scene.cluster.strip_tokens(true);
-    broken(&ask(), "identity", 12, "takes the Authorization header off");
+    broken(&ask(), "identity", 12, "removes the Authorization header");
     scene.cluster.heal();
 
     for (hours, told) in [(2, "2h0m behind the server's"), (-2, "2h0m ahead of the server's")] {

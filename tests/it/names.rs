@@ -109,7 +109,7 @@ fn a_name_cannot_be_looked_up() {
         10,
         "\
 list deployments.apps  anonymous -    token -    forbidden
-    the name cannot be looked up: forbidden: User \"system:serviceaccount:ns-1:k-sa-1\" cannot get path \"/apis\"
+    the API server refuses discovery, which looks the name up: forbidden: User \"system:serviceaccount:ns-1:k-sa-1\" cannot get path \"/apis\"
     kubectl create clusterrolebinding system:discovery --clusterrole=system:discovery --group=system:authenticated
 list pods in ns-1      anonymous 403  token 200  ok
 forbidden (10): the API server refuses the permission to the token's identity
@@ -131,17 +131,17 @@ fn unknown_names_are_unserved_and_near_ones_are_offered() {
             25,
             "\
 list deploymnts          anonymous -  token -  unserved
-    the API server serves no resource of that name; close to it: deployments.apps
-    is it misspelt? see kubectl api-resources
+    the API server has no resource of that name; similar names: deployments.apps
+    correct the name, or list what there is: kubectl api-resources
 list podz                anonymous -  token -  unserved
-    the API server serves no resource of that name; close to it: pods
-    is it misspelt? see kubectl api-resources
+    the API server has no resource of that name; similar names: pods
+    correct the name, or list what there is: kubectl api-resources
 list widgts.example.com  anonymous -  token -  unserved
-    the API server serves no resource of that name; close to it: widgets.example.com
-    is it misspelt? see kubectl api-resources
+    the API server has no resource of that name; similar names: widgets.example.com
+    correct the name, or list what there is: kubectl api-resources
 list zebras              anonymous -  token -  unserved
-    the API server serves no resource of that name
-    is its CustomResourceDefinition not installed (yet)? see kubectl api-resources
+    the API server has no resource of that name
+    install its CustomResourceDefinition, or list what there is: kubectl api-resources
 unserved (25): not refused, but the API server has no such resource or path
 ",
             "",
@@ -182,11 +182,11 @@ fn a_group_whose_server_is_down() {
         24,
         "\
 list widgets.example.com  anonymous -  token -  unavailable
-    the name may be of an API group whose server does not answer: example.com
-    the rest of the API does; which are down: kubectl get apiservices
+    the name may belong to an API group whose server does not answer: example.com
+    list the API services that are down: kubectl get apiservices
 list widgets              anonymous -  token -  unavailable
-    the name may be of an API group whose server does not answer: example.com
-    the rest of the API does; which are down: kubectl get apiservices
+    the name may belong to an API group whose server does not answer: example.com
+    list the API services that are down: kubectl get apiservices
 unavailable (24): the API server answers 429 or 5xx, or could not decide
 ",
         "",

@@ -68,7 +68,7 @@ fn unauthenticated() {
         "\
 list pods in ns-1  anonymous 403  token 401  unauthenticated
     MOUNT/token: the token is not expired (audience vault, issuer https://kubernetes.default.svc.cluster.local, subject system:serviceaccount:ns-1:k-sa-1, valid for another 10d): wrong audience, another cluster's issuer, or its account or pod is gone
-    is the account there, and this the cluster's issuer? kubectl get serviceaccount k-sa-1 -n ns-1; kubectl get --raw /.well-known/openid-configuration
+    check that the account exists, and that the token is of this cluster's issuer: kubectl get serviceaccount k-sa-1 -n ns-1; kubectl get --raw /.well-known/openid-configuration
 unauthenticated (11): the API server rejects the token
 ",
         "",
@@ -79,7 +79,7 @@ unauthenticated (11): the API server rejects the token
         "\
 list pods in ns-1  anonymous 403  token 401  unauthenticated
     MOUNT/token: the token expired 3h0m ago; the kubelet renews only mounted tokens
-    the file itself is old: is it a copy, or is the volume stuck? mount a projected serviceAccountToken
+    the file itself is old, a copy or a volume that the kubelet no longer updates: mount a projected serviceAccountToken
 unauthenticated (11): the API server rejects the token
 ",
         "",
@@ -97,8 +97,8 @@ unauthenticated (11): the API server rejects the token
         11,
         "\
 list pods in ns-1  anonymous 403  token 401  unauthenticated
-    MOUNT/token: what it holds is no service account token (no JWT)
-    is it the right file? see --token-file, or make one with: kubectl create token NAME
+    MOUNT/token does not hold a service account token (not a JWT)
+    name the right file with --token-file, or create a token: kubectl create token NAME -n NAMESPACE
 unauthenticated (11): the API server rejects the token
 ",
         "",
@@ -170,8 +170,8 @@ fn anonymous_without_a_token() {
         12,
         "\
 list pods in ns-1  anonymous 403  token -  anonymous
-    no token to send: MOUNT/token is missing or empty (automountServiceAccountToken: false, or no token projected there)
-    let the pod mount it (automountServiceAccountToken: true), project a serviceAccountToken, or say --token-file
+    no token to send: MOUNT/token is missing or empty
+    set automountServiceAccountToken: true on the pod or its service account, project a serviceAccountToken, or use --token-file
 get /version       anonymous 200  token -  ok
 anonymous (12): no token to send, or the API server did not see it, and the anonymous request is refused
 ",
@@ -196,8 +196,8 @@ fn anonymous_although_a_token_was_sent() {
         12,
         "\
 list pods in ns-1  anonymous 403  token 403  anonymous
-    a token was sent and the API server saw system:anonymous: something on the way takes the Authorization header off
-    whatever stands between has to pass it on or to be gone around (in a mesh: exclude the API server's address)
+    a token was sent, and the API server saw system:anonymous: a proxy or mesh on the way removes the Authorization header
+    configure it to pass the header on, or to leave the API server's address out
 anonymous (12): no token to send, or the API server did not see it, and the anonymous request is refused
 ",
         "",
@@ -210,7 +210,7 @@ fn excess() {
         13,
         "\
 cannot list pods in ns-1  anonymous 403  token 200  excess
-    it is granted to system:serviceaccount:ns-1:k-sa-1, by itself or through one of its groups: take the binding away
+    it is granted to system:serviceaccount:ns-1:k-sa-1, directly or through one of its groups: find the binding, and delete it or its rule
     kubectl get rolebindings,clusterrolebindings -A -o wide | grep -E 'ns-1/k-sa-1|system:(serviceaccounts|authenticated)'
 excess (13): a permission that must be refused is granted
 ",
@@ -224,7 +224,7 @@ fn exposed() {
         14,
         "\
 get /version  anonymous 200  token 200  exposed
-    anybody may: a binding to system:anonymous or system:unauthenticated, or the authorization mode AlwaysAllow
+    the request is allowed without a token: a binding to system:anonymous or system:unauthenticated grants it, or the authorization mode is AlwaysAllow
     kubectl get rolebindings,clusterrolebindings -A -o wide | grep -E 'system:(anonymous|unauthenticated)'
 exposed (14): the request is allowed without a token (--forbid-anonymous)
 ",
@@ -247,7 +247,7 @@ fn unresolved() {
         finished.story()
     );
     assert!(
-        lines[2].starts_with("    the address in KUBERNETES_SERVICE_HOST needs no name"),
+        lines[2].starts_with("    use the address in KUBERNETES_SERVICE_HOST, which needs no DNS"),
         "{}",
         finished.story()
     );
@@ -261,8 +261,7 @@ fn unresolved() {
 
 #[test]
 fn unreachable() {
-    const ADVICE: &str =
-        "is it the right address, is the API server up, does a NetworkPolicy or a mesh stand between?";
+    const ADVICE: &str = "check the address, that the API server is up, and that no NetworkPolicy or mesh blocks it: kubeknock doctor";
     let refused = faults::refuses();
     Pod::in_front_of(&refused).runs(&["check", "list pods", "list secrets"]).is(
         21,
@@ -311,7 +310,7 @@ fn untrusted() {
                 "\
 get /version  anonymous untrusted  token -  untrusted
     TLS with SERVER: {why}
-    is it the API server's own port, its own ca.crt, a name of its certificate (--tls-server-name), the right time?
+    check the port, the CA bundle (--certificate-authority), the name in the certificate (--tls-server-name) and the clock: kubeknock doctor
 list pods     anonymous -          token -  not asked
 untrusted (22): TLS: unknown CA, expired, wrong name, nothing in common, or no TLS at all
 "
@@ -361,7 +360,7 @@ fn anything_is_trusted_when_told_to() {
             0,
             "\
 get /version  anonymous 200  token 200  ok
-    it is open to everybody, and says nothing of the token
+    it is allowed without a token too, so it says nothing about the token
 ok (0): every permission is as required
 ",
             WARNING,
@@ -384,7 +383,7 @@ fn timeout() {
         "\
 list pods in ns-1  anonymous 403  token timeout  timeout
     SERVER did not answer in time
-    nothing answered in time: a NetworkPolicy that drops packets, an overloaded API server, or too short a --timeout
+    check for a NetworkPolicy that drops packets and for an overloaded API server, or raise --timeout
 list secrets       anonymous -    token -        not asked
 timeout (23): no verdict before the deadline
 ",
@@ -427,7 +426,7 @@ fn unavailable() {
                 "\
 list pods in ns-1  anonymous {status}  token {status}  unavailable
     status {status} {words}
-    the API server is there and cannot answer yet; asking again later is right
+    the API server is up and cannot answer yet: try again later, or use kubeknock wait
 unavailable (24): the API server answers 429 or 5xx, or could not decide
 "
             ),
@@ -452,11 +451,11 @@ fn unserved() {
         25,
         "\
 get /no-such-path  anonymous 403  token 404  unserved
-    it is not refused, but it is not there: 404 page not found
-    what is there: kubectl api-resources, for paths kubectl get --raw /
+    the API server does not refuse it, and does not have it: 404 page not found
+    list what there is: kubectl api-resources, and for paths kubectl get --raw /
 list gadgets       anonymous -    token -    unserved
-    the API server serves no resource of that name
-    is its CustomResourceDefinition not installed (yet)? see kubectl api-resources
+    the API server has no resource of that name
+    install its CustomResourceDefinition, or list what there is: kubectl api-resources
 unserved (25): not refused, but the API server has no such resource or path
 ",
         "",
@@ -476,19 +475,15 @@ unserved (25): not refused, but the API server has no such resource or path
 
 #[test]
 fn unintelligible() {
-    const ADVICE: &str = "something else answers at this address: a proxy, a portal, a mesh; check --server";
+    const ADVICE: &str = "this is not a Kubernetes API server's answer: check --server, and for a proxy, portal or mesh on the way";
     for (listener, got, why) in [
         (
             faults::redirects("https://login.example.com/"),
             "302",
-            "a redirect to \"https://login.example.com/\": this is no API server",
+            "a redirect to \"https://login.example.com/\"",
         ),
-        (faults::web_page(), "200", "a web page with status 200: a proxy or a portal, no API server"),
-        (
-            faults::forbidding_web_page(),
-            "403",
-            "a web page with status 403: a proxy or a portal, no API server",
-        ),
+        (faults::web_page(), "200", "a web page, as proxies and portals send it"),
+        (faults::forbidding_web_page(), "403", "a web page, as proxies and portals send it"),
     ] {
         Pod::in_front_of(&listener).runs(&["check", "list pods"]).is(
             26,
@@ -673,7 +668,7 @@ fn json_of_no_answer() {
                     "token": null,
                     "why": [
                         "SERVER: connection refused",
-                        "is it the right address, is the API server up, does a NetworkPolicy or a mesh stand between?",
+                        "check the address, that the API server is up, and that no NetworkPolicy or mesh blocks it: kubeknock doctor",
                     ],
                     "remedy": [],
                 },

@@ -72,9 +72,9 @@ get pods in ns-1              anonymous unknown  token yes  ok
 list pods in ns-1             anonymous 403      token 200  ok
 watch pods in ns-1            anonymous 403      token 200  ok
 get pods/web-1 in ns-1        anonymous 403      token 404  ok
-    it does not exist; authorization comes first, and that is given
+    it does not exist; authorization comes first, and allows it
 get /version                  anonymous 200      token 200  ok
-    it is open to everybody, and says nothing of the token
+    it is allowed without a token too, so it says nothing about the token
 list nodes                    anonymous 403      token 403  forbidden
     nodes are cluster-scoped: the namespace ns-1 is ignored; nodes is forbidden: User \"system:serviceaccount:ns-1:k-sa-1\" cannot list resource \"nodes\" in API group \"\" at the cluster scope
     kubectl create clusterrole ns-1-k-sa-1-list-nodes --verb=list --resource=nodes
@@ -117,9 +117,9 @@ fn a_subresource_in_the_place_of_a_name_is_told() {
         "\
 get pods/log in ns-1    anonymous 403  token 404  ok
     log is taken for an object's name; the subresource is pods/*/log
-    it does not exist; authorization comes first, and that is given
+    it does not exist; authorization comes first, and allows it
 get pods/web-0 in ns-1  anonymous 403  token 404  ok
-    it does not exist; authorization comes first, and that is given
+    it does not exist; authorization comes first, and allows it
 ok (0): every permission is as required
 ",
         "",
@@ -143,7 +143,7 @@ list pods in ns-1     anonymous 403      token 200  ok
 watch pods            anonymous -        token -    not asked
 list secrets in ns-1  anonymous timeout  token -    timeout
     SERVER did not answer in time
-    nothing answered in time: a NetworkPolicy that drops packets, an overloaded API server, or too short a --timeout
+    check for a NetworkPolicy that drops packets and for an overloaded API server, or raise --timeout
 list configmaps       anonymous -        token -    not asked
 timeout (23): no verdict before the deadline
 ",
@@ -226,7 +226,7 @@ fn fail_open_passes_over_what_has_no_answer() {
         "\
 list configmaps in ns-1  anonymous 503  token 503  unavailable
     status 503 the request has been made before all known HTTP paths have been installed, please try again
-    the API server is there and cannot answer yet; asking again later is right
+    the API server is up and cannot answer yet: try again later, or use kubeknock wait
 list pods in ns-1        anonymous 403  token 200  ok
 ok (0): --fail-open ignores 1 permission without an answer
 ",
@@ -327,8 +327,8 @@ forbidden (10): the API server refuses the permission to the token's identity
         12,
         "\
 get /version  anonymous -  token -  anonymous
-    no token to send: MOUNT/token is missing or empty (automountServiceAccountToken: false, or no token projected there)
-    let the pod mount it (automountServiceAccountToken: true), project a serviceAccountToken, or say --token-file
+    no token to send: MOUNT/token is missing or empty
+    set automountServiceAccountToken: true on the pod or its service account, project a serviceAccountToken, or use --token-file
 anonymous (12): no token to send, or the API server did not see it, and the anonymous request is refused
 ",
         "",
@@ -544,7 +544,7 @@ fn a_named_object_that_is_absent_is_allowed() {
         0,
         "\
 get pods/no-such-pod in ns-1  anonymous 403  token 404  ok
-    it does not exist; authorization comes first, and that is given
+    it does not exist; authorization comes first, and allows it
 ok (0): every permission is as required
 ",
         "",
@@ -593,7 +593,7 @@ ok (0): every permission is as required
 /// A binding to a role that is not there: the API server says so behind its refusal.
 #[test]
 fn a_missing_role_is_shown() {
-    const REASON: &str = "RBAC: role.rbac.authorization.k8s.io \"no-such-role\" not found (a binding names a role that is not there)";
+    const REASON: &str = "RBAC: role.rbac.authorization.k8s.io \"no-such-role\" not found (a binding names a role that does not exist: create the role, or correct the binding)";
     let scene = Scene::new();
     scene.cluster.role_binding("ns-1", "dangling", "no-such-role", "ns-1", "k-sa-1");
     scene.runs(&["check", "list pods"]).gives(

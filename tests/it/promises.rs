@@ -251,11 +251,7 @@ fn redirects_are_not_followed() {
         let listener = faults::answers(status, "text/plain", &[&location], "");
         let pod = Pod::in_front_of(&listener)
             .with_file("ca.crt", &(listener.ca_pem() + &elsewhere.cluster.ca_pem()));
-        pod.runs(&["check", "get /version"]).gives(
-            26,
-            &["a redirect to", "this is no API server"],
-            Stderr::Empty,
-        );
+        pod.runs(&["check", "get /version"]).gives(26, &["a redirect to", "a redirect to"], Stderr::Empty);
         pod.runs(&["get", "/version"]).gives(26, &[], Stderr::Has("a redirect to"));
     }
     assert_eq!(elsewhere.cluster.connections(), 0);
@@ -300,7 +296,7 @@ forbidden (10): the API server refuses the permission to the token's identity
     let nobody = Cluster::builder().plain_http("system:anonymous").start();
     Scene::on(nobody).runs(&["check", "list pods"]).gives(
         12,
-        &["over plain HTTP the token stays home, and whoever listens there has no identity of its own"],
+        &["the token is never sent over plain HTTP, and the proxy that listens there has no credentials of its own"],
         Stderr::Empty,
     );
 }

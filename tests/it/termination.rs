@@ -85,7 +85,7 @@ fn it_is_written_for_every_class_of_codes() {
 unavailable (24): the API server answers 429 or 5xx, or could not decide
 list pods in ns-1: unavailable
   status 503 the request has been made before all known HTTP paths have been installed, please try again
-  the API server is there and cannot answer yet; asking again later is right
+  the API server is up and cannot answer yet: try again later, or use kubeknock wait
 "
     );
     scene.cluster.heal();
@@ -107,8 +107,8 @@ fn it_names_the_missing_token() {
         "\
 anonymous (12): no token to send, or the API server did not see it, and the anonymous request is refused
 list pods: anonymous
-  no token to send: MOUNT/token is missing or empty (automountServiceAccountToken: false, or no token projected there)
-  let the pod mount it (automountServiceAccountToken: true), project a serviceAccountToken, or say --token-file
+  no token to send: MOUNT/token is missing or empty
+  set automountServiceAccountToken: true on the pod or its service account, project a serviceAccountToken, or use --token-file
 "
     );
     finished.gives(12, &[], Stderr::Empty);

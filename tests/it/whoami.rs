@@ -72,7 +72,7 @@ fn without_a_good_token() {
     scene.cluster.anonymous_auth(true);
     scene.cluster.strip_tokens(true);
     scene.pod = Pod::of(&scene.cluster, "ns-1", "k-sa-1");
-    scene.runs(&["whoami"]).gives(12, &["takes the Authorization header off"], Stderr::Empty);
+    scene.runs(&["whoami"]).gives(12, &["removes the Authorization header"], Stderr::Empty);
     scene.cluster.stop();
     scene.runs(&["whoami", "-ojson"]).gives(21, &["\"exitCode\":21"], Stderr::Empty);
     scene.runs(&["whoami"]).gives(21, &["unreachable (21)", "expires"], Stderr::Empty);

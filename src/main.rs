@@ -18,6 +18,7 @@ mod recognition;
 mod remedy;
 mod report;
 mod round;
+mod rules;
 mod text;
 mod time;
 mod token;

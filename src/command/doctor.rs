@@ -9,7 +9,7 @@ use std::{fs, thread};
 
 use serde_json::{Map, Value, json};
 
-use super::{end, now, rules};
+use super::{end, now};
 use crate::api::certificate::Certificate;
 use crate::api::status::{self, Answer, Shape};
 use crate::api::{Reply, Request, tls};
@@ -23,6 +23,7 @@ use crate::permission::{Expected, Namespace, Objects, Permission, ResourceName, 
 use crate::recognition::recognise;
 use crate::report::{Format, json, print, text, tracing};
 use crate::round::{self, Round, Rounds, Spec};
+use crate::rules;
 use crate::text::{escape, wrap};
 use crate::time::date::http_date;
 use crate::time::deadline::Deadline;

@@ -1,7 +1,6 @@
 //! kubeknock: argv to exit code. Nothing else sees the process: arguments, environment, panics.
 
 mod api;
-mod checkup;
 mod cli;
 mod cluster;
 mod command;

@@ -11,7 +11,6 @@ use crate::report::{Format, complain, json, print, summary};
 use crate::rules;
 use crate::text::escape;
 use crate::verdict;
-use crate::visit::Visit;
 
 /// What `rules` was asked to do.
 #[derive(Debug)]

@@ -39,6 +39,11 @@ fn doctor(variables: &[(&str, &str)], mount: &Path, options: &[&str]) -> Checkup
             .output()
             .unwrap();
         let took = start.elapsed();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        // A warning is about an option that was typed.
+        let warning = "kubeknock: warning: --insecure-skip-tls-verify";
+        let warns = options.contains(&"--insecure-skip-tls-verify");
+        assert!(if warns { stderr.starts_with(warning) } else { stderr.is_empty() }, "{options:?}: {stderr}");
         (output.status.code(), String::from_utf8(output.stdout).unwrap(), took)
     };
     let (code, text, _) = run("text");

@@ -171,7 +171,9 @@ fn visit(
     };
     let mut unverified = doctor.cluster.clone();
     unverified.trust = Trust::Anything;
-    (open(&unverified, None, None, tracing), Err(why))
+    // The step about the bundle says so; no option was typed to warn about.
+    let silent = Tracing { warnings: false, ..tracing };
+    (open(&unverified, None, None, silent), Err(why))
 }
 
 /// Asks as far as it gets in time. `withheld`: nothing but the version, because the server is not verified.

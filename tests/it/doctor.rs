@@ -104,6 +104,8 @@ fn a_healthy_pod_fits_one_screen() {
         }
         assert_eq!(checkup.report["broken"], Value::Null);
         assert_eq!(checkup.step("TLS")["mark"], "good");
+        assert_eq!(checkup.step("question")["subject"], "list pods in ns-1");
+        assert_eq!(checkup.step("TLS")["subject"], Value::Null);
     }
 }
 
@@ -151,7 +153,7 @@ fn finds_what_is_missing_in_the_pod() {
     let without = |name: &str| std::fs::remove_file(scene.pod.mount().join(name)).unwrap();
 
     let checkup = doctor(&[], scene.pod.mount(), &["--timeout", "8s"]);
-    broken(&checkup, "environment", 20, "start kubeknock without what drops them");
+    broken(&checkup, "environment", 20, "start kubeknock without what drops the kubelet's variables");
 
     let nothing = tempfile::tempdir().unwrap();
     let checkup = in_pod_of(scene.cluster.address(), &nothing.path().join("none"), &[]);
@@ -168,7 +170,9 @@ fn finds_what_is_missing_in_the_pod() {
     file("token", "garbage");
     broken(&ask(), "identity", 11, "not a JWT");
     file("token", &scene.token_with(|spec| spec.expires_in = -7200));
-    broken(&ask(), "token", 11, "expired 2h0m ago");
+    let checkup = ask();
+    println!("{}", checkup.text);
+    broken(&checkup, "token", 11, "expired 2h0m ago");
     file("token", &scene.token_with(|spec| spec.issuer = "https://another.example.com".into()));
     broken(&ask(), "identity", 11, "issuer https://another.example.com");
     file("token", &token);

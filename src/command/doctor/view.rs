@@ -119,6 +119,7 @@ fn step_json(step: &Step) -> Value {
     let advice: Vec<String> = step.advice.iter().map(Advice::line).collect();
     let object: Map<String, Value> = [
         ("name", json!(step.name)),
+        ("subject", json!(step.subject)),
         ("mark", json!(mark)),
         ("outcome", json!(step.code.name())),
         ("found", json!(step.found)),

@@ -368,6 +368,16 @@ mod tests {
             "by an unknown CA",
         ),
         ("CA", |e| e.cluster.trust = Trust::Anything, Open, Code::Ok, "--insecure-skip-tls-verify"),
+        (
+            "CA",
+            |e| {
+                e.mount.exists = false;
+                withheld(e);
+            },
+            Broken,
+            Code::Setup,
+            "not read: the mount does not exist",
+        ),
         ("CA", plain, Open, Code::Ok, "plain HTTP"),
         ("token", |_| {}, Good, Code::Ok, "k-sa-1, expires in 60m"),
         ("token", |_| {}, Good, Code::Ok, "audience https://audience"),
@@ -470,6 +480,16 @@ mod tests {
             "/mount/token is missing or empty",
         ),
         ("token", |e| e.token = TokenFile::Unusable("two words".into()), Broken, Code::Setup, "two words"),
+        (
+            "token",
+            |e| {
+                e.mount.exists = false;
+                e.token = TokenFile::Unusable("no mount".into());
+            },
+            Broken,
+            Code::Setup,
+            "not read: the mount does not exist",
+        ),
         ("token", plain, Open, Code::Ok, "not sent: plain HTTP"),
         ("clock", |_| {}, Good, Code::Ok, "the same as the server's"),
         ("clock", |e| skewed(e, -1), Good, Code::Ok, "the same as the server's"),

@@ -62,12 +62,12 @@ pub fn environment(seen: &Evidence) -> Step {
             let found = format!("{missing}: {} is tried instead", seen.cluster.server.host);
             match seen.no_address() {
                 None => Step::open(NAME, found),
-                Some(failure) => Step::broken(NAME, failure.code(), found)
-                    .and([failure.text().to_owned()])
-                    .advise([
-                        "the kubelet sets them in every container: start kubeknock without what drops them (env -i, su, cron)",
+                Some(failure) => {
+                    Step::broken(NAME, failure.code(), found).and([failure.text().to_owned()]).advise([
+                        "start kubeknock without what drops the kubelet's variables (env -i, su, cron)",
                         OUTSIDE,
-                    ]),
+                    ])
+                }
             }
         }
     }
@@ -81,10 +81,7 @@ pub fn mount(seen: &Evidence) -> Step {
     let inside = files.iter().any(|file| file.needed && file.inside && file.purpose != Purpose::Namespace);
     if !mounted && inside {
         return Step::broken(NAME, Code::Setup, format!("{folder} does not exist")).advise([
-            Advice::with(
-                "remove automountServiceAccountToken: false from the pod and its service account, or project a token",
-                "kubectl get pod POD -o yaml",
-            ),
+            project(),
             of_target(seen.cluster.source()),
             OUTSIDE.into(),
         ]);
@@ -130,6 +127,18 @@ fn of_target(source: &Source) -> Advice {
     Advice::with(why, command)
 }
 
+/// The step about the mount says why.
+fn is_in_no_mount(seen: &Evidence, purpose: Purpose) -> bool {
+    !seen.mount.exists && seen.mount.files.iter().any(|file| file.inside && file.purpose == purpose)
+}
+
+fn project() -> Advice {
+    Advice::with(
+        "remove automountServiceAccountToken: false from the pod and its service account, or project a token",
+        "kubectl get pod POD -o yaml",
+    )
+}
+
 fn own_ca() -> Advice {
     Advice::with("use the cluster's own bundle, which is in every namespace", OWN_CA)
 }
@@ -148,6 +157,9 @@ pub fn authority(seen: &Evidence) -> Step {
     match (&seen.cluster.trust, &seen.bundle) {
         (Trust::Plain, _) => Step::open(NAME, "not needed: plain HTTP"),
         (Trust::Anything, _) => Step::open(NAME, "not read: --insecure-skip-tls-verify"),
+        (Trust::Bundle(_), Err(_)) if is_in_no_mount(seen, Purpose::Bundle) => {
+            Step::broken(NAME, Code::Setup, "not read: the mount does not exist").advise([own_ca()])
+        }
         (Trust::Bundle(_), Err(why)) => Step::broken(NAME, Code::Setup, why.clone()).advise([own_ca()]),
         (Trust::Bundle(_), Ok(certificates)) => authority_in(NAME, certificates, seen),
     }
@@ -187,15 +199,15 @@ pub fn token(seen: &Evidence) -> Step {
     const NAME: &str = "token";
     match &seen.token {
         _ if !seen.cluster.server.tls => Step::open(NAME, "not sent: plain HTTP"),
+        TokenFile::Unusable(_) if is_in_no_mount(seen, Purpose::Token) => {
+            Step::broken(NAME, Code::Setup, "not read: the mount does not exist").advise([project()])
+        }
         TokenFile::Unusable(why) => Step::broken(NAME, Code::Setup, why.clone()).advise([
             "write one token and nothing else to the file, and make it readable by the user of this process",
         ]),
         TokenFile::Nothing => {
             let found = format!("none to send: {} is missing or empty", seen.cluster.token_path().display());
-            Step::broken(NAME, Code::Anonymous, found).advise([Advice::with(
-                "remove automountServiceAccountToken: false, or project a token there (serviceAccountToken)",
-                "kubectl get pod POD -o yaml",
-            )])
+            Step::broken(NAME, Code::Anonymous, found).advise([project()])
         }
         TokenFile::Opaque => Step::open(NAME, "not a JWT, so it has no claims to read"),
         TokenFile::Claims(claims) => claimed(NAME, claims, seen),
@@ -242,7 +254,7 @@ fn claimed(name: &'static str, claims: &Claims, seen: &Evidence) -> Step {
     }
     let account = claims.subject.as_deref().and_then(|name| name.strip_prefix("system:serviceaccount:"));
     step.advise([
-        "read the mounted file again for every request: the kubelet renews it at 80% of the token's lifetime",
+        "read the mounted file again for every request: the kubelet renews it before it expires",
         "if the file is a copy, mount a projected serviceAccountToken instead",
     ])
     .advise(account.and_then(|account| account.split_once(':')).map(|(namespace, account)| {

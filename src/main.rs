@@ -1,7 +1,6 @@
 //! kubeknock: argv to exit code. Nothing else sees the process: arguments, environment, panics.
 
 mod api;
-mod checkup;
 mod cli;
 mod cluster;
 mod command;
@@ -18,6 +17,7 @@ mod recognition;
 mod remedy;
 mod report;
 mod round;
+mod rules;
 mod text;
 mod time;
 mod token;

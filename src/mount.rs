@@ -82,25 +82,31 @@ impl Source {
     }
 
     /// Why there is no mount in a container of `kubectl debug`, and what to type instead.
-    pub fn advice(&self) -> Option<String> {
+    pub fn remedy(&self) -> Option<(String, String)> {
         match self {
             Source::Own | Source::Process(..) => None,
-            Source::Denied(owner) => Some(owner.advice()),
-            Source::Hidden => Some(
-                "the processes of other users are hidden (hidepid): debug as the user of the container: kubectl knock POD"
-                    .into(),
-            ),
-            Source::Alone => Some(format!(
+            Source::Denied(owner) => Some(owner.remedy()),
+            Source::Hidden => Some((
+                "the processes of other users are hidden (hidepid): debug as the user of the container".into(),
+                "kubectl knock POD".into(),
+            )),
+            Source::Alone => Some((
                 "the pod or its service account sets automountServiceAccountToken: false, or this is a container of \
-                 kubectl debug, which needs a target: {}",
-                debug("restricted", "")
+                 kubectl debug, which needs a target"
+                    .into(),
+                debug("restricted", ""),
             )),
         }
+    }
+
+    /// The same on one line.
+    pub fn advice(&self) -> Option<String> {
+        self.remedy().map(|(why, command)| format!("{why}: {command}"))
     }
 }
 
 impl Owner {
-    fn advice(&self) -> String {
+    fn remedy(&self) -> (String, String) {
         const ONLY: &str = "and only that user can read its mount: debug as that user";
         let Owner { pid, user: Ids { user, group }, own } = *self;
         let whose = format!("process {pid} belongs to user {user}, group {group}");
@@ -113,7 +119,7 @@ impl Owner {
             _ => (ONLY, user, group, "restricted"),
         };
         let custom = format!("{{\"securityContext\":{{\"runAsUser\":{user},\"runAsGroup\":{group}}}}}");
-        format!("{whose}, {why}: echo '{custom}' | {}", debug(profile, " --custom=/dev/stdin"))
+        (format!("{whose}, {why}"), format!("echo '{custom}' | {}", debug(profile, " --custom=/dev/stdin")))
     }
 }
 

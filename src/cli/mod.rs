@@ -97,17 +97,23 @@ fn understand(sorted: Sorted, variables: &ServiceVariables) -> Result<Invocation
     let program = Program::from_args(&["kubeknock"], &words)
         .map_err(|_| Fault::Usage("the arguments cannot be read: see kubeknock --help".into()))?;
     let explicit_server = program.server.is_some();
-    let cluster = Cluster::resolve(
-        Where {
-            server: program.server,
-            certificate_authority: program.certificate_authority,
-            token_file: program.token_file,
-            service_account_dir: program.service_account_dir,
-            tls_server_name: program.tls_server_name,
-            insecure: program.insecure_skip_tls_verify,
-        },
-        variables,
-    )?;
+    let place = Where {
+        server: program.server,
+        certificate_authority: program.certificate_authority,
+        token_file: program.token_file,
+        service_account_dir: program.service_account_dir,
+        tls_server_name: program.tls_server_name,
+        insecure: program.insecure_skip_tls_verify,
+    };
+    let (cluster, bad_variables) = match (Cluster::resolve(place.clone(), variables), &program.command) {
+        (Ok(cluster), _) => (cluster, None),
+        // Doctor shows what is wrong with them among its steps, and goes on with the well-known name.
+        (Err(Fault::Setup(why)), Command::Doctor(_)) => {
+            let variables = ServiceVariables { port: None, ..variables.clone() };
+            (Cluster::resolve(place, &variables)?, Some(why))
+        }
+        (Err(fault), _) => return Err(fault),
+    };
     let context = Context { cluster, verbose: program.verbose };
     match program.command {
         Command::Check(arguments) => check(arguments, context).map(Invocation::Check),
@@ -118,7 +124,8 @@ fn understand(sorted: Sorted, variables: &ServiceVariables) -> Result<Invocation
         Command::Whoami(arguments) => whoami(arguments, context).map(Invocation::Whoami),
         Command::Rules(arguments) => rules(arguments, context).map(Invocation::Rules),
         Command::Doctor(arguments) => {
-            let surroundings = doctor::Surroundings { variables: variables.clone(), explicit_server };
+            let variables = variables.clone();
+            let surroundings = doctor::Surroundings { variables, bad_variables, explicit_server };
             doctor(arguments, context, surroundings).map(Invocation::Doctor)
         }
     }

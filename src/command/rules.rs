@@ -3,15 +3,14 @@
 use serde_json::{Value, json};
 
 use super::{Common, end, visit_context};
-use crate::api::review::{self, Reviewed, Rule, Rules};
-use crate::api::status::Answer;
+use crate::api::review::Rule;
 use crate::exit::Code;
 use crate::explain;
-use crate::failure::{Failure, Fault};
+use crate::failure::Fault;
 use crate::report::{Format, complain, json, print, summary};
+use crate::rules;
 use crate::text::escape;
 use crate::verdict;
-use crate::visit::Visit;
 
 /// What `rules` was asked to do.
 #[derive(Debug)]
@@ -33,7 +32,7 @@ fn ask(command: &RulesOf) -> Result<Code, Fault> {
         Some(namespace) => namespace.clone(),
         None => command.common.cluster.namespace()?,
     };
-    let (result, rules) = list(&visit, &namespace);
+    let (result, rules) = rules::list(&visit, &namespace);
     let code = verdict::deciding_code(&result, visit.bearer);
     let why = explain::request(code, &result, visit_context(&visit, &command.common.cluster));
     if command.common.output == Format::Json {
@@ -57,32 +56,10 @@ fn ask(command: &RulesOf) -> Result<Code, Fault> {
         for line in why {
             complain(&escape(&line));
         }
-    } else if let Some(warning) = doubt(&rules) {
+    } else if let Some(warning) = rules::doubt(&rules) {
         complain(&format!("warning: {}", escape(&warning)));
     }
     Ok(code)
-}
-
-/// Asks for the rules of a namespace as the identity that decides. No answer, no rules.
-pub fn list(visit: &Visit, namespace: &str) -> (Result<Answer, Failure>, Rules) {
-    let read = |reply| review::read(reply, "SelfSubjectRulesReview");
-    match visit.ask(&review::rules_review(namespace), visit.bearer.deciding(), read) {
-        Ok(Reviewed { answer, status }) => (Ok(answer), Rules::parse(&status)),
-        Err(failure) => (Err(failure), Rules::default()),
-    }
-}
-
-/// Why the list may be incomplete, in words.
-pub fn doubt(rules: &Rules) -> Option<String> {
-    let error = if rules.error.is_empty() { String::new() } else { format!(": {}", rules.error) };
-    if rules.incomplete {
-        return Some(format!(
-            "the API server says that this list is incomplete (an authorizer such as a webhook or Node cannot list its \
-             rules){error}: ask about a permission that is not listed with kubeknock check"
-        ));
-    }
-    (!rules.error.is_empty())
-        .then(|| format!("some rules cannot be read, so this list may be incomplete{error}"))
 }
 
 /// kubectl's table: columns as wide as their longest cell and three spaces.

@@ -17,19 +17,23 @@ pub fn render(report: &Report<'_>, color: bool) -> String {
     };
     let (first, second, third) = (width(0), width(1), width(2));
     for ((finding, explanation), [phrase, anonymous, token]) in report.explained().zip(&rows) {
-        let outcome = match (finding.is_own(), finding.expected, finding.code) {
-            (false, ..) => "not asked",
-            // A `cannot` that is satisfied is a refusal, and reads as one.
-            (true, Expected::Cannot, Code::Ok) => "forbidden, as required",
-            (true, _, code) => code.name(),
-        };
-        let outcome = paint(outcome, finding.code, color);
+        let outcome = paint(outcome(finding), finding.code, color);
         lines.push(format!("{phrase:first$}  {anonymous:second$}  {token:third$}  {outcome}"));
         lines.extend(explanation.why.iter().map(|why| format!("    {}", escape(why))));
         lines.extend(explanation.remedy.iter().map(|line| format!("    {}", escape(line))));
     }
     lines.push(paint(&report.summary(), report.code, color));
     lines.join("\n") + "\n"
+}
+
+/// The outcome, in a word or two.
+pub fn outcome(finding: &Finding) -> &'static str {
+    match (finding.is_own(), finding.expected, finding.code) {
+        (false, ..) => "not asked",
+        // A `cannot` that is satisfied is a refusal, and reads as one.
+        (true, Expected::Cannot, Code::Ok) => "forbidden, as required",
+        (true, _, code) => code.name(),
+    }
 }
 
 /// The phrase, and what each knock got.

@@ -1,82 +1,9 @@
-//! The permission phrase: parsed and printed. Knows the grammar; knows nothing of any server.
-//!
-//! ```text
-//! phrase   = [ "can" | "cannot" ] VERB{,VERB} TARGET [ "in" NAMESPACE | "in" "*" ]
-//! TARGET   = RESOURCE [ "/" NAME [ "/" SUBRESOURCE ] ]  |  "/" PATH          NAME "*" is any name
-//! ```
+//! The grammar of a phrase.
 
-use std::fmt;
-
-/// What the pod must be able to do, or must not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Expected {
-    /// `can`, or nothing in front: it must be granted.
-    Can,
-    /// `cannot`: it must be refused.
-    Cannot,
-}
-
-/// One permission: one verb on one target.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Permission {
-    /// Wanted or unwanted.
-    pub expected: Expected,
-    /// The RBAC verb, lower case, or `*`.
-    pub verb: String,
-    /// On what.
-    pub target: Target,
-}
-
-/// What a permission is about.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// Objects of the API.
-    Objects(Objects),
-    /// A non-resource URL such as `/metrics`.
-    Path(String),
-}
-
-/// Objects of a resource, or one of them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Objects {
-    /// The resource as it was typed.
-    pub resource: ResourceName,
-    /// A single object; `None` is any.
-    pub name: Option<String>,
-    /// `log` of `pods/x/log`.
-    pub subresource: Option<String>,
-    /// Where.
-    pub namespace: Namespace,
-}
-
-/// A resource as it was typed: `pods`, `po`, `deployments.apps`, `deployments.v1.apps`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ResourceName {
-    /// Up to the first dot.
-    pub name: String,
-    /// Behind the first dot: a group, or a version and a group.
-    pub qualifier: Option<String>,
-}
-
-/// The namespace part of a phrase.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Namespace {
-    /// None was said: the pod's own.
-    Own,
-    /// `in NAME`, or `-n NAME`.
-    Named(String),
-    /// `in *`, or `-A`.
-    All,
-}
-
-/// What options say for phrases that do not say it themselves.
-#[derive(Clone, Debug)]
-pub struct Defaults {
-    /// `-n`, `-A`, or neither.
-    pub namespace: Namespace,
-    /// `--subresource`.
-    pub subresource: Option<String>,
-}
+use super::caret::{PhraseFault, Word, fault};
+use super::model::{Defaults, Expected, Namespace, Objects, Permission, Target};
+use super::parts::{namespace_fault, parse_name, parse_resource, subresource_fault};
+use super::url::equivalent_phrase;
 
 /// Parses PHRASE arguments. If no argument holds a space, all of them together are one phrase.
 /// Each verb makes one permission. The error shows the phrase with a caret under the fault.
@@ -88,41 +15,6 @@ pub fn parse(arguments: &[String], defaults: &Defaults) -> Result<Vec<Permission
         permissions.extend(parse_phrase(phrase, defaults).map_err(|fault| fault.show(phrase))?);
     }
     Ok(permissions)
-}
-
-/// What is wrong, and at which byte of the phrase.
-#[derive(Debug)]
-struct PhraseFault {
-    at: usize,
-    why: String,
-}
-
-impl PhraseFault {
-    fn show(&self, phrase: &str) -> String {
-        let shown = |text: &str| {
-            text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect::<String>()
-        };
-        let before = phrase.get(..self.at).unwrap_or(phrase);
-        format!("{}\n  {}\n  {}^", self.why, shown(phrase), " ".repeat(before.chars().count()))
-    }
-}
-
-fn fault<T>(at: usize, why: impl Into<String>) -> Result<T, PhraseFault> {
-    Err(PhraseFault { at, why: why.into() })
-}
-
-/// A word of the phrase and the byte it begins at.
-#[derive(Clone, Copy)]
-struct Word<'a> {
-    at: usize,
-    text: &'a str,
-}
-
-impl Word<'_> {
-    /// The byte offset of `part`, which is a slice of this word's text after `skipped` bytes.
-    fn inside(&self, skipped: usize) -> usize {
-        self.at + skipped
-    }
 }
 
 const EXAMPLES: &str =
@@ -219,19 +111,6 @@ fn parse_namespace(word: Word<'_>) -> Result<Namespace, PhraseFault> {
     }
 }
 
-/// Why this is no namespace name (a DNS label, RFC 1123), and at which byte; `None` if it is one.
-pub fn namespace_fault(name: &str) -> Option<(usize, &'static str)> {
-    const LABEL: &str = "a namespace is a DNS label: at most 63 lower-case letters, digits and -, a letter or digit at both ends";
-    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    if let Some(at) = name.find(|c| !inner(c)) {
-        return Some((at, LABEL));
-    }
-    if name.is_empty() || name.starts_with('-') {
-        return Some((0, LABEL));
-    }
-    (name.ends_with('-') || name.len() > 63).then(|| (63.min(name.len() - 1), LABEL))
-}
-
 fn parse_target(
     word: Word<'_>,
     verbs: &[String],
@@ -271,59 +150,6 @@ fn parse_target(
     Ok(Target::Objects(Objects { resource, name, subresource, namespace }))
 }
 
-fn parse_resource(at: usize, text: &str) -> Result<ResourceName, PhraseFault> {
-    const RESOURCE: &str =
-        "a resource is RESOURCE, RESOURCE.GROUP or RESOURCE.VERSION.GROUP, such as pods or deployments.apps";
-    let (name, qualifier) = match text.split_once('.') {
-        Some((name, qualifier)) => (name, Some(qualifier)),
-        None => (text, None),
-    };
-    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
-    if name.is_empty() {
-        return fault(at, RESOURCE);
-    }
-    if let (Some(bad), true) = (name.find(|c| !plain(c)), name != "*") {
-        return fault(at + bad, RESOURCE);
-    }
-    if let Some(qualifier) = qualifier {
-        let mut label_at = at + name.len() + 1;
-        for label in qualifier.split('.') {
-            if let Some(bad) = label.find(|c| !plain(c)) {
-                return fault(label_at + bad, RESOURCE);
-            }
-            if label.is_empty() {
-                return fault(label_at, RESOURCE);
-            }
-            label_at += label.len() + 1;
-        }
-    }
-    Ok(ResourceName { name: name.to_owned(), qualifier: qualifier.map(str::to_owned) })
-}
-
-/// A name is a path segment as the API server takes it: not `.`, not `..`, no `/`, no `%`.
-fn parse_name(at: usize, text: &str) -> Result<Option<String>, PhraseFault> {
-    match text {
-        "" => fault(at, "a name is missing behind the /; * is any name"),
-        "*" => Ok(None),
-        "." | ".." => fault(at, "a name is not . or .."),
-        _ => match text.find(|c: char| !c.is_ascii_graphic() || matches!(c, '%' | '?' | '#' | '\\')) {
-            Some(bad) => fault(at + bad, "this character cannot stand in a name"),
-            None => Ok(Some(text.to_owned())),
-        },
-    }
-}
-
-/// Why this is no subresource, and at which byte; `None` if it is one.
-pub fn subresource_fault(text: &str) -> Option<(usize, &'static str)> {
-    const SUBRESOURCE: &str =
-        "a subresource is lower-case letters, digits and -, such as log, exec or status";
-    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    if text.is_empty() {
-        return Some((0, SUBRESOURCE));
-    }
-    text.find(|c| !plain(c)).filter(|_| text != "*").map(|at| (at, SUBRESOURCE))
-}
-
 fn parse_path(word: Word<'_>, verbs: &[String]) -> Result<Target, PhraseFault> {
     let path = word.text;
     if let Some(phrase) = equivalent_phrase(path, verbs) {
@@ -345,79 +171,6 @@ fn parse_path(word: Word<'_>, verbs: &[String]) -> Result<Target, PhraseFault> {
         skipped += segment.len() + 1;
     }
     Ok(Target::Path(path.to_owned()))
-}
-
-/// `/api/v1/namespaces/ns-1/pods` -> `list pods in ns-1`. `None` if it is no URL of a resource:
-/// `/api/VERSION` and `/apis/GROUP/VERSION` themselves are discovery paths.
-fn equivalent_phrase(path: &str, verbs: &[String]) -> Option<String> {
-    let (path, query) = path.split_once('?').unwrap_or((path, ""));
-    let mut segments = path.split('/').filter(|segment| !segment.is_empty());
-    let group = match segments.next()? {
-        "api" => "",
-        "apis" => segments.next()?,
-        _ => return None,
-    };
-    let _version = segments.next()?;
-    let rest: Vec<&str> = segments.collect();
-    let (namespace, rest) = match rest.as_slice() {
-        // `namespaces/NAME/status` and `/finalize` are subresources of the namespace itself.
-        ["namespaces", _, "status" | "finalize"] => (None, rest.as_slice()),
-        ["namespaces", namespace, rest @ ..] if !rest.is_empty() => (Some(*namespace), rest),
-        _ => (None, rest.as_slice()),
-    };
-    let (resource, tail) = rest.split_first()?;
-    let verb = match verbs {
-        [verb] if verb == "get" && query.contains("watch=") => "watch".to_owned(),
-        [verb] if verb == "get" && tail.is_empty() => "list".to_owned(),
-        verbs => verbs.join(","),
-    };
-    let dot = if group.is_empty() { "" } else { "." };
-    let tail: String = tail.iter().map(|part| format!("/{part}")).collect();
-    let place = namespace.map(|namespace| format!(" in {namespace}")).unwrap_or_default();
-    Some(format!("{verb} {resource}{dot}{group}{tail}{place}"))
-}
-
-impl fmt::Display for ResourceName {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.qualifier {
-            Some(qualifier) => write!(formatter, "{}.{qualifier}", self.name),
-            None => formatter.write_str(&self.name),
-        }
-    }
-}
-
-impl fmt::Display for Permission {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.expected == Expected::Cannot {
-            formatter.write_str("cannot ")?;
-        } else if matches!(self.verb.as_str(), "can" | "cannot") {
-            // Alone they would not be read as verbs.
-            formatter.write_str("can ")?;
-        }
-        write!(formatter, "{} ", self.verb)?;
-        match &self.target {
-            Target::Path(path) => formatter.write_str(path),
-            Target::Objects(objects) => objects.fmt(formatter),
-        }
-    }
-}
-
-impl fmt::Display for Objects {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}", self.resource)?;
-        match (&self.name, &self.subresource) {
-            (None, None) => {}
-            (Some(name), None) => write!(formatter, "/{name}")?,
-            (name, Some(subresource)) => {
-                write!(formatter, "/{}/{subresource}", name.as_deref().unwrap_or("*"))?;
-            }
-        }
-        match &self.namespace {
-            Namespace::Own => Ok(()),
-            Namespace::Named(namespace) => write!(formatter, " in {namespace}"),
-            Namespace::All => formatter.write_str(" in *"),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::fmt;
 /// What the pod must be able to do, or must not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expected {
-    /// `can`, or nothing in front: it must be granted.
+    /// `can`, or neither word: it must be granted.
     Can,
     /// `cannot`: it must be refused.
     Cannot,
@@ -14,7 +14,7 @@ pub enum Expected {
 /// One permission: one verb on one target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Permission {
-    /// Wanted or unwanted.
+    /// Whether it must be granted, or must be refused.
     pub expected: Expected,
     /// The RBAC verb, lower case, or `*`.
     pub verb: String,
@@ -49,7 +49,7 @@ pub struct Objects {
 pub struct ResourceName {
     /// Up to the first dot.
     pub name: String,
-    /// Behind the first dot: a group, or a version and a group.
+    /// After the first dot: a group, a version and a group, or a version and a dot.
     pub qualifier: Option<String>,
 }
 
@@ -71,6 +71,13 @@ pub struct Defaults {
     pub namespace: Namespace,
     /// `--subresource`.
     pub subresource: Option<String>,
+}
+
+impl ResourceName {
+    /// True for signers, of whatever group: their names hold slashes, and stand in rules only.
+    pub fn is_signers(&self) -> bool {
+        self.name == "signers"
+    }
 }
 
 impl fmt::Display for ResourceName {

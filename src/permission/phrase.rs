@@ -2,8 +2,10 @@
 
 use super::caret::{PhraseFault, Word, fault};
 use super::model::{Defaults, Expected, Namespace, Objects, Permission, Target};
-use super::parts::{namespace_fault, parse_name, parse_resource, subresource_fault};
-use super::url::equivalent_phrase;
+use super::parts::{
+    is_metric, metric_fault, namespace_fault, parse_name, parse_resource, parse_signer, subresource_fault,
+};
+use super::url::equivalent;
 
 /// Parses PHRASE arguments. If no argument holds a space, all of them together are one phrase.
 /// Each verb makes one permission. The error shows the phrase with a caret under the fault.
@@ -39,7 +41,7 @@ fn parse_phrase(phrase: &str, defaults: &Defaults) -> Result<Vec<Permission>, Ph
         );
     };
     if verbs.text.starts_with('/') {
-        return fault(verbs.at, "a path needs a verb in front, such as \"get /metrics\"");
+        return fault(verbs.at, "a path needs a verb before it, such as \"get /metrics\"");
     }
     let verbs = parse_verbs(verbs)?;
     let Some(target_word) = words.next() else {
@@ -51,20 +53,20 @@ fn parse_phrase(phrase: &str, defaults: &Defaults) -> Result<Vec<Permission>, Ph
     let namespace = match (words.next(), words.next()) {
         (None, _) => None,
         (Some(Word { text: "in", at }), None) => {
-            return fault(at, "\"in\" needs a namespace behind it, or * for all");
+            return fault(at, "\"in\" needs a namespace after it, or * for all namespaces");
         }
         (Some(Word { text: "in", .. }), Some(word)) => Some((word.at, parse_namespace(word)?)),
         (Some(word), _) => {
             return fault(
                 word.at,
-                "only \"in NAMESPACE\" may follow the resource; each phrase is in quotes of its own, options are outside",
+                "only \"in NAMESPACE\" may follow the resource; put each phrase in its own quotes, and options outside them",
             );
         }
     };
     if let Some(extra) = words.next() {
-        return fault(extra.at, "the phrase ends before this; put each phrase in quotes of its own");
+        return fault(extra.at, "the phrase ends before this: put each phrase in its own quotes");
     }
-    let target = parse_target(target_word, &verbs, namespace, defaults)?;
+    let target = parse_target(target_word, expected, &verbs, namespace, defaults)?;
     Ok(verbs.into_iter().map(|verb| Permission { expected, verb, target: target.clone() }).collect())
 }
 
@@ -90,10 +92,17 @@ fn parse_verbs(word: Word<'_>) -> Result<Vec<String>, PhraseFault> {
         if verb.is_empty() {
             return fault(at, "a verb is missing between the commas");
         }
-        if let Some(bad) = verb.find(|c: char| !c.is_ascii_lowercase() && c != '-')
-            && verb != "*"
-        {
-            return fault(at + bad, "a verb is lower-case letters, such as get, list, watch, create, delete");
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | ':');
+        let bad = if verb.starts_with(|c: char| c.is_ascii_lowercase()) {
+            verb.find(|c| !plain(c))
+        } else {
+            Some(0).filter(|_| verb != "*")
+        };
+        if let Some(bad) = bad {
+            return fault(
+                at + bad,
+                "a verb is lower-case letters, digits, - and :, such as get, list, watch, create or delete",
+            );
         }
         verbs.push(verb.to_owned());
         skipped += verb.len() + 1;
@@ -113,6 +122,7 @@ fn parse_namespace(word: Word<'_>) -> Result<Namespace, PhraseFault> {
 
 fn parse_target(
     word: Word<'_>,
+    expected: Expected,
     verbs: &[String],
     namespace: Option<(usize, Namespace)>,
     defaults: &Defaults,
@@ -124,36 +134,49 @@ fn parse_target(
         if defaults.subresource.is_some() {
             return fault(word.at, "--subresource does not go with a path");
         }
-        return parse_path(word, verbs);
+        return parse_path(word, expected, verbs);
     }
-    let mut parts = word.text.splitn(4, '/');
+    let mut parts = word.text.splitn(3, '/');
     let resource_text = parts.next().unwrap_or_default();
     let resource = parse_resource(word.at, resource_text)?;
-    let mut skipped = resource_text.len() + 1;
-    let mut name = None;
-    if let Some(text) = parts.next() {
-        name = parse_name(word.inside(skipped), text)?;
-        skipped += text.len() + 1;
-    }
-    let mut subresource = defaults.subresource.clone();
-    if let Some(text) = parts.next() {
-        if let Some((at, why)) = subresource_fault(text) {
-            return fault(word.inside(skipped + at), why);
+    let name_at = resource_text.len() + 1;
+    let (mut name, mut subresource) = (None, defaults.subresource.clone());
+    if resource.is_signers() {
+        if subresource.is_some() {
+            return fault(word.at, "--subresource does not go with signers");
         }
-        subresource = Some(text.to_owned());
-        skipped += text.len() + 1;
-    }
-    if parts.next().is_some() {
-        return fault(word.inside(skipped), "a resource has at most RESOURCE/NAME/SUBRESOURCE");
+        if let Some((_, text)) = word.text.split_once('/') {
+            name = parse_signer(word.inside(name_at), text)?;
+        }
+    } else {
+        if let Some(text) = parts.next() {
+            name = parse_name(word.inside(name_at), text)?;
+        }
+        if let Some(text) = parts.next() {
+            let why = if is_metric(&resource) { metric_fault(text) } else { subresource_fault(text) };
+            if let Some((at, why)) = why {
+                return fault(word.inside(word.text.len() - text.len() + at), why);
+            }
+            subresource = Some(text.to_owned());
+        }
     }
     let namespace = namespace.map_or_else(|| defaults.namespace.clone(), |(_, namespace)| namespace);
     Ok(Target::Objects(Objects { resource, name, subresource, namespace }))
 }
 
-fn parse_path(word: Word<'_>, verbs: &[String]) -> Result<Target, PhraseFault> {
+fn parse_path(word: Word<'_>, expected: Expected, verbs: &[String]) -> Result<Target, PhraseFault> {
     let path = word.text;
-    if let Some(phrase) = equivalent_phrase(path, verbs) {
-        return fault(word.at, format!("this is the URL of a resource; as a phrase: \"{phrase}\""));
+    match equivalent(path, expected, verbs) {
+        Some(Ok(phrase)) => {
+            return fault(word.at, format!("this is the URL of a resource; as a phrase: {phrase}"));
+        }
+        Some(Err(why)) => {
+            return fault(
+                word.at,
+                format!("this is the URL of a resource, and no phrase asks the same: {why}"),
+            );
+        }
+        None => {}
     }
     if let Some(bad) =
         path.find(|c: char| !c.is_ascii_graphic() || matches!(c, '?' | '#' | '"' | '<' | '>' | '\\'))
@@ -214,6 +237,42 @@ mod tests {
             (&["* *"], &["* *"]),
             (&["impersonate users/jane@example.com"], &["impersonate users/jane@example.com"]),
             (&["get Deployment/web/scale in prod"], &["get Deployment/web/scale in prod"]),
+            (
+                &["approve signers/kubernetes.io/kube-apiserver-client"],
+                &["approve signers/kubernetes.io/kube-apiserver-client"],
+            ),
+            (&["sign signers/kubernetes.io/*"], &["sign signers/kubernetes.io/*"]),
+            (&["sign signers/*"], &["sign signers"]),
+            (
+                &["approve signers.cert-manager.io/issuers.cert-manager.io/ns.ca"],
+                &["approve signers.cert-manager.io/issuers.cert-manager.io/ns.ca"],
+            ),
+            (
+                &["impersonate:user-info users.authentication.k8s.io/jane"],
+                &["impersonate:user-info users.authentication.k8s.io/jane"],
+            ),
+            (&["impersonate-on:user-info:list pods"], &["impersonate-on:user-info:list pods"]),
+            (&["impersonate userextras/*/example.com/team"], &["impersonate userextras/*/example.com/team"]),
+            (&["x509 pods"], &["x509 pods"]),
+            (&["get vmis/*/vnc/screenshot"], &["get vmis/*/vnc/screenshot"]),
+            (&["list pods.v1."], &["list pods.v1."]),
+            (&["list pods."], &["list pods"]),
+            (
+                &["get pods.custom.metrics.k8s.io/*/http_requests"],
+                &["get pods.custom.metrics.k8s.io/*/http_requests"],
+            ),
+            (
+                &["get pods.custom.metrics.k8s.io/*/ns:queueDepth"],
+                &["get pods.custom.metrics.k8s.io/*/ns:queueDepth"],
+            ),
+            (
+                &["list queue_messages.external.metrics.k8s.io"],
+                &["list queue_messages.external.metrics.k8s.io"],
+            ),
+            (
+                &["list nginx.net.rps.v1beta1.external.metrics.k8s.io"],
+                &["list nginx.net.rps.v1beta1.external.metrics.k8s.io"],
+            ),
         ] {
             assert_eq!(parsed(arguments).unwrap(), expected, "{arguments:?}");
         }
@@ -251,7 +310,22 @@ mod tests {
             ("get pods/.", 9, ". or .."),
             ("get pods/..", 9, ". or .."),
             ("get pods/a%2fb", 10, "character"),
-            ("get pods/a/log/b", 15, "at most"),
+            ("get pods/a/log/b/c", 17, "at most"),
+            ("get pods/a/proxy/b", 17, "leave it out"),
+            ("get pods/a/log/", 15, "subresource"),
+            ("get pods/a/log/..", 15, "subresource"),
+            ("approve signers/", 16, "name"),
+            ("approve signers/example.com/", 28, "name"),
+            ("approve signers//x", 16, "name"),
+            ("approve signers/example.com/a%20b", 29, "character"),
+            ("get pods.v1..", 12, "RESOURCE"),
+            ("get pods.apps.", 14, "RESOURCE"),
+            ("get po_ds.example.com", 6, "RESOURCE"),
+            ("get a%b.external.metrics.k8s.io", 5, "metric"),
+            ("get pods.custom.metrics.k8s.io/*/a%b", 34, "metric"),
+            ("list_all pods", 4, "lower-case"),
+            (":list pods", 0, "lower-case"),
+            ("1st pods", 0, "lower-case"),
             ("get pods/a/", 11, "subresource"),
             ("get pods/a/Log", 11, "subresource"),
             ("get po_ds", 6, "RESOURCE"),
@@ -279,13 +353,48 @@ mod tests {
             ("get /api/v1/namespaces/ns-1/pods", "list pods in ns-1"),
             ("get /api/v1/namespaces/ns-1/pods/web-0", "get pods/web-0 in ns-1"),
             ("get /api/v1/namespaces/ns-1/pods/web-0/log", "get pods/web-0/log in ns-1"),
-            ("get /api/v1/pods", "list pods"),
-            ("get /api/v1/pods?watch=1", "watch pods"),
+            ("get /api/v1/pods", "list pods in *"),
+            ("get /api/v1/pods?watch=1", "watch pods in *"),
             ("get /api/v1/nodes/n1", "get nodes/n1"),
             ("get /api/v1/namespaces", "list namespaces"),
             ("get /api/v1/namespaces/ns-1", "get namespaces/ns-1"),
             ("get /api/v1/namespaces/ns-1/status", "get namespaces/ns-1/status"),
             ("get /apis/apps/v1/namespaces/ns-1/deployments", "list deployments.apps in ns-1"),
+            ("get /api/v1/nodes/n1/proxy/metrics/cadvisor", "get nodes/n1/proxy"),
+            ("get /api/v1/namespaces/x/services/http:y:/proxy/z", "get services/http:y:/proxy in x"),
+            (
+                "get /api/v1/namespaces/x/services/https%3Ay%3A443/proxy",
+                "get services/https:y:443/proxy in x",
+            ),
+            (
+                "get /apis/custom.metrics.k8s.io/v1beta1/namespaces/x/pods/*/http_requests",
+                "get pods.v1beta1.custom.metrics.k8s.io/*/http_requests in x",
+            ),
+            (
+                "get /apis/custom.metrics.k8s.io/v1beta2/namespaces/x/deployments.apps/web/queueDepth",
+                "get deployments.apps.v1beta2.custom.metrics.k8s.io/web/queueDepth in x",
+            ),
+            (
+                "get /apis/external.metrics.k8s.io/v1beta1/namespaces/x/queue_messages",
+                "list queue_messages.v1beta1.external.metrics.k8s.io in x",
+            ),
+            (
+                "get /apis/subresources.kubevirt.io/v1/namespaces/x/virtualmachineinstances/vm/vnc/screenshot",
+                "get virtualmachineinstances.subresources.kubevirt.io/vm/vnc/screenshot in x",
+            ),
+            ("get /apis/example.com/v1/planets", "list planets.example.com in *"),
+            ("get /apis/example.com/v1alpha1/planets/mars", "get planets.v1alpha1.example.com/mars"),
+            ("get /api/v1/watch/namespaces/x/pods", "watch pods in x"),
+            ("get /api/v1/watch/namespaces/x/pods/web", "watch pods/web in x"),
+            ("get /api/v1/namespaces/x/pods?limit=1&watch=false", "list pods in x"),
+            ("get /api/v1/namespaces/x/pods?watch", "watch pods in x"),
+            ("get /api/v1/namespaces/x/pods/web?watch=1", "get pods/web in x"),
+            ("get /api/v1/namespaces/x/pods?fieldSelector=metadata.name%3Dweb", "list pods/web in x"),
+            ("cannot get /api/v1/secrets", "cannot list secrets in *"),
+            ("get,head /api/v1/nodes", "list nodes"),
+            ("post /api/v1/namespaces/x/pods", "create pods in x"),
+            ("put /api/v1/namespaces/x/pods/web", "update pods/web in x"),
+            ("delete /api/v1/namespaces/x/pods", "deletecollection pods in x"),
             ("delete /apis/apps/v1/namespaces/ns-1/deployments/web", "delete deployments.apps/web in ns-1"),
         ] {
             let text = parse(&[url.into()], &defaults()).unwrap_err();

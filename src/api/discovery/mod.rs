@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn ambiguous_names_go_to_whom_kubectl_prefers() {
+    fn ambiguous_names_mean_what_kubectl_prefers() {
         let groups = r#"
             {"metadata":{"name":"first"},"versions":[
                 {"version":"v2","resources":[{"resource":"widgets","singularResource":"widget","scope":"Namespaced","shortNames":["gz"]}]},

@@ -12,7 +12,7 @@ pub mod exit;
 pub mod failure;
 #[path = "../../src/time/mod.rs"]
 pub mod time;
-#[path = "../../src/permission.rs"]
+#[path = "../../src/permission/mod.rs"]
 pub mod permission;
 #[path = "../../src/token.rs"]
 pub mod token;

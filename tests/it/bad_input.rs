@@ -25,7 +25,7 @@ fn phrases() {
     const RESOURCE: &str =
         "a resource is RESOURCE, RESOURCE.GROUP or RESOURCE.VERSION.GROUP, such as pods or deployments.apps";
     const SUBRESOURCE: &str =
-        "a subresource is lower-case letters, digits and -, such as log, exec or status";
+        "a subresource is lower-case letters, digits, -, _, : and ., such as log, exec or status";
     const PATH: &str = "this character cannot stand in a path (no query: permissions are for the path alone)";
     let too_long = format!("list pods in {}", "n".repeat(64));
     let (no_verb, no_target) =
@@ -36,34 +36,39 @@ fn phrases() {
         ("  ", 0, &no_verb),
         ("cannot", 6, &no_verb),
         ("pods", 4, &no_target),
-        ("/metrics", 0, "a path needs a verb in front, such as \"get /metrics\""),
-        ("List pods", 0, "a verb is lower-case letters, such as get, list, watch, create, delete"),
+        ("/metrics", 0, "a path needs a verb before it, such as \"get /metrics\""),
+        (
+            "List pods",
+            0,
+            "a verb is lower-case letters, digits, - and :, such as get, list, watch, create or delete",
+        ),
         ("list,,get pods", 5, "a verb is missing between the commas"),
-        ("list pods in", 10, "\"in\" needs a namespace behind it, or * for all"),
+        ("list pods in", 10, "\"in\" needs a namespace after it, or * for all namespaces"),
         (
             "list pods ns-1",
             10,
-            "only \"in NAMESPACE\" may follow the resource; each phrase is in quotes of its own, options are outside",
+            "only \"in NAMESPACE\" may follow the resource; put each phrase in its own quotes, and options outside them",
         ),
-        (
-            "list pods in ns-1 in ns-2",
-            18,
-            "the phrase ends before this; put each phrase in quotes of its own",
-        ),
+        ("list pods in ns-1 in ns-2", 18, "the phrase ends before this: put each phrase in its own quotes"),
         ("list pods in Ns-1", 13, LABEL),
         ("list pods in ns_1", 15, LABEL),
         ("list pods in ns.1", 15, LABEL),
         ("list pods in -ns", 13, LABEL),
         ("list pods in ns-", 15, LABEL),
         (&too_long, 76, LABEL),
-        ("get pods/", 9, "a name is missing behind the /; * is any name"),
+        ("get pods/", 9, "a name is missing after the /; * is any name"),
         ("get pods/.", 9, "a name is not . or .."),
         ("get pods/..", 9, "a name is not . or .."),
         ("get pods/a%2fb", 10, "this character cannot stand in a name"),
         ("get pods/a?b", 10, "this character cannot stand in a name"),
         ("get pods/a/", 11, SUBRESOURCE),
         ("get pods/a/Log", 11, SUBRESOURCE),
-        ("get pods/a/log/b", 15, "a resource has at most RESOURCE/NAME/SUBRESOURCE"),
+        (
+            "get pods/a/log/b/c",
+            17,
+            "a resource has at most RESOURCE/NAME/SUBRESOURCE, and a subresource at most two parts",
+        ),
+        ("get pods/a/proxy/b", 17, "the path after proxy is not part of a permission: leave it out"),
         ("get pods..apps", 9, RESOURCE),
         ("get po_ds", 6, RESOURCE),
         ("get /a/../b", 7, "a path has no . or .. segments"),
@@ -97,7 +102,7 @@ fn phrases() {
         &scene.cluster,
         scene.runs(&["check", "list", "pods", "please"]),
         30,
-        "only \"in NAMESPACE\" may follow the resource; each phrase is in quotes of its own, options are outside\n  list pods please\n            ^",
+        "only \"in NAMESPACE\" may follow the resource; put each phrase in its own quotes, and options outside them\n  list pods please\n            ^",
     );
 }
 
@@ -155,7 +160,7 @@ fn options() {
         (&["check", "list pods", "-n", ""], &format!("--namespace \"\": {LABEL}")),
         (
             &["check", "get pods", "--subresource=Log"],
-            "--subresource \"Log\": a subresource is lower-case letters, digits and -, such as log, exec or status",
+            "--subresource \"Log\": a subresource is lower-case letters, digits, -, _, : and ., such as log, exec or status",
         ),
         (&["check", "list pods", "--quiet=maybe"], "--quiet \"maybe\": the value is true or false"),
         (&["check", "list pods", "--timeout=soon"], &format!("--timeout \"soon\": {DURATION}")),

@@ -29,7 +29,6 @@ const STILL: &[&str] = &[
     ".ci/steps/33-memory",
     "src/api/certificate.rs",
     "src/api/connection.rs",
-    "src/api/discovery.rs",
     "src/api/json.rs",
     "src/api/mod.rs",
     "src/api/review.rs",

@@ -2,7 +2,7 @@
 
 #[path = "../../../src/api/certificate.rs"]
 pub mod certificate;
-#[path = "../../../src/api/discovery.rs"]
+#[path = "../../../src/api/discovery/mod.rs"]
 pub mod discovery;
 #[path = "../../../src/api/json.rs"]
 pub mod json;

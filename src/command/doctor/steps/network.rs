@@ -188,6 +188,8 @@ pub fn version(seen: &Evidence) -> Step {
                 (
                     Meaning::NotFound
                     | Meaning::ReviewForbidden
+                    | Meaning::OtherForbidden
+                    | Meaning::Conditional
                     | Meaning::Unserved
                     | Meaning::Unintelligible,
                     _,

@@ -1,0 +1,295 @@
+//! Discovery documents, read as streams: aggregated ones and the older lists. Hands out what it finds, and does not
+//! know what is looked for.
+
+use std::cell::Cell;
+use std::io::{self, BufReader, Read};
+
+use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
+
+use super::resource::Unresolved;
+use crate::api::json::{self, Sparing};
+use crate::api::status::{self, Shape};
+use crate::api::{LARGEST_BODY, Reply, failure_of_io, io_of_failure};
+use crate::failure::Failure;
+use crate::token::Token;
+
+/// No piece of a document (a resource, a key) may be larger, in bytes; real resources have less than 2 KiB.
+/// The whole may be of any length.
+const LARGEST_PIECE: usize = 32 * 1024;
+
+/// One resource of a discovery document.
+#[derive(Debug, Default)]
+pub struct Candidate {
+    /// The plural.
+    pub plural: String,
+    /// Singular, and kind in lower case.
+    pub singulars: Vec<String>,
+    /// Short names.
+    pub short_names: Vec<String>,
+    /// False: cluster-scoped.
+    pub namespaced: bool,
+    /// The verbs it serves.
+    pub verbs: Vec<String>,
+    /// Subresources and their verbs.
+    pub subresources: Vec<(String, Vec<String>)>,
+}
+
+/// What a document says, in its order.
+#[derive(Debug)]
+pub enum Found<'a> {
+    /// A resource of this group and version.
+    Resource(&'a str, &'a str, Candidate),
+    /// A subresource with its verbs, which the older lists hold after its resource: group, plural, name.
+    Subresource(&'a str, &'a str, &'a str, Vec<String>),
+    /// The server of this group and version does not answer.
+    Silent(&'a str, &'a str),
+}
+
+/// A document, once it is read.
+pub enum Document {
+    /// A list of groups or versions of a server without aggregated discovery.
+    Older(Value),
+    /// Read, and what it holds is handed out.
+    Read,
+}
+
+/// The versions of a group of an older list, the preferred one first.
+pub fn versions_of(group: &Value) -> Vec<String> {
+    let version = |value: &Value| value.get("version").and_then(Value::as_str).map(str::to_owned);
+    let preferred = group.get("preferredVersion").and_then(version);
+    let all = group.get("versions").and_then(Value::as_array).into_iter().flatten().filter_map(version);
+    let others = all.filter(|other| Some(other) != preferred.as_ref());
+    preferred.clone().into_iter().chain(others).collect()
+}
+
+/// Reads any of the discovery documents and hands out what it finds; `group` and `version` are what an older
+/// resource list is of.
+pub fn read(
+    mut reply: Reply,
+    group: &str,
+    version: &str,
+    found: &mut dyn FnMut(Found<'_>),
+) -> Result<Document, Unresolved> {
+    if reply.status() != 200 {
+        return Err(status::answer(reply, &Shape::Path).map_or_else(Unresolved::Failed, Unresolved::Answered));
+    }
+    let aggregated = reply.header("content-type").is_some_and(|value| value.contains("apidiscovery.k8s.io"));
+    let server = reply.server.clone();
+    let broken = |error: serde_json::Error| {
+        Unresolved::Failed(if error.is_io() {
+            failure_of_io(error.into(), &server)
+        } else {
+            // Not in the parser's words: they quote the document.
+            let (line, column) = (error.line(), error.column());
+            Failure::Unintelligible(format!(
+                "a discovery document that cannot be read (line {line}, column {column})"
+            ))
+        })
+    };
+    if !aggregated && version.is_empty() {
+        let body = reply.take(LARGEST_BODY).map_err(Unresolved::Failed)?;
+        let document: Value = json::parse(&body, reply.token()).map_err(broken)?;
+        reply.drain().map_err(Unresolved::Failed)?;
+        let kind = document.get("kind").and_then(Value::as_str);
+        if !matches!(kind, Some("APIGroupList" | "APIVersions")) {
+            let why = format!("{server} answers discovery with something else than API groups");
+            return Err(Unresolved::Failed(Failure::Unintelligible(why)));
+        }
+        return Ok(Document::Older(document));
+    }
+    let (token, left) = (reply.token().cloned(), Cell::new(LARGEST_PIECE));
+    let (group, version) = (group.to_owned(), version.to_owned());
+    let mut walk = Walk { found, group, version, left: &left, token: token.as_ref() };
+    let pieces = Pieces { body: reply.reader(), left: &left };
+    let mut parser = serde_json::Deserializer::from_reader(BufReader::new(pieces));
+    Object(&mut walk).deserialize(&mut parser).and_then(|()| parser.end()).map_err(broken)?;
+    drop(parser);
+    Ok(Document::Read)
+}
+
+/// A body that ends with a failure where one piece of it is too large to be held.
+struct Pieces<'l, B> {
+    body: B,
+    /// Bytes that may still be read before the next piece begins.
+    left: &'l Cell<usize>,
+}
+
+impl<B: Read> Read for Pieces<'_, B> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let limit = buffer.len().min(self.left.get());
+        if limit == 0 {
+            let why = format!("a discovery document with something of more than {LARGEST_PIECE} bytes in it");
+            return Err(io_of_failure(Failure::Unintelligible(why)));
+        }
+        let count = self.body.read(buffer.get_mut(..limit).unwrap_or_default())?;
+        self.left.set(self.left.get() - count);
+        Ok(count)
+    }
+}
+
+/// True for what can be a group, a version or a resource: it comes into paths, and into lines to copy.
+pub fn is_plain(name: &str) -> bool {
+    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
+    name.len() <= 253 && name.bytes().all(inner) && !name.starts_with('.')
+}
+
+/// Where in the documents we are. In them, names stand before what they name.
+struct Walk<'s> {
+    found: &'s mut dyn FnMut(Found<'_>),
+    group: String,
+    version: String,
+    /// See [`Pieces`].
+    left: &'s Cell<usize>,
+    /// What is taken out of texts.
+    token: Option<&'s Token>,
+}
+
+impl Walk<'_> {
+    /// A new piece begins.
+    fn next_piece(&self) {
+        self.left.set(LARGEST_PIECE);
+    }
+
+    fn resource(&mut self, object: &Value) {
+        let text = |key: &str| object.get(key).and_then(Value::as_str).unwrap_or_default();
+        let texts = |value: &Value, key: &str| -> Vec<String> {
+            let list = value.get(key).and_then(Value::as_array).into_iter().flatten();
+            list.filter_map(Value::as_str).map(str::to_owned).collect()
+        };
+        // The aggregated documents say `resource`, the older ones `name`.
+        let plural = if text("resource").is_empty() { text("name") } else { text("resource") };
+        let name = plural.split('/').next().unwrap_or_default();
+        if name.is_empty() || ![name, &self.group, &self.version].into_iter().all(is_plain) {
+            return;
+        }
+        let verbs = texts(object, "verbs");
+        if let Some((plural, subresource)) = plural.split_once('/') {
+            (self.found)(Found::Subresource(&self.group, plural, subresource, verbs));
+            return;
+        }
+        let kind =
+            object.pointer("/responseKind/kind").and_then(Value::as_str).unwrap_or_else(|| text("kind"));
+        let singulars = [text("singularResource"), text("singularName"), &kind.to_ascii_lowercase()];
+        let candidate = Candidate {
+            plural: plural.to_owned(),
+            singulars: singulars.into_iter().filter(|name| !name.is_empty()).map(str::to_owned).collect(),
+            short_names: texts(object, "shortNames"),
+            namespaced: text("scope") == "Namespaced"
+                || object.get("namespaced").and_then(Value::as_bool) == Some(true),
+            verbs,
+            subresources: object
+                .get("subresources")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+                .filter_map(|entry| {
+                    Some((entry.get("subresource")?.as_str()?.to_owned(), texts(entry, "verbs")))
+                })
+                .collect(),
+        };
+        (self.found)(Found::Resource(&self.group, &self.version, candidate));
+    }
+}
+
+/// An object of any level of the documents: its keys tell where the walk goes on.
+struct Object<'a, 's>(&'a mut Walk<'s>);
+
+impl<'de> DeserializeSeed<'de> for Object<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Object<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("an object of a discovery document")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let room = Cell::new(json::ROOM);
+        loop {
+            self.0.next_piece();
+            room.set(json::ROOM);
+            let sparing = Sparing { room: &room, token: self.0.token };
+            let Some(key) = map.next_key::<String>()? else { break };
+            match key.as_str() {
+                "metadata" => {
+                    let metadata = map.next_value_seed(sparing)?;
+                    if let Some(name) = metadata.get("name").and_then(Value::as_str) {
+                        name.clone_into(&mut self.0.group);
+                    }
+                }
+                "version" => {
+                    let Value::String(version) = map.next_value_seed(sparing)? else {
+                        return Err(A::Error::custom("a version is a text"));
+                    };
+                    self.0.version = version;
+                }
+                "freshness" => {
+                    if map.next_value_seed(sparing)? == "Stale" {
+                        (self.0.found)(Found::Silent(&self.0.group, &self.0.version));
+                    }
+                }
+                "items" | "versions" => map.next_value_seed(List { walk: &mut *self.0, resources: false })?,
+                "resources" => map.next_value_seed(List { walk: &mut *self.0, resources: true })?,
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A list of groups, versions or resources. `null` is an empty one.
+struct List<'a, 's> {
+    walk: &'a mut Walk<'s>,
+    resources: bool,
+}
+
+impl<'de> DeserializeSeed<'de> for List<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_option(self)
+    }
+}
+
+impl<'de> Visitor<'de> for List<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("a list of a discovery document")
+    }
+
+    fn visit_none<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_some<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        if self.resources {
+            loop {
+                self.walk.next_piece();
+                let room = Cell::new(json::ROOM);
+                let Some(resource) =
+                    list.next_element_seed(Sparing { room: &room, token: self.walk.token })?
+                else {
+                    break;
+                };
+                self.walk.resource(&resource);
+            }
+        } else {
+            while list.next_element_seed(Object(&mut *self.walk))?.is_some() {}
+        }
+        Ok(())
+    }
+}

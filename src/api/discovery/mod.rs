@@ -1,0 +1,334 @@
+//! Resource names to group, version, plural and scope, as kubectl resolves them.
+//!
+//! The core group's resources are known without asking. For others the aggregated documents are
+//! asked for (Kubernetes 1.27 and later: one request), and the older ones are read where the server
+//! answers with those. Here is which documents are asked for; what they hold and who looks for it is below.
+
+mod document;
+mod known;
+mod resource;
+mod search;
+
+use serde_json::Value;
+
+use super::{Reply, Request};
+use crate::failure::Failure;
+use document::{Candidate, Document, is_plain, versions_of};
+use known::{CORE, core_row};
+use search::{Search, group_fit};
+
+pub use known::{is_core_subresource, known};
+pub use resource::{Resource, Unresolved, Wanted};
+
+/// Aggregated discovery, v2 (1.30) and v2beta1 (1.27), with the older documents after them.
+const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,\
+                          application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json";
+
+/// Resolves names by asking: `send` sends a request as the identity that asks. At most two requests on
+/// a server with aggregated discovery.
+pub fn resolve(
+    wanted: &[Wanted],
+    send: &mut dyn FnMut(&Request) -> Result<Reply, Failure>,
+) -> Vec<Result<Resource, Unresolved>> {
+    let mut search = Search::new(wanted);
+    let asked = ask_groups(&mut search, send).and_then(|()| ask_core(&mut search, send));
+    search.results(asked.err().as_ref())
+}
+
+/// The groups: `/apis`, and on older servers each group's documents.
+fn ask_groups(
+    search: &mut Search<'_>,
+    send: &mut dyn FnMut(&Request) -> Result<Reply, Failure>,
+) -> Result<(), Unresolved> {
+    let in_core =
+        |wanted: &Wanted| wanted.resource.qualifier.is_none() && core_row(&wanted.resource.name).is_some();
+    if !search.open(|wanted| !in_core(wanted)) {
+        return Ok(());
+    }
+    let request = Request { accept: AGGREGATED, ..Request::get("/apis") };
+    let Document::Older(groups) = read(search, send(&request).map_err(Unresolved::Failed)?, "", "")? else {
+        return Ok(());
+    };
+    for group in groups.get("groups").and_then(Value::as_array).into_iter().flatten() {
+        let name = group.get("name").and_then(Value::as_str).unwrap_or_default();
+        let versions = versions_of(group);
+        if !is_plain(name) || !versions.iter().all(|version| is_plain(version)) {
+            continue;
+        }
+        for version in &versions {
+            let wanted_here =
+                |wanted: &Wanted| !in_core(wanted) && group_fit(&wanted.resource, name, version).is_some();
+            if !search.open(wanted_here) {
+                continue;
+            }
+            let reply = send(&Request::get(format!("/apis/{name}/{version}"))).map_err(Unresolved::Failed)?;
+            if reply.status() == 200 {
+                read(search, reply, name, version)?;
+            } else {
+                // The group's server is down; the rest of the cluster still resolves.
+                search.note_silent(name, version);
+                reply.drain().map_err(Unresolved::Failed)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The core group, for what the table does not know: `/api`, on older servers `/api/v1`.
+fn ask_core(
+    search: &mut Search<'_>,
+    send: &mut dyn FnMut(&Request) -> Result<Reply, Failure>,
+) -> Result<(), Unresolved> {
+    for (name, singular, short, ..) in CORE {
+        let singulars = vec![singular.to_owned()];
+        let short_names = short.iter().map(|&name| name.to_owned()).collect();
+        search.note_nearest(
+            "",
+            &Candidate { plural: name.into(), singulars, short_names, ..Candidate::default() },
+        );
+    }
+    let unfound = search.misses(|wanted| wanted.resource.qualifier.is_none());
+    if !unfound {
+        return Ok(());
+    }
+    let request = Request { accept: AGGREGATED, ..Request::get("/api") };
+    if let Document::Older(_) = read(search, send(&request).map_err(Unresolved::Failed)?, "", "")? {
+        read(search, send(&Request::get("/api/v1")).map_err(Unresolved::Failed)?, "", "v1")?;
+    }
+    Ok(())
+}
+
+/// Reads a document into the search.
+fn read(search: &mut Search<'_>, reply: Reply, group: &str, version: &str) -> Result<Document, Unresolved> {
+    document::read(reply, group, version, &mut |found| search.take(&found))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::permission::ResourceName;
+    use std::cell::RefCell;
+    use ureq::http;
+
+    const RECORDED_1_20: &str = include_str!("../../../tests/recordings/v1.20.2.json");
+    const RECORDED_1_36: &str = include_str!("../../../tests/recordings/v1.36.2.json");
+
+    fn wanted(name: &str) -> Wanted {
+        let (resource, subresource) = match name.split_once('/') {
+            Some((resource, subresource)) => (resource, Some(subresource.to_owned())),
+            None => (name, None),
+        };
+        let (name, qualifier) = match resource.split_once('.') {
+            Some((name, qualifier)) => (name, Some(qualifier.to_owned())),
+            None => (resource, None),
+        };
+        Wanted { verb: "list".into(), resource: ResourceName { name: name.into(), qualifier }, subresource }
+    }
+
+    fn reply(status: u16, content_type: &str, body: &str) -> Reply {
+        let (head, ()) = http::Response::builder()
+            .status(status)
+            .header("content-type", content_type)
+            .body(())
+            .unwrap()
+            .into_parts();
+        Reply {
+            head,
+            body: crate::api::Body::plain(ureq::Body::builder().data(body.as_bytes())),
+            server: "server".into(),
+            token: None,
+        }
+    }
+
+    /// `GROUP/VERSION PLURAL SCOPE`, or why not; and how many requests it took.
+    fn resolved(
+        names: &[&str],
+        answer: impl Fn(&Request) -> (u16, String, String),
+    ) -> (Vec<String>, Vec<String>) {
+        let asked = RefCell::new(Vec::new());
+        let wanted: Vec<Wanted> = names.iter().map(|name| wanted(name)).collect();
+        let results = resolve(&wanted, &mut |request| {
+            asked.borrow_mut().push(request.path.clone());
+            let (status, content_type, body) = answer(request);
+            Ok(reply(status, &content_type, &body))
+        });
+        let shown = results.into_iter().map(|result| match result {
+            Ok(Resource { group, version, plural, namespaced, .. }) => {
+                format!("{group}/{version} {plural} {}", if namespaced { "namespaced" } else { "cluster" })
+            }
+            Err(Unresolved::Unknown { nearest, silent }) => {
+                format!("unknown, near {}, silent {}", nearest.join(" "), silent.join(" "))
+            }
+            Err(other) => format!("{other:?}"),
+        });
+        (shown.collect(), asked.into_inner())
+    }
+
+    /// As a recorded server answered; 404 for what was not recorded.
+    fn recorded(recording: &str) -> impl Fn(&Request) -> (u16, String, String) {
+        let exchanges: Vec<Value> = serde_json::from_str(recording).unwrap();
+        move |request| {
+            let exchange = exchanges.iter().find(|exchange| {
+                let seen = &exchange["request"];
+                exchange["as"] == "k-sa-1"
+                    && seen["path"] == *request.path
+                    && seen["accept"].as_str().unwrap().contains("apidiscovery")
+                        == request.accept.contains("apidiscovery")
+            });
+            let Some(exchange) = exchange else {
+                return (404, "text/plain".into(), "404 page not found\n".into());
+            };
+            let response = &exchange["response"];
+            let headers = response["headers"].as_array().unwrap();
+            let content_type = headers
+                .iter()
+                .find(|pair| pair[0].as_str().unwrap().eq_ignore_ascii_case("content-type"))
+                .unwrap();
+            (
+                u16::try_from(response["status"].as_u64().unwrap()).unwrap(),
+                content_type[1].as_str().unwrap().into(),
+                response["body"].as_str().unwrap().into(),
+            )
+        }
+    }
+
+    #[test]
+    fn on_1_36_one_request_resolves_everything() {
+        let (shown, asked) = resolved(
+            &[
+                "deploy",
+                "Deployment",
+                "deployments.v1.apps",
+                "deployments.app",
+                "deployments/scale",
+                "cj",
+                "ing",
+                "ingresses.networking",
+                "nodes.metrics.k8s.io",
+                "events.events.k8s.io",
+                "sc",
+                "CLUSTERROLES",
+                "hpa",
+                "leases",
+            ],
+            recorded(RECORDED_1_36),
+        );
+        assert_eq!(
+            shown,
+            [
+                "apps/v1 deployments namespaced",
+                "apps/v1 deployments namespaced",
+                "apps/v1 deployments namespaced",
+                "apps/v1 deployments namespaced",
+                "apps/v1 deployments namespaced",
+                "batch/v1 cronjobs namespaced",
+                "networking.k8s.io/v1 ingresses namespaced",
+                "networking.k8s.io/v1 ingresses namespaced",
+                "unknown, near nodes, silent ",
+                "events.k8s.io/v1 events namespaced",
+                "storage.k8s.io/v1 storageclasses cluster",
+                "rbac.authorization.k8s.io/v1 clusterroles cluster",
+                "autoscaling/v2 horizontalpodautoscalers namespaced",
+                "coordination.k8s.io/v1 leases namespaced",
+            ]
+        );
+        assert_eq!(asked, ["/apis"]);
+        let (shown, asked) = resolved(&["deploymentz", "pods/nope", "widget"], recorded(RECORDED_1_36));
+        assert!(shown[0].starts_with("unknown, near deployments.apps"), "{shown:?}");
+        assert!(shown[1].starts_with("unknown, near pods"), "{shown:?}");
+        assert!(shown[2].starts_with("unknown, near"), "{shown:?}");
+        assert_eq!(asked, ["/apis", "/api"]);
+    }
+
+    #[test]
+    fn on_1_20_the_older_documents_are_read() {
+        let (shown, asked) =
+            resolved(&["deployments.apps", "deployments.apps/scale"], recorded(RECORDED_1_20));
+        assert_eq!(shown, ["apps/v1 deployments namespaced", "apps/v1 deployments namespaced"]);
+        assert_eq!(asked, ["/apis", "/apis/apps/v1"]);
+        let (shown, _) = resolved(&["deploy", "pods.apps", "secretz"], recorded(RECORDED_1_20));
+        assert_eq!(shown[0], "apps/v1 deployments namespaced");
+        assert_eq!(shown[1], "unknown, near pods, silent ");
+        // Only apps was recorded: each other group's server is down here, and may know the name.
+        assert!(shown[2].starts_with("unknown, near secrets, silent "), "{shown:?}");
+    }
+
+    const AGGREGATED_TYPE: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+
+    fn aggregated(groups: &'static str) -> impl Fn(&Request) -> (u16, String, String) {
+        move |request| {
+            let items = if request.path == "/apis" { groups } else { "" };
+            (200, AGGREGATED_TYPE.into(), format!(r#"{{"kind":"APIGroupDiscoveryList","items":[{items}]}}"#))
+        }
+    }
+
+    #[test]
+    fn ambiguous_names_mean_what_kubectl_prefers() {
+        let groups = r#"
+            {"metadata":{"name":"first"},"versions":[
+                {"version":"v2","resources":[{"resource":"widgets","singularResource":"widget","scope":"Namespaced","shortNames":["gz"]}]},
+                {"version":"v1","resources":[
+                    {"resource":"widgets","singularResource":"widget","scope":"Namespaced"},
+                    {"resource":"olds","responseKind":{"kind":"OldThing"},"scope":"Cluster","verbs":null,"subresources":null}]}]},
+            {"metadata":{"name":"second"},"versions":[
+                {"version":"v1","resources":[{"resource":"widgets","scope":"Cluster"},{"resource":"gz","scope":"Cluster"}],"freshness":"Current"},
+                {"version":"v0","resources":null,"freshness":"Stale"}]},
+            {"metadata":{"name":"second.longer"},"versions":[
+                {"version":"v1","resources":[{"resource":"widgets","scope":"Namespaced"},{"resource":"rares","scope":"Cluster"}]}]},
+            {"metadata":{"name":"empty"},"versions":null}"#;
+        let (shown, asked) = resolved(
+            &[
+                "widgets",
+                "widgets.second",
+                "widgets.sec",
+                "widgets.second.longer",
+                "widgets.v1.first",
+                "olds",
+                "oldthing",
+                "gz",
+                "rares.second",
+                "widgets.v3.first",
+                "nothing.second",
+                "nothing.first",
+            ],
+            aggregated(groups),
+        );
+        assert_eq!(
+            shown,
+            [
+                "first/v2 widgets namespaced",
+                "second/v1 widgets cluster",
+                "second/v1 widgets cluster",
+                "second.longer/v1 widgets namespaced",
+                "first/v1 widgets namespaced",
+                "first/v1 olds cluster",
+                "first/v1 olds cluster",
+                "second/v1 gz cluster",
+                "second.longer/v1 rares cluster",
+                "unknown, near widgets.first widgets.second widgets.second.longer, silent ",
+                "unknown, near , silent second",
+                "unknown, near , silent ",
+            ]
+        );
+        assert_eq!(asked, ["/apis"]);
+    }
+
+    #[test]
+    fn documents_that_are_none() {
+        for (status, content_type, body) in [
+            (200, "application/json", "{"),
+            (200, "application/json", "[]"),
+            (200, AGGREGATED_TYPE, "{\"items\":[{\"metadata\""),
+            (200, AGGREGATED_TYPE, "[]"),
+            (200, AGGREGATED_TYPE, "{\"items\":7}"),
+            (403, "application/json", "{}"),
+            (503, "text/plain", "down"),
+            (200, "text/html", "<html>"),
+        ] {
+            let (shown, _) = resolved(&["deployments"], |_| (status, content_type.into(), body.into()));
+            assert!(!shown[0].starts_with("apps"), "{shown:?}");
+            let how = if status == 200 { "Failed(Unintelligible" } else { "Answered" };
+            assert!(shown[0].starts_with(how), "{status}: {shown:?}");
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! The permission phrase: parsed and printed. Knows the grammar; knows nothing of any server.
+//!
+//! ```text
+//! phrase   = [ "can" | "cannot" ] VERB{,VERB} TARGET [ "in" NAMESPACE | "in" "*" ]
+//! TARGET   = RESOURCE [ "/" NAME [ "/" SUBRESOURCE ] ]  |  "/" PATH          NAME "*" is any name
+//! ```
+
+mod caret;
+mod model;
+mod parts;
+mod phrase;
+mod url;
+
+pub use model::{Defaults, Expected, Namespace, Objects, Permission, ResourceName, Target};
+pub use parts::{namespace_fault, subresource_fault};
+pub use phrase::parse;

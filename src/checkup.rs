@@ -646,6 +646,10 @@ fn name_in(mount: &Path, path: &Path) -> String {
 }
 
 fn age(path: &Path) -> Result<Duration, io::ErrorKind> {
+    // A pipe would wait for its writer.
+    if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir()) {
+        return Err(std::io::ErrorKind::Unsupported);
+    }
     let file = File::open(path).map_err(|error| error.kind())?;
     let modified = file.metadata().and_then(|metadata| metadata.modified()).map_err(|error| error.kind())?;
     Ok(modified.elapsed().unwrap_or_default())

@@ -16,7 +16,7 @@ use std::time::Duration;
 use rustls::pki_types::ServerName;
 use ureq::http;
 
-use crate::cluster::{self, Cluster};
+use crate::cluster::{self, Cluster, Origin};
 use crate::failure::{Failure, Fault};
 use crate::time::deadline::Deadline;
 use crate::token::{Redactor, Token};
@@ -188,9 +188,11 @@ impl Client {
                 let verify = bundle.map_or(tls::Verify::Nothing, |pem| tls::Verify::Bundle(pem, &name));
                 let setup = tls::Setup::new(&verify, &facts)?;
                 if setup.skipped > 0 {
+                    let certificates = if setup.skipped == 1 { "certificate" } else { "certificates" };
                     warning = Some(format!(
-                        "CA bundle {name}: {} bad certificates in it were passed over",
-                        setup.skipped
+                        "CA bundle {name}: {} {certificates} in it cannot be read and {} ignored",
+                        setup.skipped,
+                        if setup.skipped == 1 { "is" } else { "are" }
                     ));
                 }
                 Some((setup.config, server_name(cluster)?))
@@ -271,24 +273,30 @@ impl Client {
 }
 
 fn server_name(cluster: &Cluster) -> Result<ServerName<'static>, Fault> {
-    let (option, name) = match &cluster.tls_server_name {
+    let (what, name) = match &cluster.tls_server_name {
         Some(name) => ("--tls-server-name", name),
-        None => ("--server", &cluster.server.host),
+        None => (cluster.origin.of_host(), &cluster.server.host),
     };
-    ServerName::try_from(name.clone())
-        .map_err(|_| Fault::Usage(format!("{option}: {name:?} is no name that a certificate can hold")))
+    ServerName::try_from(name.clone()).map_err(|_| {
+        let why = format!("{what} {name:?}: not a name that a certificate can hold");
+        match (&cluster.tls_server_name, cluster.origin) {
+            (None, Origin::Variables) => Fault::Setup(why),
+            (Some(_), _) | (None, Origin::Option | Origin::Default) => Fault::Usage(why),
+        }
+    })
 }
 
 fn failure(error: ureq::Error, server: &str) -> Failure {
     match error {
         ureq::Error::Other(inner) => match inner.downcast::<Failure>() {
             Ok(failure) => *failure,
-            Err(other) => Failure::Unintelligible(other.to_string()),
+            Err(other) => Failure::Unintelligible(tls::plain(&other.to_string())),
         },
         ureq::Error::Io(error) => tls::failure(&error, server),
         ureq::Error::Timeout(_) => Failure::Timeout(format!("{server} did not answer in time")),
         other => {
-            Failure::Unintelligible(format!("{server} does not speak HTTP as an API server does: {other}"))
+            let why = tls::plain(&other.to_string());
+            Failure::Unintelligible(format!("{server} does not speak HTTP as an API server does: {why}"))
         }
     }
 }

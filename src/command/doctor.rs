@@ -83,10 +83,13 @@ fn examine(doctor: &Doctor, names: &Receiver<Lookup>, tracing: Tracing) -> Evide
     let start = Instant::now();
     let cluster = &doctor.cluster;
     let in_words = |fault: Fault| fault.text().to_owned();
-    let pem = cluster.bundle().map_err(in_words);
-    let token = cluster.token().map_err(in_words);
+    let deadline = Deadline::after(doctor.timeout);
+    // A file that nothing is in yet leaves time for the rest of the way.
+    let files = Deadline::after(doctor.timeout / 4);
+    let pem = cluster.bundle(files).map_err(in_words);
+    let token = cluster.token(files).map_err(in_words);
     let namespace = doctor.namespace.clone().or_else(|| cluster.namespace().ok());
-    let (visit, bundle) = visit(doctor, pem, token.clone().unwrap_or_default(), tracing);
+    let (visit, bundle) = visit(doctor, pem, token.clone().unwrap_or_default(), deadline, tracing);
     let mut evidence = Evidence {
         variables: doctor.surroundings.variables.clone(),
         explicit_server: doctor.surroundings.explicit_server,
@@ -130,11 +133,11 @@ fn visit(
     doctor: &Doctor,
     pem: Result<Option<Vec<u8>>, String>,
     token: Option<Token>,
+    deadline: Deadline,
     tracing: Tracing,
 ) -> (Result<Visit, Fault>, Bundle) {
-    let open = |cluster: &Cluster, pem: Option<&[u8]>, token| {
-        Visit::of(cluster, pem, token, doctor.timeout, tracing)
-    };
+    let open =
+        |cluster: &Cluster, pem: Option<&[u8]>, token| Visit::of(cluster, pem, token, deadline, tracing);
     let why = match pem {
         Ok(pem) => match open(&doctor.cluster, pem.as_deref(), token) {
             Ok(visit) => return (Ok(visit), Ok(tls::certificates(pem.as_deref().unwrap_or_default()))),

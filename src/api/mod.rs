@@ -3,7 +3,7 @@
 pub mod certificate;
 mod connection;
 pub mod discovery;
-mod facts;
+pub mod facts;
 pub mod json;
 pub mod review;
 pub mod status;
@@ -72,7 +72,7 @@ struct Body {
 
 impl Body {
     /// Of an answer to a request without the token.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     fn plain(inner: ureq::Body) -> Body {
         Body { inner, redactor: None, ready: Vec::new(), ended: false }
     }
@@ -98,6 +98,19 @@ impl Read for Body {
 }
 
 impl Reply {
+    /// Of bytes, as if a server had sent them; `token` is what must be taken out.
+    #[cfg(fuzzing)]
+    pub fn of(status: u16, content_type: &str, body: &[u8], token: Option<&Token>) -> Reply {
+        let (mut head, ()) = http::Response::new(()).into_parts();
+        head.status = http::StatusCode::from_u16(status).unwrap_or_default();
+        if let Ok(value) = http::HeaderValue::from_str(content_type) {
+            head.headers.insert("content-type", value);
+        }
+        let mut body = Body::plain(ureq::Body::builder().data(body));
+        body.redactor = token.map(Token::redactor);
+        Reply { head, body, server: "server".into(), token: token.cloned() }
+    }
+
     /// The HTTP status.
     pub fn status(&self) -> u16 {
         self.head.status.as_u16()

@@ -14,6 +14,8 @@ pub enum Fault {
     Usage(String),
     /// The pod: mount, CA bundle, token file, namespace.
     Setup(String),
+    /// A file that gives nothing until the deadline.
+    Timeout(String),
 }
 
 impl Fault {
@@ -22,13 +24,14 @@ impl Fault {
         match self {
             Fault::Usage(_) => Code::Usage,
             Fault::Setup(_) => Code::Setup,
+            Fault::Timeout(_) => Code::Timeout,
         }
     }
 
     /// What to print.
     pub fn text(&self) -> &str {
         match self {
-            Fault::Usage(text) | Fault::Setup(text) => text,
+            Fault::Usage(text) | Fault::Setup(text) | Fault::Timeout(text) => text,
         }
     }
 }

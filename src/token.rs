@@ -1,11 +1,12 @@
-//! The bearer token: loaded, checked, sent, never shown; and what it claims about itself.
+//! The bearer token: read, checked, sent, never shown; and what it claims about itself.
 //!
-//! Claims are read without verifying the signature: they explain an answer, they decide nothing.
+//! Claims are read without verifying the signature: they explain an answer and decide nothing.
+
+pub mod form;
 
 use std::borrow::Cow;
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -14,44 +15,46 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
 use crate::failure::Fault;
+use crate::time::deadline::Deadline;
 use crate::time::duration::span;
+use crate::time::reading::{Content, Unread, read};
 
-/// A token longer than this is no token; bound service account tokens have about 1 KiB.
+/// Longer is not a token; bound service account tokens have about 1 KiB.
 const LONGEST: usize = 64 * 1024;
 
-/// A shorter token is no secret but a word, such as a user's name, and may stand in any answer.
+/// A shorter token is a word, such as a user's name, and may be in any answer.
 const SHORTEST_SECRET: usize = 16;
 
-/// A bearer token. Its text leaves this type only towards a request header.
+/// A bearer token. Its text leaves this type only for a request header.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token(Arc<str>);
 
 impl Token {
-    /// Reads the file anew and trims it. `None` where it is missing or empty: there is no token to
-    /// send. A file that is there and cannot be used is a setup fault.
-    pub fn read(path: &Path) -> Result<Option<Token>, Fault> {
+    /// Reads the file and trims it. `None` where it is missing or empty: there is no token to send. A file
+    /// that is there and cannot be used is a setup fault; one that gives nothing until the deadline, a timeout.
+    pub fn read(path: &Path, deadline: Deadline) -> Result<Option<Token>, Fault> {
         let fault = |why: &str| Fault::Setup(format!("token file {}: {why}", path.display()));
-        let file = match File::open(path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => {
+        let bytes = match read(path, LONGEST, deadline) {
+            Ok(Content::Whole(bytes)) => bytes,
+            Ok(Content::TooLarge) => return Err(fault("larger than 64 KiB: this is not a bearer token")),
+            Ok(Content::EmptyPipe) => return Err(fault(Content::READ_ONCE)),
+            Err(Unread::Broken(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(Unread::Broken(error)) if error.kind() == io::ErrorKind::PermissionDenied => {
                 return Err(fault(&format!("{error}; it must be readable by this user (see fsGroup)")));
             }
+            Err(Unread::Broken(error)) => return Err(fault(&error.to_string())),
+            Err(Unread::TooLate) => {
+                return Err(Fault::Timeout(format!("token file {}: {}", path.display(), Unread::WHY)));
+            }
         };
-        let mut bytes = Vec::with_capacity(2048);
-        let limit = u64::try_from(LONGEST + 1).unwrap_or(u64::MAX);
-        file.take(limit).read_to_end(&mut bytes).map_err(|error| fault(&error.to_string()))?;
-        if bytes.len() > LONGEST {
-            return Err(fault("larger than 64 KiB: this is not a bearer token"));
-        }
         let text = bytes.trim_ascii();
         if text.is_empty() {
             return Ok(None);
         }
         if !text.iter().all(u8::is_ascii_graphic) {
-            return Err(fault(
-                "holds bytes that cannot stand in a header (a line break, a space or binary data)",
-            ));
+            let why = form::fault(text)
+                .unwrap_or("holds bytes that no header can hold (a line break, a space or binary data)");
+            return Err(fault(why));
         }
         Ok(std::str::from_utf8(text).ok().map(|text| Token(text.into())))
     }
@@ -66,7 +69,7 @@ impl Token {
         self.0.len()
     }
 
-    /// What takes this token out of a server's words.
+    /// Takes this token out of a server's words.
     pub fn redactor(&self) -> Redactor {
         Redactor { token: self.clone(), held: Vec::new() }
     }
@@ -80,7 +83,7 @@ impl Token {
         }
     }
 
-    /// What is left of these bytes without the token; `None` where it is not in them.
+    /// These bytes without the token; `None` where it is not in them.
     pub fn taken_out_of(&self, bytes: &[u8]) -> Option<Vec<u8>> {
         // Most texts are shorter than a token.
         if bytes.len() < self.len() || self.place_in(bytes).is_none() {
@@ -103,7 +106,7 @@ impl Token {
         bytes.iter().enumerate().filter(|&(_, byte)| byte == first).map(|(at, _)| at).find(begins)
     }
 
-    /// What the token says of itself, if it is a JWT.
+    /// What the token claims, if it is a JWT.
     pub fn claims(&self) -> Option<Claims> {
         Claims::parse(&self.0)
     }
@@ -115,8 +118,8 @@ impl fmt::Debug for Token {
     }
 }
 
-/// Takes a token out of a stream of bytes, wherever the pieces are cut: a server that shows what it was
-/// sent must not get it shown. Only the token as it is: not in another encoding, not a part of it.
+/// Takes a token out of a stream of bytes, wherever the pieces are cut: a server can echo what it was sent, and that
+/// must not be shown. Only the token as it is: not in another encoding, not a part of it.
 pub struct Redactor {
     token: Token,
     /// The end of what was passed, which may be the beginning of the token.
@@ -139,12 +142,12 @@ impl Redactor {
         let mut rest = self.held.as_slice();
         while let Some((before, from)) = self.token.place_in(rest).and_then(|at| rest.split_at_checked(at)) {
             shown.extend_from_slice(before);
-            let Some(behind) = from.strip_prefix(self.token.0.as_bytes()) else {
+            let Some(after) = from.strip_prefix(self.token.0.as_bytes()) else {
                 self.held = from.to_vec();
                 return shown;
             };
             shown.extend_from_slice(Self::MARK);
-            rest = behind;
+            rest = after;
         }
         shown.extend_from_slice(rest);
         self.held.clear();
@@ -175,6 +178,8 @@ pub struct Claims {
     pub subject: Option<String>,
     /// `iat`.
     pub issued: Option<i64>,
+    /// `nbf`.
+    pub not_before: Option<i64>,
     /// `exp`.
     pub expires: Option<i64>,
     /// `kubernetes.io.warnafter`: when the kubelet should have renewed it.
@@ -183,11 +188,26 @@ pub struct Claims {
     pub pod: Option<String>,
     /// `kubernetes.io.node.name`.
     pub node: Option<String>,
+    /// Not a claim: how the token is written wrong, such as in quotes.
+    pub fault: Option<&'static str>,
 }
 
+/// API servers accept times that are off by this many seconds (go-jose's `DefaultLeeway`).
+const LEEWAY: i64 = 60;
+
+/// A difference of clocks below this many seconds is the network's.
+const SAME_TIME: i64 = 5;
+
 impl Claims {
-    /// Reads the middle part of `header.claims.signature`. `None` if it is no JWT.
+    /// Reads the middle part of `header.claims.signature`. `None` if it is not a JWT, unless it is written
+    /// wrong in a way that can be named.
     pub fn parse(token: &str) -> Option<Claims> {
+        let Some(fault) = form::fault(token.as_bytes()) else { return Claims::parse_jwt(token) };
+        let claims = Claims::parse_jwt(form::inside(token)).unwrap_or_default();
+        Some(Claims { fault: Some(fault), ..claims })
+    }
+
+    fn parse_jwt(token: &str) -> Option<Claims> {
         let mut parts = token.split('.');
         let (_header, claims, _signature) = (parts.next()?, parts.next()?, parts.next()?);
         if parts.next().is_some() {
@@ -196,6 +216,9 @@ impl Claims {
         let json = URL_SAFE_NO_PAD.decode(claims.trim_end_matches('=')).ok()?;
         let json: Value = serde_json::from_slice(&json).ok()?;
         let text = |value: &Value| value.as_str().map(str::to_owned);
+        // A NumericDate may have a fraction (RFC 7519, 2).
+        let time =
+            |value: &Value| value.as_i64().or_else(|| value.to_string().split_once('.')?.0.parse().ok());
         let kubernetes = json.get("kubernetes.io").unwrap_or(&Value::Null);
         let bound = |kind: &str| kubernetes.pointer(&format!("/{kind}/name")).and_then(text);
         Some(Claims {
@@ -206,26 +229,47 @@ impl Claims {
                 _ => Vec::new(),
             },
             subject: json.get("sub").and_then(text),
-            issued: json.get("iat").and_then(Value::as_i64),
-            expires: json.get("exp").and_then(Value::as_i64),
-            warn_after: kubernetes.get("warnafter").and_then(Value::as_i64),
+            issued: json.get("iat").and_then(time),
+            not_before: json.get("nbf").and_then(time),
+            expires: json.get("exp").and_then(time),
+            warn_after: kubernetes.get("warnafter").and_then(time),
             pod: bound("pod"),
             node: bound("node"),
+            fault: None,
         })
     }
 
-    /// Why a server would answer 401 to this token, most likely cause first; `now` in seconds
-    /// since 1970.
+    /// Why a server answers 401 to this token, most likely cause first; `now` in seconds since 1970.
     pub fn explain_rejection(&self, now: i64) -> String {
+        self.explain_rejection_by(now, None)
+    }
+
+    /// The same where the server's clock is known: `skew` is how many seconds it is ahead of this one. A server
+    /// judges by its own clock.
+    pub fn explain_rejection_by(&self, now: i64, skew: Option<i64>) -> String {
+        if let Some(fault) = self.fault {
+            return fault.to_owned();
+        }
+        let skew = skew.filter(|skew| skew.saturating_abs() > SAME_TIME).unwrap_or_default();
+        let clocks = match skew {
+            0 => "check the clocks".to_owned(),
+            1.. => format!("the API server's clock is {} ahead of this one", span(skew)),
+            _ => format!("the API server's clock is {} behind this one", span(skew.saturating_neg())),
+        };
+        let now = now.saturating_add(skew);
         if let Some(expired) = self.expires.filter(|&expires| expires <= now) {
+            let why = if skew == 0 { "the kubelet renews only mounted tokens" } else { &clocks };
+            return format!("the token expired {} ago; {why}", span(now.saturating_sub(expired)));
+        }
+        if let Some(begins) = self.not_before.filter(|&begins| begins > now.saturating_add(LEEWAY)) {
             return format!(
-                "the token expired {} ago; the kubelet renews only mounted tokens",
-                span(now.saturating_sub(expired))
+                "the token is not valid for another {}: {clocks}",
+                span(begins.saturating_sub(now))
             );
         }
-        if let Some(issued) = self.issued.filter(|&issued| issued > now + 60) {
+        if let Some(issued) = self.issued.filter(|&issued| issued > now.saturating_add(LEEWAY)) {
             return format!(
-                "the token is issued {} in the future: check the clocks",
+                "the token is issued {} in the future: {clocks}",
                 span(issued.saturating_sub(now))
             );
         }
@@ -241,6 +285,12 @@ impl Claims {
         }
         if let Some(expires) = self.expires {
             facts.push(format!("valid for another {}", span(expires.saturating_sub(now))));
+        }
+        let begins = self.not_before.max(self.issued).filter(|&begins| begins > now);
+        if let Some(begins) = begins {
+            facts.push(format!("valid in {}: {clocks}", span(begins.saturating_sub(now))));
+        } else if skew != 0 {
+            facts.push(clocks);
         }
         format!(
             "the token is not expired ({}): wrong audience, another cluster's issuer, or its account or pod is gone",
@@ -269,9 +319,9 @@ mod tests {
         let path = folder.path().join("token");
         let read = |content: &[u8]| {
             std::fs::write(&path, content).unwrap();
-            Token::read(&path)
+            Token::read(&path, Deadline::NEVER)
         };
-        assert_eq!(Token::read(&folder.path().join("missing")), Ok(None));
+        assert_eq!(Token::read(&folder.path().join("missing"), Deadline::NEVER), Ok(None));
         assert_eq!(read(b""), Ok(None));
         assert_eq!(read(b" \n\t\n"), Ok(None));
         assert_eq!(read(b" abc.def \n"), Ok(Some(Token("abc.def".into()))));
@@ -322,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_jwt_has_no_claims() {
+    fn what_is_not_a_jwt_has_no_claims() {
         for text in ["", "abc", "a.b", "a.b.c.d", "a.!!.c", &jwt("not json")] {
             assert_eq!(Claims::parse(text), None, "{text}");
         }
@@ -343,5 +393,67 @@ mod tests {
             audience.contains("audience vault") && audience.contains("issuer https://other"),
             "{audience}"
         );
+    }
+
+    /// Claims, this clock, how far the server's is ahead, and the words.
+    #[test]
+    fn a_rejection_is_explained_from_the_clocks() {
+        for (json, now, skew, words) in [
+            (r#"{"nbf":1300,"exp":9999}"#, 1000, None, "not valid for another 5m: check the clocks"),
+            (r#"{"nbf":1300.5,"exp":9999}"#, 1000, None, "not valid for another 5m"),
+            (r#"{"nbf":1030,"exp":9999}"#, 1000, None, "valid in 30s: check the clocks"),
+            (r#"{"iat":1030,"exp":9999}"#, 1000, None, "valid in 30s: check the clocks"),
+            (r#"{"iat":1061,"exp":9999}"#, 1000, None, "issued 61s in the future: check the clocks"),
+            (r#"{"exp":2000}"#, 1000, Some(7200), "expired 103m ago; the API server's clock is 2h0m ahead"),
+            (r#"{"exp":2000}"#, 1000, Some(-7200), "the API server's clock is 2h0m behind this one"),
+            (
+                r#"{"nbf":1000,"exp":9999}"#,
+                1010,
+                Some(-7200),
+                "not valid for another 119m: the API server's clock is 2h0m behind",
+            ),
+            (
+                r#"{"iat":1000,"exp":9999}"#,
+                1010,
+                Some(-7200),
+                "in the future: the API server's clock is 2h0m behind",
+            ),
+            (
+                r#"{"iat":1000,"exp":9999}"#,
+                1010,
+                Some(-30),
+                "valid in 20s: the API server's clock is 30s behind",
+            ),
+            (
+                r#"{"exp":1020}"#,
+                1000,
+                Some(30),
+                "expired 10s ago; the API server's clock is 30s ahead of this one",
+            ),
+            (r#"{"exp":2000}"#, 1000, Some(2), "not expired (valid for another 16m)"),
+            (r#"{"exp":2000}"#, 1000, Some(i64::MIN), "behind this one"),
+            (r#"{"exp":-5}"#, i64::MAX, Some(i64::MAX), "expired"),
+        ] {
+            let text = Claims::parse(&jwt(json)).unwrap().explain_rejection_by(now, skew);
+            assert!(text.contains(words), "{json}: no {words:?} in {text:?}");
+        }
+    }
+
+    #[test]
+    fn a_rejection_is_explained_from_the_file() {
+        let good = jwt(r#"{"exp":9999,"sub":"system:serviceaccount:ns-1:k-sa-1"}"#);
+        for (text, words) in [
+            (format!("\"{good}\""), "in quotes"),
+            (format!("'{good}'"), "in quotes"),
+            (format!("{good}\\n"), "backslash"),
+            (format!("token={good}"), "in front of the token"),
+        ] {
+            let claims = Claims::parse(&text).unwrap();
+            assert!(claims.explain_rejection(1000).contains(words), "{text}");
+            assert_eq!(claims.subject.as_deref(), Some("system:serviceaccount:ns-1:k-sa-1"), "{text}");
+        }
+        for text in ["ZXlKaGJHY2lPaUpTVXpJMU5pSjku", "${TOKEN}", "\"abc\""] {
+            assert!(Claims::parse(text).unwrap().fault.is_some(), "{text}");
+        }
     }
 }

@@ -21,7 +21,6 @@ pub struct Visit {
     /// What the token says of itself.
     pub claims: Option<Claims>,
     token: Option<Token>,
-    patience: Duration,
     deadline: Deadline,
     tracing: Tracing,
 }
@@ -29,8 +28,10 @@ pub struct Visit {
 impl Visit {
     /// Reads the mount and sets up the connection; the whole visit is over after `patience`.
     pub fn prepare(cluster: &Cluster, patience: Duration, tracing: Tracing) -> Result<Visit, Fault> {
-        let bundle = cluster.bundle()?;
-        Visit::of(cluster, bundle.as_deref(), cluster.token()?, patience, tracing)
+        let deadline = Deadline::after(patience);
+        let bundle = cluster.bundle(deadline)?;
+        let token = cluster.token(deadline)?;
+        Visit::of(cluster, bundle.as_deref(), token, deadline, tracing)
     }
 
     /// The same with what has been read before.
@@ -38,10 +39,9 @@ impl Visit {
         cluster: &Cluster,
         bundle: Option<&[u8]>,
         token: Option<Token>,
-        patience: Duration,
+        deadline: Deadline,
         tracing: Tracing,
     ) -> Result<Visit, Fault> {
-        let deadline = Deadline::after(patience);
         let bearer = match &token {
             _ if !cluster.server.tls => Bearer::Plain,
             Some(_) => Bearer::Token,
@@ -60,7 +60,7 @@ impl Visit {
             tracing
                 .warn(format!("this container has no mount: using {lender}: {}", cluster.mount().display()));
         }
-        Ok(Visit { client, bearer, claims, token, patience, deadline, tracing })
+        Ok(Visit { client, bearer, claims, token, deadline, tracing })
     }
 
     /// The identities that can ask here: without the token, and with it where there is one.
@@ -116,6 +116,6 @@ impl Visit {
 
     /// Why there is nothing to tell when the deadline has come.
     pub fn too_late(&self) -> Failure {
-        Failure::Timeout(format!("no whole answer within {:?}", self.patience))
+        Failure::Timeout(format!("no whole answer within {:?}", self.deadline.patience()))
     }
 }

@@ -4,7 +4,7 @@
 use kubeknock_fuzz::api::Reply;
 use kubeknock_fuzz::api::discovery::{Unresolved, Wanted, resolve};
 use kubeknock_fuzz::permission::ResourceName;
-use kubeknock_fuzz::{SECRET, choose};
+use kubeknock_fuzz::{SECRET, TOKEN, choose};
 use libfuzzer_sys::fuzz_target;
 
 const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
@@ -24,8 +24,8 @@ fuzz_target!(|data: &[u8]| {
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "/.-".contains(c);
         assert!(request.path.chars().all(plain) && !request.path.contains("/.."), "{}", request.path);
         Ok(match documents.next() {
-            Some(body) => Reply::of(200, content_type, body),
-            None => Reply::of(404, "text/plain", b"404 page not found"),
+            Some(body) => Reply::of(200, content_type, body, Some(&TOKEN)),
+            None => Reply::of(404, "text/plain", b"404 page not found", Some(&TOKEN)),
         })
     });
     for result in results {

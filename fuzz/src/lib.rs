@@ -1,8 +1,9 @@
-//! The program's own modules, as they are, for the fuzz targets: kubeknock has no library. Only the connection
-//! has a stand-in, in `api`, so that an answer can be made of bytes.
+//! The program's own modules, as they are, for the fuzz targets: kubeknock has no library. `cargo fuzz` sets
+//! `cfg(fuzzing)`, which gives `Reply` a constructor from bytes.
 
 #![allow(dead_code, reason = "the targets use a part of it")]
 
+#[path = "../../src/api/mod.rs"]
 pub mod api;
 #[path = "../../src/cluster.rs"]
 pub mod cluster;
@@ -10,6 +11,8 @@ pub mod cluster;
 pub mod exit;
 #[path = "../../src/failure.rs"]
 pub mod failure;
+#[path = "../../src/mount.rs"]
+pub mod mount;
 #[path = "../../src/time/mod.rs"]
 pub mod time;
 #[path = "../../src/permission/mod.rs"]
@@ -28,7 +31,7 @@ pub const SECRET: &str = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJl";
 pub static TOKEN: LazyLock<Token> = LazyLock::new(|| {
     let path = std::env::temp_dir().join(format!("kubeknock-fuzz-{}", std::process::id()));
     std::fs::write(&path, SECRET).expect("write a token");
-    let token = Token::read(&path).expect("a token").expect("a token");
+    let token = Token::read(&path, time::deadline::Deadline::NEVER).expect("a token").expect("a token");
     std::fs::remove_file(&path).expect("remove it");
     token
 });

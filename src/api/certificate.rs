@@ -1,5 +1,4 @@
-//! What an X.509 certificate says of itself, for people: names and dates. Read, never judged: rustls
-//! judges.
+//! What an X.509 certificate says of itself: names, dates and uses. Read, never judged.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -18,30 +17,48 @@ pub struct Certificate {
     pub not_after: i64,
     /// The DNS names and IP addresses it is for.
     pub names: Vec<String>,
+    /// It says CA:TRUE.
+    pub is_ca: bool,
+    /// It may sign other certificates: a CA's, whose key usage (if it has one) allows that; or of version 1, which
+    /// cannot say so (Go's `CheckSignatureFrom`).
+    pub signs: bool,
+    /// It may be a server's: no extended key usage, or one with server authentication or any.
+    pub serves: bool,
 }
 
 const SEQUENCE: u8 = 0x30;
 const INTEGER: u8 = 0x02;
 const OBJECT_ID: u8 = 0x06;
 const OCTETS: u8 = 0x04;
+const BOOLEAN: u8 = 0x01;
+const BITS: u8 = 0x03;
 const UTC_TIME: u8 = 0x17;
 /// `[0] version`, `[3] extensions`, `[2] dNSName`, `[7] iPAddress`.
 const VERSION: u8 = 0xa0;
 const EXTENSIONS: u8 = 0xa3;
 const DNS_NAME: u8 = 0x82;
 const IP_ADDRESS: u8 = 0x87;
-/// 2.5.4.3, 2.5.4.10, 2.5.4.11 and 2.5.29.17.
+/// 2.5.4.3, 2.5.4.10 and 2.5.4.11.
 const COMMON_NAME: &[u8] = &[0x55, 4, 3];
 const ORGANIZATION: &[u8] = &[0x55, 4, 10];
 const UNIT: &[u8] = &[0x55, 4, 11];
+/// 2.5.29.17, .19, .15 and .37.
 const ALTERNATIVE_NAMES: &[u8] = &[0x55, 0x1d, 0x11];
+const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x13];
+const KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x0f];
+const EXTENDED_KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x25];
+/// `keyCertSign`, the sixth bit.
+const CERT_SIGN: u8 = 0x04;
+/// 1.3.6.1.5.5.7.3.1 and 2.5.29.37.0.
+const SERVER_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 1];
+const ANY_USAGE: &[u8] = &[0x55, 0x1d, 0x25, 0];
 
 impl Certificate {
-    /// Reads DER. `None` if it is no certificate.
+    /// Reads DER. `None` if it is not a certificate.
     pub fn parse(der: &[u8]) -> Option<Certificate> {
         let mut certificate = Reader(Reader(der).take(SEQUENCE)?);
         let mut body = Reader(certificate.take(SEQUENCE)?);
-        body.skip_if(VERSION);
+        let has_version = body.skip_if(VERSION);
         body.take(INTEGER)?;
         body.take(SEQUENCE)?;
         let issuer = name(body.take(SEQUENCE)?);
@@ -49,13 +66,41 @@ impl Certificate {
         let (not_before, not_after) = (time(validity.next()?)?, time(validity.next()?)?);
         let subject = name(body.take(SEQUENCE)?);
         let _key = body.take(SEQUENCE)?;
-        let mut names = Vec::new();
+        let names = Vec::new();
+        let (is_ca, signs) = (false, !has_version);
+        let mut certificate =
+            Certificate { subject, issuer, not_before, not_after, names, is_ca, signs, serves: true };
         while let Some((tag, content)) = body.next() {
             if tag == EXTENSIONS {
-                names = alternative_names(content).unwrap_or_default();
+                certificate.extend(content);
             }
         }
-        Some(Certificate { subject, issuer, not_before, not_after, names })
+        Some(certificate)
+    }
+
+    /// Adds what the extensions say, as far as they can be read.
+    fn extend(&mut self, extensions: &[u8]) {
+        let Some(mut extensions) = Reader(extensions).take(SEQUENCE).map(Reader) else { return };
+        let mut may_sign = true;
+        while let Some((_, extension)) = extensions.next() {
+            let mut extension = Reader(extension);
+            let Some(id) = extension.take(OBJECT_ID) else { continue };
+            // Critical or not.
+            extension.skip_if(BOOLEAN);
+            let Some(content) = extension.take(OCTETS) else { continue };
+            match id {
+                ALTERNATIVE_NAMES => self.names = alternative_names(content).unwrap_or_default(),
+                BASIC_CONSTRAINTS => self.is_ca = is_ca(content),
+                // A bit string: how many bits of its last byte are not used, then the bits.
+                KEY_USAGE => {
+                    let bits = Reader(content).take(BITS).and_then(|bits| bits.get(1));
+                    may_sign = bits.is_some_and(|bits| bits & CERT_SIGN != 0);
+                }
+                EXTENDED_KEY_USAGE => self.serves = serves(content),
+                _ => {}
+            }
+        }
+        self.signs = self.is_ca && may_sign;
     }
 }
 
@@ -81,14 +126,13 @@ impl<'a> Reader<'a> {
     }
 
     /// The content of the next element, which has to have this tag.
-    fn take(&mut self, wanted: u8) -> Option<&'a [u8]> {
-        self.next().filter(|(tag, _)| *tag == wanted).map(|(_, content)| content)
+    fn take(&mut self, expected: u8) -> Option<&'a [u8]> {
+        self.next().filter(|(tag, _)| *tag == expected).map(|(_, content)| content)
     }
 
-    fn skip_if(&mut self, tag: u8) {
-        if self.0.first() == Some(&tag) {
-            self.next();
-        }
+    /// Whether it was there.
+    fn skip_if(&mut self, tag: u8) -> bool {
+        self.0.first() == Some(&tag) && self.next().is_some()
     }
 }
 
@@ -106,7 +150,7 @@ fn name(der: &[u8]) -> String {
         }
     }
     let shown = found.into_iter().find_map(|(_, key, text)| Some(format!("{key}={}", text?)));
-    shown.unwrap_or_else(|| "nobody".into())
+    shown.unwrap_or_else(|| "(no name)".into())
 }
 
 /// `YYMMDDHHMMSSZ` or `YYYYMMDDHHMMSSZ`.
@@ -124,27 +168,29 @@ fn time((tag, text): (u8, &[u8])) -> Option<i64> {
     Some(seconds(year, part(0)?, part(2)?, second))
 }
 
-fn alternative_names(extensions: &[u8]) -> Option<Vec<String>> {
-    let mut extensions = Reader(Reader(extensions).take(SEQUENCE)?);
-    while let Some((_, extension)) = extensions.next() {
-        let mut extension = Reader(extension);
-        if extension.take(OBJECT_ID) != Some(ALTERNATIVE_NAMES) {
-            continue;
-        }
-        // `critical` stands before the value, if it is there.
-        extension.skip_if(0x01);
-        let mut entries = Reader(Reader(extension.take(OCTETS)?).take(SEQUENCE)?);
-        let mut names = Vec::new();
-        while let Some((tag, content)) = entries.next() {
-            names.extend(match tag {
-                DNS_NAME => Some(String::from_utf8_lossy(content).into_owned()),
-                IP_ADDRESS => address(content),
-                _ => None,
-            });
-        }
-        return Some(names);
+fn alternative_names(content: &[u8]) -> Option<Vec<String>> {
+    let mut entries = Reader(Reader(content).take(SEQUENCE)?);
+    let mut names = Vec::new();
+    while let Some((tag, content)) = entries.next() {
+        names.extend(match tag {
+            DNS_NAME => Some(String::from_utf8_lossy(content).into_owned()),
+            IP_ADDRESS => address(content),
+            _ => None,
+        });
     }
-    None
+    Some(names)
+}
+
+fn is_ca(content: &[u8]) -> bool {
+    let inside = Reader(content).take(SEQUENCE);
+    inside
+        .and_then(|content| Reader(content).take(BOOLEAN))
+        .is_some_and(|value| value.iter().any(|&byte| byte != 0))
+}
+
+fn serves(content: &[u8]) -> bool {
+    let mut usages = Reader(Reader(content).take(SEQUENCE).unwrap_or_default());
+    std::iter::from_fn(|| usages.take(OBJECT_ID)).any(|usage| usage == SERVER_AUTH || usage == ANY_USAGE)
 }
 
 fn address(bytes: &[u8]) -> Option<String> {

@@ -138,7 +138,7 @@ fn connect(addresses: &[SocketAddr], deadline: Deadline) -> Option<Result<TcpStr
             Err(error) if error.kind() == io::ErrorKind::TimedOut => {
                 Failure::Timeout(format!("{address} did not take the connection"))
             }
-            Err(error) => Failure::Unreachable(format!("{address}: {}", reason(&error))),
+            Err(error) => Failure::Unreachable(format!("{address}: {}", tls::reason(&error))),
         };
         tried = Some(Err(failure));
     }
@@ -243,16 +243,11 @@ fn flush(session: &mut ClientConnection, socket: &mut Socket) -> io::Result<()> 
 fn handshake_failure(error: &io::Error, server: &str) -> Failure {
     match tls::failure(error, server) {
         Failure::Closed(_) => Failure::Unreachable(format!(
-            "{server} takes connections and ends them in the TLS handshake: {error}"
+            "{server} takes connections and ends them in the TLS handshake: {}",
+            tls::reason(error)
         )),
         other => other,
     }
-}
-
-/// The operating system's words without its error number.
-fn reason(error: &io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or(&text).to_ascii_lowercase()
 }
 
 /// Takes a failure through ureq; `super::failure` takes it out again.

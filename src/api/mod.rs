@@ -3,7 +3,7 @@
 pub mod certificate;
 mod connection;
 pub mod discovery;
-mod facts;
+pub mod facts;
 pub mod json;
 pub mod refusal;
 pub mod review;
@@ -17,7 +17,7 @@ use std::time::Duration;
 use rustls::pki_types::ServerName;
 use ureq::http;
 
-use crate::cluster::{self, Cluster};
+use crate::cluster::{self, Cluster, Origin};
 use crate::failure::{Failure, Fault};
 use crate::time::deadline::Deadline;
 use crate::token::{Redactor, Token};
@@ -73,7 +73,7 @@ struct Body {
 
 impl Body {
     /// Of an answer to a request without the token.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     fn plain(inner: ureq::Body) -> Body {
         Body { inner, redactor: None, ready: Vec::new(), ended: false }
     }
@@ -99,6 +99,19 @@ impl Read for Body {
 }
 
 impl Reply {
+    /// Of bytes, as if a server had sent them; `token` is what must be taken out.
+    #[cfg(fuzzing)]
+    pub fn of(status: u16, content_type: &str, body: &[u8], token: Option<&Token>) -> Reply {
+        let (mut head, ()) = http::Response::new(()).into_parts();
+        head.status = http::StatusCode::from_u16(status).unwrap_or_default();
+        if let Ok(value) = http::HeaderValue::from_str(content_type) {
+            head.headers.insert("content-type", value);
+        }
+        let mut body = Body::plain(ureq::Body::builder().data(body));
+        body.redactor = token.map(Token::redactor);
+        Reply { head, body, server: "server".into(), token: token.cloned() }
+    }
+
     /// The HTTP status.
     pub fn status(&self) -> u16 {
         self.head.status.as_u16()
@@ -189,9 +202,11 @@ impl Client {
                 let verify = bundle.map_or(tls::Verify::Nothing, |pem| tls::Verify::Bundle(pem, &name));
                 let setup = tls::Setup::new(&verify, &facts)?;
                 if setup.skipped > 0 {
+                    let certificates = if setup.skipped == 1 { "certificate" } else { "certificates" };
                     warning = Some(format!(
-                        "CA bundle {name}: {} bad certificates in it were passed over",
-                        setup.skipped
+                        "CA bundle {name}: {} {certificates} in it cannot be read and {} ignored",
+                        setup.skipped,
+                        if setup.skipped == 1 { "is" } else { "are" }
                     ));
                 }
                 Some((setup.config, server_name(cluster)?))
@@ -272,24 +287,30 @@ impl Client {
 }
 
 fn server_name(cluster: &Cluster) -> Result<ServerName<'static>, Fault> {
-    let (option, name) = match &cluster.tls_server_name {
+    let (what, name) = match &cluster.tls_server_name {
         Some(name) => ("--tls-server-name", name),
-        None => ("--server", &cluster.server.host),
+        None => (cluster.origin.of_host(), &cluster.server.host),
     };
-    ServerName::try_from(name.clone())
-        .map_err(|_| Fault::Usage(format!("{option}: {name:?} is no name that a certificate can hold")))
+    ServerName::try_from(name.clone()).map_err(|_| {
+        let why = format!("{what} {name:?}: not a name that a certificate can hold");
+        match (&cluster.tls_server_name, cluster.origin) {
+            (None, Origin::Variables) => Fault::Setup(why),
+            (Some(_), _) | (None, Origin::Option | Origin::Default) => Fault::Usage(why),
+        }
+    })
 }
 
 fn failure(error: ureq::Error, server: &str) -> Failure {
     match error {
         ureq::Error::Other(inner) => match inner.downcast::<Failure>() {
             Ok(failure) => *failure,
-            Err(other) => Failure::Unintelligible(other.to_string()),
+            Err(other) => Failure::Unintelligible(tls::plain(&other.to_string())),
         },
         ureq::Error::Io(error) => tls::failure(&error, server),
         ureq::Error::Timeout(_) => Failure::Timeout(format!("{server} did not answer in time")),
         other => {
-            Failure::Unintelligible(format!("{server} does not speak HTTP as an API server does: {other}"))
+            let why = tls::plain(&other.to_string());
+            Failure::Unintelligible(format!("{server} does not speak HTTP as an API server does: {why}"))
         }
     }
 }

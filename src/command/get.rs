@@ -13,6 +13,7 @@ use crate::failure::{Failure, Fault};
 use crate::identity::Bearer;
 use crate::report::{Format, complain, json, print, summary, tracing};
 use crate::text::escape;
+use crate::time::deadline::Deadline;
 use crate::token::{Claims, Token};
 use crate::verdict;
 use crate::visit::Visit;
@@ -37,10 +38,11 @@ pub fn run(get: &Get) -> Code {
 
 fn ask(get: &Get) -> Result<Code, Fault> {
     let Common { cluster, timeout, verbose, .. } = &get.common;
-    let bundle = cluster.bundle()?;
-    let token = if get.anonymous { None } else { cluster.token()? };
+    let deadline = Deadline::after(*timeout);
+    let bundle = cluster.bundle(deadline)?;
+    let token = if get.anonymous { None } else { cluster.token(deadline)? };
     let mut page = Page::new(get, token.clone());
-    let visit = Visit::of(cluster, bundle.as_deref(), token, *timeout, tracing(*verbose))?;
+    let visit = Visit::of(cluster, bundle.as_deref(), token, deadline, tracing(*verbose))?;
     let Visit { bearer, ref claims, .. } = visit;
     let request = Request { accept: "application/json, */*", ..Request::get(get.path.clone()) };
     let result = visit.ask(&request, visit.bearer.deciding(), |reply| stream(reply, &mut page));

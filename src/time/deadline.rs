@@ -4,22 +4,31 @@ use std::sync::mpsc::Receiver;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// When a run has to be over. `None`: never.
+/// When a run has to be over.
 #[derive(Clone, Copy, Debug)]
-pub struct Deadline(Option<Instant>);
+pub struct Deadline {
+    /// `None`: never.
+    at: Option<Instant>,
+    patience: Duration,
+}
 
 impl Deadline {
     /// Never.
-    pub const NEVER: Deadline = Deadline(None);
+    pub const NEVER: Deadline = Deadline { at: None, patience: Duration::MAX };
 
-    /// So far from now.
+    /// This long from now.
     pub fn after(patience: Duration) -> Deadline {
-        Deadline(Instant::now().checked_add(patience))
+        Deadline { at: Instant::now().checked_add(patience), patience }
+    }
+
+    /// How long it was from the start, for messages.
+    pub fn patience(self) -> Duration {
+        self.patience
     }
 
     /// How long there is until then; `None`: there is no deadline.
     pub fn left(self) -> Option<Duration> {
-        self.0.map(|deadline| deadline.saturating_duration_since(Instant::now()))
+        self.at.map(|at| at.saturating_duration_since(Instant::now()))
     }
 
     /// Whether it has come.

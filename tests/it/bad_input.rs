@@ -173,7 +173,7 @@ fn options() {
         ),
         (
             &["check", "list pods", "--tls-server-name=no name"],
-            "--tls-server-name: \"no name\" is no name that a certificate can hold",
+            "--tls-server-name \"no name\": not a name that a certificate can hold",
         ),
         (
             &["wait", "list pods", "--stable=many"],
@@ -224,27 +224,27 @@ fn servers() {
         ("10.96.0.1:443", "it must begin with https:// (or http:// for kubectl proxy)"),
         ("ftp://10.96.0.1", "it must begin with https:// (or http:// for kubectl proxy)"),
         ("", "it must begin with https:// (or http:// for kubectl proxy)"),
-        ("https://", "it names no host"),
-        ("https://:443", "it names no host"),
+        ("https://", "it has no host"),
+        ("https://:443", "it has no host"),
         ("https://h:0", "the port \"0\" is not between 1 and 65535"),
         ("https://h:65536", "the port \"65536\" is not between 1 and 65535"),
         ("https://h:", "the port \"\" is not between 1 and 65535"),
         ("https://h:https", "the port \"https\" is not between 1 and 65535"),
         (
             "https://h/k8s/clusters/c-1",
-            "it must end with the port: the API server itself is meant, no path on it",
+            "it must end after the port: it is the address of the API server, without a path",
         ),
-        ("https://h?timeout=1", "it must end with the port: the API server itself is meant, no path on it"),
         (
-            "https://admin:secret@h",
-            "user names and passwords in it are not used: the token identifies the pod",
+            "https://h?timeout=1",
+            "it must end after the port: it is the address of the API server, without a path",
         ),
+        ("https://admin:secret@h", "it must not hold user names or passwords: the token identifies the pod"),
         ("https://fd00::1:6443", "an IPv6 address needs brackets, such as https://[::1]:6443"),
         ("https://[fd00::1", "the [ of the IPv6 address is not closed"),
-        ("https://[fd00::zz]:6443", "\"fd00::zz\" is no IPv6 address"),
+        ("https://[fd00::zz]:6443", "\"fd00::zz\" is not an IPv6 address"),
         ("https://[::1]6443", "only :PORT may follow the ]"),
-        ("https://a b", "\"a b\" is no host name"),
-        ("https://h\u{1b}[31m", "\"h\\u{1b}[31m\" is no host name"),
+        ("https://a b", "\"a b\" is not a host name"),
+        ("https://h\u{1b}[31m", "\"h\\u{1b}[31m\" is not a host name"),
     ] {
         let mut command =
             Kubeknock::command(["check", "list pods", "--server", url, "--service-account-dir"]);
@@ -262,7 +262,7 @@ fn servers() {
             &scene.cluster,
             finished,
             30,
-            "--server http://127.0.0.1:8001 has no TLS: leave the TLS options away",
+            "--server http://127.0.0.1:8001 has no TLS: leave out the TLS options",
         );
     }
 }
@@ -289,7 +289,7 @@ fn arguments_that_are_not_utf8() {
 
 #[test]
 fn token_files() {
-    const HEADER: &str = "holds bytes that cannot stand in a header (a line break, a space or binary data)";
+    const HEADER: &str = "holds bytes that no header can hold (a line break, a space or binary data)";
     let Scene { cluster, pod } = Scene::new();
     let mut pod = pod;
     for (content, why) in [
@@ -306,7 +306,12 @@ fn token_files() {
         }
     }
     fs::write(pod.mount().join("token"), b"\xff\xfe\x00").unwrap();
-    refused(&cluster, pod.runs(&["check", "list pods"]), 31, &format!("token file MOUNT/token: {HEADER}"));
+    refused(
+        &cluster,
+        pod.runs(&["check", "list pods"]),
+        31,
+        "token file MOUNT/token: begins with a byte order mark; save it as plain ASCII",
+    );
     // Not by its mode: whoever runs the tests may be root, who reads everything.
     let pod = folder_in_place_of(pod, "token");
     refused(
@@ -320,7 +325,7 @@ fn token_files() {
         &cluster,
         pod.runs(&[&["check", "list pods"], &file[..]].concat()),
         31,
-        "token file /dev/null/token: Not a directory (os error 20); it must be readable by this user (see fsGroup)",
+        "token file /dev/null/token: Not a directory (os error 20)",
     );
 }
 
@@ -343,12 +348,15 @@ fn bundles() {
     let key = good.replace(" CERTIFICATE-", " PRIVATE KEY-");
     let mut pod = pod;
     for (content, why) in [
-        (String::new(), "no certificate in it (-----BEGIN CERTIFICATE-----)"),
+        (String::new(), "no certificate in it (-----BEGIN CERTIFICATE-----): it is empty"),
         ("garbage\u{0}\n".to_owned(), "no certificate in it (-----BEGIN CERTIFICATE-----)"),
-        (key, "no certificate in it (-----BEGIN CERTIFICATE-----)"),
-        (bad_certificate(), "none of its 1 certificates can be read"),
-        (bad_certificate() + &bad_certificate(), "none of its 2 certificates can be read"),
-        ("x".repeat(5 * 1024 * 1024), "more than 4 MiB are no CA bundle"),
+        (
+            key,
+            "no certificate in it (-----BEGIN CERTIFICATE-----): it is a private key; keep it secret, and name the file with the CA's certificate",
+        ),
+        (bad_certificate(), "its one certificate cannot be read: it is damaged"),
+        (bad_certificate() + &bad_certificate(), "none of its 2 certificates can be read: they are damaged"),
+        ("x".repeat(5 * 1024 * 1024), "larger than 4 MiB: this is not a CA bundle"),
     ] {
         pod = pod.with_file("ca.crt", &content);
         refused(&cluster, pod.runs(&["check", "list pods"]), 31, &format!("CA bundle MOUNT/ca.crt: {why}"));
@@ -358,7 +366,7 @@ fn bundles() {
         &cluster,
         pod.runs(&["check", "list pods"]),
         31,
-        "CA bundle MOUNT/ca.crt: no certificate in it (-----BEGIN CERTIFICATE-----)",
+        "CA bundle MOUNT/ca.crt: no certificate in it (-----BEGIN CERTIFICATE-----): it is UTF-16; save it as UTF-8",
     );
     let pod = folder_in_place_of(pod, "ca.crt");
     refused(
@@ -399,7 +407,7 @@ fn one_bad_among_good_certificates() {
 list pods in ns-1  anonymous 403  token 200  ok
 ok (0): every permission is as required
 ",
-            "kubeknock: warning: CA bundle MOUNT/ca.crt: 1 bad certificates in it were passed over\n",
+            "kubeknock: warning: CA bundle MOUNT/ca.crt: 1 certificate in it cannot be read and is ignored\n",
         );
     }
     let pod = pod.with_file("ca.crt", &(other + &cluster.ca_pem()));
@@ -420,7 +428,7 @@ fn folder_in_place_of(pod: Pod, name: &str) -> Pod {
 
 #[test]
 fn no_mount() {
-    const WHY: &str = "the pod or its service account says automountServiceAccountToken: false, or this is no pod (then say --server, --certificate-authority and --token-file)";
+    const WHY: &str = "the pod or its service account sets automountServiceAccountToken: false, or this is not a pod (then set --server, --certificate-authority and --token-file)";
     let scene = Scene::new();
     let mount = scene.pod.mount().join("nowhere").display().to_string();
     let server = scene.cluster.server();
@@ -449,7 +457,7 @@ fn no_mount() {
 
 #[test]
 fn no_namespace() {
-    const SAY: &str = "say it with -n NAMESPACE or \"in NAMESPACE\"";
+    const SAY: &str = "set it with -n NAMESPACE or \"in NAMESPACE\"";
     let Scene { cluster, pod } = Scene::new();
     let pod = pod.without_file("namespace");
     refused(
@@ -465,7 +473,7 @@ fn no_namespace() {
             &cluster,
             pod.runs(&["check", "list pods", "list nodes"]),
             31,
-            &format!("no namespace known: MOUNT/namespace holds no namespace name; {SAY}"),
+            &format!("no namespace known: MOUNT/namespace does not hold a namespace name; {SAY}"),
         );
     }
     let pod = folder_in_place_of(pod, "namespace");

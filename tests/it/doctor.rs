@@ -166,7 +166,7 @@ fn finds_what_is_missing_in_the_pod() {
     without("token");
     broken(&ask(), "mount", 12, "token missing");
     file("token", "two words");
-    broken(&ask(), "token", 31, "cannot stand in a header");
+    broken(&ask(), "token", 31, "no header can hold");
     file("token", "garbage");
     broken(&ask(), "identity", 11, "not a JWT");
     file("token", &scene.token_with(|spec| spec.expires_in = -7200));

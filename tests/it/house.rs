@@ -56,7 +56,7 @@ const OWNERS: [(&str, &[&str]); 17] = [
     ("argh", &["cli/"]),
     ("ureq", &["api/"]),
     ("rustls", &["api/"]),
-    ("rustls_pemfile", &["api/tls.rs"]),
+    ("rustls_pemfile", &["api/tls/"]),
     ("serde", &["api/"]),
     // The network's JSON is read in api; tokens and remedies have JSON in them; the rest is reports.
     ("serde_json", &["api/", "token.rs", "remedy.rs", "report/", "command/"]),

@@ -244,7 +244,7 @@ fn no_namespace_for_a_name_that_needs_one() {
     pod.runs(&["check", "list deployments.apps"]).is(
         31,
         "",
-        "kubeknock: no namespace known: MOUNT/namespace: No such file or directory (os error 2); say it with -n NAMESPACE or \"in NAMESPACE\"\n",
+        "kubeknock: no namespace known: MOUNT/namespace: No such file or directory (os error 2); set it with -n NAMESPACE or \"in NAMESPACE\"\n",
     );
     let asked: Vec<String> = cluster.requests().iter().map(|seen| seen.path_and_query.clone()).collect();
     assert_eq!(asked, ["/apis"]);

@@ -297,9 +297,10 @@ unreachable (21): connection refused, no route, reset, or closed without an answ
 
 #[test]
 fn untrusted() {
-    const OTHER_CA: &str = "its certificate is not signed by a CA of the bundle: another cluster's ca.crt, or the CA was rotated";
+    const OTHER_NAME: &str = "its certificate is not signed by a CA of the bundle: CN=somebody else has signed it, and the bundle has CN=kubernetes (another cluster's ca.crt, or the server does not send its intermediate certificate)";
+    const OTHER_CA: &str = "its certificate is not signed by a CA of the bundle: another CA of the name CN=kubernetes has signed it (another cluster's ca.crt, or the CA was rotated)";
     for (listener, why) in [
-        (faults::certificate(Certificate::UnknownAuthority), OTHER_CA),
+        (faults::certificate(Certificate::UnknownAuthority), OTHER_NAME),
         // The CAs of most clusters share one name.
         (faults::certificate(Certificate::OtherCluster), OTHER_CA),
         (faults::plaintext(), "the port does not speak TLS (plain HTTP, or another protocol)"),
@@ -525,7 +526,7 @@ fn usage() {
         30,
         "",
         "\
-kubeknock: \"in\" needs a namespace behind it, or * for all
+kubeknock: \"in\" needs a namespace after it, or * for all namespaces
   list pods in
             ^
 ",
@@ -546,7 +547,7 @@ fn setup() {
         pod.runs(arguments).is(
             31,
             "",
-            "kubeknock: CA bundle MOUNT/ca.crt: no certificate in it (-----BEGIN CERTIFICATE-----)\n",
+            "kubeknock: CA bundle MOUNT/ca.crt: no certificate in it (-----BEGIN CERTIFICATE-----): it is empty\n",
         );
     }
     assert_eq!(cluster.connections(), 0);
@@ -776,7 +777,7 @@ fn injected_variables() {
     run("::1", "0").is(
         31,
         "",
-        "kubeknock: KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT name no server: the port \"0\" is not between 1 and 65535\n",
+        "kubeknock: KUBERNETES_SERVICE_PORT \"0\": the port \"0\" is not between 1 and 65535\n",
     );
     // Options beat variables.
     let mut command = pod.command(["check", "get /version"]);

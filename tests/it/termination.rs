@@ -93,7 +93,7 @@ list pods in ns-1: unavailable
     let scene = Scene { cluster, pod: pod.without_file("namespace") };
     let (finished, message) = log.after(&scene, "", &["check", "list pods"]);
     assert_eq!(finished.code, Some(31), "{}", finished.story());
-    let why = "no namespace known: MOUNT/namespace: No such file or directory (os error 2); say it with -n NAMESPACE or \"in NAMESPACE\"";
+    let why = "no namespace known: MOUNT/namespace: No such file or directory (os error 2); set it with -n NAMESPACE or \"in NAMESPACE\"";
     assert_eq!(finished.plain(&message), format!("setup (31): {why}\n"));
 }
 

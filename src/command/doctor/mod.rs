@@ -107,10 +107,13 @@ fn examine(doctor: &Doctor, names: &Receiver<Lookup>, tracing: Tracing) -> Evide
     let start = Instant::now();
     let cluster = &doctor.cluster;
     let in_words = |fault: Fault| fault.text().to_owned();
-    let pem = cluster.bundle().map_err(in_words);
-    let token = cluster.token().map_err(in_words);
+    let deadline = Deadline::after(doctor.timeout);
+    // A file that nothing is in yet leaves time for the rest of the way.
+    let files = Deadline::after(doctor.timeout / 4);
+    let pem = cluster.bundle(files).map_err(in_words);
+    let token = cluster.token(files).map_err(in_words);
     let namespace = doctor.namespace.clone().or_else(|| cluster.namespace().ok());
-    let (visit, bundle) = visit(doctor, pem, token.clone().unwrap_or_default(), tracing);
+    let (visit, bundle) = visit(doctor, pem, token.clone().unwrap_or_default(), deadline, tracing);
     let mut evidence = Evidence {
         variables: doctor.surroundings.variables.clone(),
         bad_variables: doctor.surroundings.bad_variables.clone(),
@@ -157,10 +160,11 @@ fn visit(
     doctor: &Doctor,
     pem: Result<Option<Vec<u8>>, String>,
     token: Option<Token>,
+    deadline: Deadline,
     tracing: Tracing,
 ) -> (Result<Visit, Fault>, Bundle) {
     let open = |cluster: &Cluster, pem: Option<&[u8]>, token, tracing| {
-        Visit::of(cluster, pem, token, doctor.timeout, tracing)
+        Visit::of(cluster, pem, token, deadline, tracing)
     };
     let why = match pem {
         Ok(pem) => match open(&doctor.cluster, pem.as_deref(), token, tracing) {
@@ -279,6 +283,10 @@ fn mount(cluster: &Cluster, needs_namespace: bool) -> Mount {
 }
 
 fn age(path: &Path) -> Result<Duration, ErrorKind> {
+    // A pipe would wait for its writer.
+    if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir()) {
+        return Err(ErrorKind::Unsupported);
+    }
     let file = File::open(path).map_err(|error| error.kind())?;
     let modified = file.metadata().and_then(|metadata| metadata.modified()).map_err(|error| error.kind())?;
     Ok(modified.elapsed().unwrap_or_default())

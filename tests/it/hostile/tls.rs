@@ -117,7 +117,7 @@ pub fn rows() -> Vec<Row> {
         row("speaks TLS 1.0 only", 22, || faults::says_in_the_clear(SERVER_HELLO_1_0)),
         row("speaks TLS 1.1 only", 22, || faults::says_in_the_clear(SERVER_HELLO_1_1)),
         row("speaks SSL 3 only", 22, || faults::says_in_the_clear(SERVER_HELLO_SSL_3)),
-        row("has ChaCha20-Poly1305 only", 22, || {
+        row("has ChaCha20-Poly1305 only", 0, || {
             good_with_suites(&[TLS13_CHACHA20_POLY1305_SHA256, TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256])
         }),
         row("has AES-256-GCM only", 0, || good_with_suites(&[TLS13_AES_256_GCM_SHA384])),

@@ -104,6 +104,13 @@ pub const RSA_1024: &str = include_str!("certificates/rsa-1024-sha-256.pem");
 /// With SHA-1, which is broken.
 pub const SHA_1: &str = include_str!("certificates/rsa-2048-sha-1.pem");
 
+/// With ecdsa-with-SHA512, by a key on P-521.
+pub const P_521: &str = include_str!("certificates/p-521-sha-512.pem");
+/// With ecdsa-with-SHA512, by a key on P-256.
+pub const P_256_SHA_512: &str = include_str!("certificates/p-256-sha-512.pem");
+/// With ecdsa-with-SHA384, by a key on P-384.
+pub const P_384: &str = include_str!("certificates/p-384-sha-384.pem");
+
 /// What no certificate library makes any more: a CA, the certificate that it signed for 127.0.0.1, and that
 /// one's key, in one PEM text as `certificates/make` wrote it.
 pub struct Fixture {

@@ -1,0 +1,319 @@
+//! A CA bundle as a file: PEM to certificates, and what a file is that has none. Knows nothing of trust.
+
+use rustls::pki_types::CertificateDer;
+
+use crate::api::certificate::Certificate;
+use crate::failure::Fault;
+
+const BEGIN: &[u8] = b"-----BEGIN ";
+const CERTIFICATE: &[u8] = b"-----BEGIN CERTIFICATE-----";
+
+/// The certificates of a bundle, and how many in it cannot be used.
+#[derive(Debug)]
+pub struct Bundle {
+    /// In the order of the file.
+    pub certificates: Vec<(CertificateDer<'static>, Certificate)>,
+    /// Broken ones.
+    pub skipped: usize,
+}
+
+impl Bundle {
+    /// Reads PEM. A bundle without one good certificate is a setup fault; `name` is for its text.
+    pub fn read(pem: &[u8], name: &str) -> Result<Bundle, Fault> {
+        let mut bundle = Bundle { certificates: Vec::new(), skipped: 0 };
+        let pem = unglued(pem);
+        let mut rest = pem.as_slice();
+        for der in rustls_pemfile::certs(&mut rest) {
+            match der.ok().and_then(|der| Some((Certificate::parse(&der)?, der))) {
+                Some((certificate, der)) => bundle.certificates.push((der, certificate)),
+                None => bundle.skipped += 1,
+            }
+        }
+        if bundle.certificates.is_empty() {
+            let why = match (bundle.skipped, kind(&pem)) {
+                (_, Some(kind)) => format!("no certificate in it (-----BEGIN CERTIFICATE-----): {kind}"),
+                (0, None) => "no certificate in it (-----BEGIN CERTIFICATE-----)".to_owned(),
+                (1, None) => "its one certificate cannot be read: it is damaged".to_owned(),
+                (count, None) => format!("none of its {count} certificates can be read: they are damaged"),
+            };
+            return Err(Fault::Setup(format!("CA bundle {name}: {why}")));
+        }
+        // A mark or spaces in front of a header hide it from the reader above, and from client-go.
+        let headers = count(&pem, CERTIFICATE);
+        bundle.skipped = bundle.skipped.max(headers.saturating_sub(bundle.certificates.len()));
+        Ok(bundle)
+    }
+}
+
+/// With a line break between blocks that have none: `cat` of files that do not end with one. `rustls_pemfile` and
+/// Go take the second header for a part of the first trailer, and lose a certificate in silence.
+fn unglued(pem: &[u8]) -> Vec<u8> {
+    const DASHES: &[u8] = b"-----";
+    let mut lines = Vec::with_capacity(pem.len());
+    for line in pem.split_inclusive(|&byte| byte == b'\n') {
+        let mut rest = line;
+        while let Some(at) = place(rest, BEGIN).filter(|&at| at > 0) {
+            let Some((before, header)) = rest.split_at_checked(at) else { break };
+            if !before.ends_with(DASHES) {
+                break;
+            }
+            lines.extend_from_slice(before);
+            lines.push(b'\n');
+            rest = header;
+        }
+        lines.extend_from_slice(rest);
+    }
+    lines
+}
+
+fn place(bytes: &[u8], text: &[u8]) -> Option<usize> {
+    bytes.windows(text.len()).position(|window| window == text)
+}
+
+fn count(bytes: &[u8], text: &[u8]) -> usize {
+    bytes.windows(text.len()).filter(|window| *window == text).count()
+}
+
+/// What a file is that holds no certificate a PEM reader sees, and how to make it one.
+fn kind(file: &[u8]) -> Option<&'static str> {
+    let has = |text: &str| place(file, text.as_bytes()).is_some();
+    let text = file.trim_ascii();
+    if text.is_empty() {
+        return Some("it is empty");
+    }
+    if let Some(kind) = of_bytes(file) {
+        return Some(kind);
+    }
+    let labels = [
+        (
+            "-----BEGIN TRUSTED CERTIFICATE-----",
+            "it is OpenSSL's TRUSTED CERTIFICATE; convert it with: openssl x509 -in FILE -out ca.crt",
+        ),
+        (
+            "-----BEGIN X509 CERTIFICATE-----",
+            "its header is X509 CERTIFICATE; convert it with: openssl x509 -in FILE -out ca.crt",
+        ),
+        (
+            "-----BEGIN PKCS7-----",
+            "it is PKCS#7; convert it with: openssl pkcs7 -print_certs -in FILE -out ca.crt",
+        ),
+        ("-----BEGIN CERTIFICATE REQUEST-----", "it is a certificate request, which a CA has not signed yet"),
+        (
+            "-----BEGIN NEW CERTIFICATE REQUEST-----",
+            "it is a certificate request, which a CA has not signed yet",
+        ),
+        (
+            "PRIVATE KEY-----",
+            "it is a private key; keep it secret, and name the file with the CA's certificate",
+        ),
+        ("PUBLIC KEY-----", "it is a public key; name the file with the CA's certificate"),
+        ("-----BEGIN X509 CRL-----", "it is a revocation list; name the file with the CA's certificate"),
+        ("-----BEGIN PGP", "it is a PGP file; name the file with the CA's certificate"),
+        ("-----BEGIN OPENSSH", "it is an SSH key; name the file with the CA's certificate"),
+    ];
+    if let Some((_, kind)) = labels.iter().find(|(label, _)| has(label)) {
+        return Some(kind);
+    }
+    if has("-----BEGIN CERTIFICATE-----") {
+        return of_pem(file);
+    }
+    Some(match text {
+        _ if text.starts_with(b"LS0tLS1CRUdJTi") => {
+            "it is base64 of a PEM file, as kubeconfig and Secrets hold it; decode it once with: base64 -d"
+        }
+        _ if text.starts_with(b"MII") => {
+            "it is base64 without the lines -----BEGIN CERTIFICATE----- and -----END CERTIFICATE-----; add them"
+        }
+        _ if has("certificate-authority-data:") => {
+            "it is a kubeconfig; its certificate-authority-data is the bundle in base64"
+        }
+        _ if has("apiVersion:") || has("\"apiVersion\"") => {
+            "it is a Kubernetes manifest; the bundle is one of its values"
+        }
+        [b'{' | b'[', ..] => "it is JSON; the bundle is one of its values",
+        [b'<', ..] => "it is HTML or XML",
+        [b'/', ..] if text.len() < 4096 && !text.contains(&b'\n') => "it is a path; name that file instead",
+        _ if text.starts_with(b"ssh-") || text.starts_with(b"ecdsa-sha2-") => "it is an SSH public key",
+        _ if has("BEGIN CERTIFICATE") => {
+            "its header is damaged; it must be the line -----BEGIN CERTIFICATE-----, with five hyphens on either side"
+        }
+        _ => return None,
+    })
+}
+
+/// Of PEM with the right header, that a reader does not find all the same.
+fn of_pem(file: &[u8]) -> Option<&'static str> {
+    let has = |text: &str| place(file, text.as_bytes()).is_some();
+    let header = place(file, CERTIFICATE)?;
+    let line =
+        file.get(..header).unwrap_or_default().rsplit(|&byte| byte == b'\n').next().unwrap_or_default();
+    if has("-----\\n") || has("-----\\r\\n") {
+        return Some("its line breaks are written as \\n; write real ones, for example with: printf '%b'");
+    }
+    if line == b"\xef\xbb\xbf" {
+        return Some(
+            "it begins with a byte order mark, which hides the certificate; save it as UTF-8 without one",
+        );
+    }
+    if !line.is_empty() && line.trim_ascii().is_empty() {
+        return Some("its lines are indented; each must begin in the first column");
+    }
+    if !line.is_empty() {
+        return Some(
+            "text is in front of -----BEGIN CERTIFICATE----- on its line; put the header on a line of its own",
+        );
+    }
+    if !has("-----END CERTIFICATE-----") {
+        return Some("it ends before -----END CERTIFICATE-----: it is cut off");
+    }
+    let after = file.get(header + CERTIFICATE.len()..).and_then(<[u8]>::first);
+    if !after.is_some_and(|byte| matches!(byte, b'\n' | b'\r' | b' ')) {
+        return Some(
+            "its line breaks are missing; the header, the base64 and the trailer must be on lines of their own",
+        );
+    }
+    None
+}
+
+/// Of files that are not text.
+fn of_bytes(file: &[u8]) -> Option<&'static str> {
+    /// `1.2.840.113549.1.7.2`, signedData.
+    const SIGNED_DATA: &[u8] = &[6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 7, 2];
+    /// `1.2.840.113549.1.7.1`, data: in PKCS#12 after a version 3.
+    const DATA: &[u8] = &[6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 7, 1];
+    let head = file.get(..64).unwrap_or(file);
+    Some(match file {
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "it is UTF-16; save it as UTF-8",
+        [0x1f, 0x8b, ..] => "it is a gzip archive; unpack it",
+        [b'P', b'K', 3, 4, ..] => "it is a zip archive; unpack it",
+        [0xfe, 0xed, 0xfe, 0xed, ..] => "it is a Java keystore; export it with: keytool -exportcert -rfc",
+        [0x7f, b'E', b'L', b'F', ..] => "it is a program",
+        [0x30, ..] if place(head, SIGNED_DATA).is_some() => {
+            "it is PKCS#7 in binary form (DER); convert it with: openssl pkcs7 -inform der -print_certs -in FILE -out ca.crt"
+        }
+        [0x30, ..] if place(head, DATA).is_some() => {
+            "it is PKCS#12; convert it with: openssl pkcs12 -nokeys -in FILE -out ca.crt"
+        }
+        [0x30, ..] if Certificate::parse(file).is_some() => {
+            "it is a certificate in binary form (DER); convert it with: openssl x509 -inform der -in FILE -out ca.crt"
+        }
+        [0x30, 0x81..=0x83, ..] => "it is in binary form (DER), and not a certificate",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    use rcgen::{CertificateParams, KeyPair};
+
+    use super::*;
+
+    fn certificate() -> (String, Vec<u8>) {
+        let made = CertificateParams::default().self_signed(&KeyPair::generate().unwrap()).unwrap();
+        (made.pem(), made.der().to_vec())
+    }
+
+    #[test]
+    fn blocks_without_a_line_break_between_them_lose_nothing() {
+        let (one, two, three) = (certificate().0, certificate().0, certificate().0);
+        let (one, two, three) = (one.trim_end(), two.trim_end(), three.trim_end());
+        let crlf = |text: &str| text.replace("\r\n", "\n").replace('\n', "\r\n");
+        for (text, good, skipped) in [
+            (format!("{one}\n{two}\n{three}\n"), 3, 0),
+            (format!("{one}{two}{three}"), 3, 0),
+            (format!("{one}{two}\n{three}"), 3, 0),
+            (format!("{one}\n\n# old\n{two}{three}\n"), 3, 0),
+            (crlf(&format!("{one}{two}{three}")), 3, 0),
+            (crlf(&format!("{one}\n{two}")), 2, 0),
+            (format!("\n\n{one}\nsome text\n{two}\nthe end"), 2, 0),
+            (format!("# {}\n{one}", "-----BEGIN of text"), 1, 0),
+            (format!("{one}-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----{two}"), 2, 0),
+            // What a mark or spaces hide is counted.
+            (format!("\u{feff}{one}\n{two}"), 1, 1),
+            (format!("{one}\n  {}", two.replace('\n', "\n  ")), 1, 1),
+            (format!("{one}\n-----BEGIN CERTIFICATE-----\nMIIB"), 1, 1),
+            (format!("{one}\n-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"), 1, 1),
+        ] {
+            let bundle = Bundle::read(text.as_bytes(), "X").unwrap();
+            assert_eq!((bundle.certificates.len(), bundle.skipped), (good, skipped), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_bundle_is_named() {
+        let (pem, der) = certificate();
+        let labeled = |label: &str| pem.replace("CERTIFICATE", label).into_bytes();
+        let utf_16: Vec<u8> =
+            [0xfeff].into_iter().chain(pem.encode_utf16()).flat_map(u16::to_le_bytes).collect();
+        let mut signed = vec![0x30, 0x82, 1, 0, 6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 7, 2];
+        signed.resize(260, 0);
+        let mut twelve =
+            vec![0x30, 0x82, 1, 0, 2, 1, 3, 0x30, 0x80, 6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 7, 1];
+        twelve.resize(260, 0);
+        for (file, words) in [
+            (Vec::new(), "it is empty"),
+            (b" \n\t\r\n".to_vec(), "it is empty"),
+            (STANDARD.encode(&pem).into_bytes(), "base64 of a PEM file"),
+            (STANDARD.encode(&der).into_bytes(), "base64 without the lines"),
+            (der.clone(), "binary form (DER); convert it with: openssl x509"),
+            (signed, "PKCS#7 in binary form"),
+            (twelve, "PKCS#12"),
+            (vec![0x30, 0x82, 1, 0, 2], "not a certificate"),
+            (labeled("PKCS7"), "it is PKCS#7; convert"),
+            (labeled("TRUSTED CERTIFICATE"), "TRUSTED CERTIFICATE"),
+            (labeled("X509 CERTIFICATE"), "X509 CERTIFICATE"),
+            (labeled("CERTIFICATE REQUEST"), "certificate request"),
+            (labeled("NEW CERTIFICATE REQUEST"), "certificate request"),
+            (labeled("PRIVATE KEY"), "private key"),
+            (labeled("RSA PRIVATE KEY"), "private key"),
+            (labeled("EC PRIVATE KEY"), "private key"),
+            (labeled("PUBLIC KEY"), "public key"),
+            (labeled("X509 CRL"), "revocation list"),
+            (b"-----BEGIN PGP PUBLIC KEY BLOCK-----".to_vec(), "PGP"),
+            (b"-----BEGIN OPENSSH PRIVATE KEY-----".to_vec(), "private key"),
+            (pem.replace('\n', "\n  ").replace("-----BEGIN", "  -----BEGIN").into_bytes(), "indented"),
+            (pem.replace('\n', "\n\t").replace("-----BEGIN", "\t-----BEGIN").into_bytes(), "indented"),
+            (pem.replace("\r\n", "\n").replace('\n', "\\n").into_bytes(), "written as \\n"),
+            (pem.replace("\r\n", "\n").replace('\n', "\\r\\n").into_bytes(), "written as \\n"),
+            (format!("\u{feff}{pem}").into_bytes(), "byte order mark"),
+            (format!("ca: {pem}").into_bytes(), "text is in front"),
+            (format!("\"{pem}\"").into_bytes(), "text is in front"),
+            (utf_16, "UTF-16"),
+            (pem.replace("\r\n", "").replace('\n', "").into_bytes(), "line breaks are missing"),
+            (pem.replace("-----END CERTIFICATE-----", "").into_bytes(), "cut off"),
+            (pem[..200].into(), "cut off"),
+            (
+                pem.replace("-----BEGIN CERTIFICATE-----", "----BEGIN CERTIFICATE----").into_bytes(),
+                "five hyphens",
+            ),
+            (pem.replace("-----", "—").into_bytes(), "five hyphens"),
+            (vec![0x1f, 0x8b, 8, 0], "gzip"),
+            (b"PK\x03\x04".to_vec(), "zip"),
+            (vec![0xfe, 0xed, 0xfe, 0xed, 0], "Java keystore"),
+            (b"\x7fELF".to_vec(), "a program"),
+            (b"certificate-authority-data: LS0t".to_vec(), "kubeconfig"),
+            (b"apiVersion: v1\nkind: ConfigMap".to_vec(), "manifest"),
+            (b"{\"ca.crt\": \"\"}".to_vec(), "JSON"),
+            (b"<html></html>".to_vec(), "HTML"),
+            (b"/etc/kubernetes/pki/ca.crt\n".to_vec(), "a path"),
+            (b"ssh-ed25519 AAAA".to_vec(), "SSH"),
+        ] {
+            let Err(Fault::Setup(text)) = Bundle::read(&file, "X") else { panic!("{words}: it was taken") };
+            assert!(text.starts_with("CA bundle X: no certificate in it"), "{text}");
+            assert!(text.contains(words) && text.lines().count() == 1, "no {words:?} in {text:?}");
+        }
+        for (file, text) in [
+            (b"garbage".to_vec(), "no certificate in it (-----BEGIN CERTIFICATE-----)"),
+            (pem.replace("MII", "AAA").into_bytes(), "its one certificate cannot be read: it is damaged"),
+            (
+                pem.replace("MII", "AAA").repeat(2).into_bytes(),
+                "none of its 2 certificates can be read: they are damaged",
+            ),
+        ] {
+            let fault = Bundle::read(&file, "X").unwrap_err();
+            assert_eq!(fault, Fault::Setup(format!("CA bundle X: {text}")));
+        }
+    }
+}

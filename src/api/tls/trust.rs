@@ -1,0 +1,621 @@
+//! Which server certificates a CA bundle vouches for: those that Go's verifier, and so client-go, accepts with the same
+//! bundle, as far as rustls can verify them.
+//!
+//! rustls alone is laxer (it believes a CA whatever its dates and its CA:FALSE) and stricter (a certificate that is itself
+//! in the bundle is not enough).
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, RootCertStore};
+
+use super::bundle::Bundle;
+use super::explain::Distrust;
+use crate::api::certificate::Certificate;
+use crate::time::duration::span;
+
+/// The certificates of a bundle, by what each may do.
+#[derive(Debug)]
+pub struct Trust {
+    /// What may sign: CAs within their dates.
+    roots: RootCertStore,
+    /// All of the bundle: each may be a server's own.
+    certificates: Vec<(CertificateDer<'static>, Certificate)>,
+}
+
+const NOT_SIGNED: &str = "its certificate is not signed by a CA of the bundle";
+
+/// How the bundle judges a server's certificate.
+pub struct Judgement {
+    /// Not good, and why.
+    pub verdict: Result<(), rustls::Error>,
+    /// No CA of the bundle has signed it.
+    pub unknown_issuer: bool,
+}
+
+impl Trust {
+    /// Of a bundle.
+    pub fn new(bundle: Bundle) -> Trust {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let mut roots = RootCertStore::empty();
+        for (der, certificate) in &bundle.certificates {
+            if certificate.signs && is_within(certificate, now) {
+                // One that rustls cannot read signs nothing, and may still be a server's own.
+                let _ = roots.add(der.clone());
+            }
+        }
+        Trust { roots, certificates: bundle.certificates }
+    }
+
+    /// Judges the chain that a server shows.
+    pub fn judge(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        now: UnixTime,
+        provider: &CryptoProvider,
+    ) -> Judgement {
+        let verdict = self.verify(end_entity, intermediates, name, now, provider);
+        let unknown_issuer = matches!(
+            verdict,
+            Err(rustls::Error::InvalidCertificate(
+                CertificateError::UnknownIssuer | CertificateError::BadSignature
+            ))
+        );
+        let shown = Certificate::parse(end_entity).filter(|_| unknown_issuer);
+        let verdict = match shown {
+            Some(shown) => Err(Distrust(self.why_unknown(&shown, intermediates, now)).into()),
+            None => verdict,
+        };
+        Judgement { verdict, unknown_issuer }
+    }
+
+    fn verify(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        now: UnixTime,
+        provider: &CryptoProvider,
+    ) -> Result<(), rustls::Error> {
+        let parsed = ParsedCertificate::try_from(end_entity)?;
+        if let Some((_, own)) = self.certificates.iter().find(|(der, _)| der == end_entity) {
+            // Go's `Verify` ends here, too: no signature is asked of what is trusted itself.
+            dates(own, now)?;
+            if !own.serves {
+                return Err(CertificateError::InvalidPurpose.into());
+            }
+            return verify_server_name(&parsed, name);
+        }
+        if Certificate::parse(end_entity).is_some_and(|certificate| certificate.is_ca) {
+            let why = "its certificate is a CA's (CA:TRUE), which counts as a server's only where it is itself in the CA bundle";
+            return Err(Distrust(why.into()).into());
+        }
+        let algorithms = provider.signature_verification_algorithms.all;
+        verify_server_cert_signed_by_trust_anchor(&parsed, &self.roots, intermediates, now, algorithms)?;
+        verify_server_name(&parsed, name)
+    }
+
+    /// Why no CA of the bundle has signed it: each cause has another remedy.
+    fn why_unknown(
+        &self,
+        shown: &Certificate,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> String {
+        let now = now.as_secs();
+        // Up the chain as far as the server shows it; no chain is longer than what it sends.
+        let sent: Vec<_> = intermediates.iter().filter_map(|der| Certificate::parse(der)).collect();
+        let mut top = shown;
+        for _ in 0..sent.len() {
+            let issuer = sent.iter().find(|one| one.subject == top.issuer && one.subject != one.issuer);
+            top = issuer.unwrap_or(top);
+        }
+        let signer = &top.issuer;
+        let of_bundle = || self.certificates.iter().map(|(_, certificate)| certificate);
+        let named = || of_bundle().filter(|certificate| certificate.subject == *signer);
+        if shown.subject == shown.issuer && !named().any(|certificate| certificate.signs) {
+            return format!("its certificate is self-signed ({}) and not in the CA bundle", shown.subject);
+        }
+        if let Some(signs_nothing) = named().find(|certificate| !certificate.signs) {
+            let why = if signs_nothing.is_ca {
+                "its key usage does not allow that (keyCertSign)"
+            } else {
+                "it is not a CA's (no CA:TRUE)"
+            };
+            return format!("{NOT_SIGNED}: the bundle's {signer} must not sign certificates, {why}");
+        }
+        if named().next().is_some() && !named().any(|certificate| is_within(certificate, now)) {
+            let late = named().map(|certificate| certificate.not_after).max().unwrap_or_default();
+            let now = i64::try_from(now).unwrap_or(i64::MAX);
+            let when = if late < now {
+                format!("expired {} ago", span(now.saturating_sub(late)))
+            } else {
+                "is not valid yet".to_owned()
+            };
+            return format!(
+                "the CA certificate of the bundle, {signer}, {when} (or this clock is wrong): renew ca.crt"
+            );
+        }
+        if named().next().is_some() {
+            return format!(
+                "{NOT_SIGNED}: another CA of the name {signer} has signed it (another cluster's ca.crt, or the CA was rotated)"
+            );
+        }
+        let mut others: Vec<&str> = of_bundle().map(|certificate| certificate.subject.as_str()).collect();
+        others.dedup();
+        let more = if others.len() > 3 { ", …" } else { "" };
+        others.truncate(3);
+        format!(
+            "{NOT_SIGNED}: {signer} has signed it, and the bundle has {}{more} (another cluster's ca.crt, or the server does not send \
+             its intermediate certificate)",
+            others.join(", ")
+        )
+    }
+}
+
+fn is_within(certificate: &Certificate, now: u64) -> bool {
+    let now = i64::try_from(now).unwrap_or(i64::MAX);
+    (certificate.not_before..=certificate.not_after).contains(&now)
+}
+
+fn dates(certificate: &Certificate, now: UnixTime) -> Result<(), CertificateError> {
+    let at = |seconds: i64| {
+        UnixTime::since_unix_epoch(std::time::Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
+    };
+    let (not_before, not_after) = (at(certificate.not_before), at(certificate.not_after));
+    if now < not_before {
+        return Err(CertificateError::NotValidYetContext { time: now, not_before });
+    }
+    if now > not_after {
+        return Err(CertificateError::ExpiredContext { time: now, not_after });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write;
+    use std::time::Duration;
+
+    use rcgen::{
+        BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, Issuer,
+        KeyPair, KeyUsagePurpose, NameConstraints, date_time_ymd,
+    };
+    use rustls::crypto::ring::default_provider;
+
+    use super::*;
+    use crate::api::tls::failure;
+
+    /// A certificate with its key, that can sign others.
+    struct Made {
+        params: CertificateParams,
+        key: KeyPair,
+        der: CertificateDer<'static>,
+    }
+
+    type Change = fn(&mut CertificateParams);
+
+    fn params(name: &str, change: Change) -> CertificateParams {
+        let mut params =
+            CertificateParams::new(vec!["kubernetes".to_owned(), "127.0.0.1".to_owned()]).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
+        change(&mut params);
+        params
+    }
+
+    fn own(name: &str, change: Change) -> Made {
+        let (params, key) = (params(name, change), KeyPair::generate().unwrap());
+        let der = params.self_signed(&key).unwrap().der().clone();
+        Made { params, key, der }
+    }
+
+    fn signed(by: &Made, name: &str, change: Change) -> Made {
+        let (params, key) = (params(name, change), KeyPair::generate().unwrap());
+        let der = params.signed_by(&key, &Issuer::from_params(&by.params, &by.key)).unwrap().der().clone();
+        Made { params, key, der }
+    }
+
+    fn ca(params: &mut CertificateParams) {
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.subject_alt_names.clear();
+    }
+
+    fn serving_ca(params: &mut CertificateParams) {
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    }
+
+    fn no_ca(params: &mut CertificateParams) {
+        params.is_ca = IsCa::ExplicitNoCa;
+    }
+
+    fn plain(_: &mut CertificateParams) {}
+
+    fn expired(params: &mut CertificateParams) {
+        params.not_before = date_time_ymd(2019, 1, 1);
+        params.not_after = date_time_ymd(2020, 1, 1);
+    }
+
+    fn expired_ca(params: &mut CertificateParams) {
+        ca(params);
+        expired(params);
+    }
+
+    fn client(params: &mut CertificateParams) {
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    }
+
+    fn any_purpose(params: &mut CertificateParams) {
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::Any];
+    }
+
+    fn other_name(params: &mut CertificateParams) {
+        params.subject_alt_names = vec![rcgen::SanType::DnsName("elsewhere".try_into().unwrap())];
+    }
+
+    fn critical(params: &mut CertificateParams) {
+        let mut extension =
+            rcgen::CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 99_999, 1], vec![5, 0]);
+        extension.set_criticality(true);
+        params.custom_extensions.push(extension);
+    }
+
+    /// What Go's `x509.Certificate.Verify` says, with these roots, intermediates and name.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    enum Go {
+        Yes,
+        No,
+    }
+
+    /// A chain: what it is, the bundle, what the server shows, Go's verdict, ours (nothing: trusted; else words of
+    /// why not).
+    type Row = (&'static str, Vec<CertificateDer<'static>>, Vec<CertificateDer<'static>>, Go, &'static str);
+
+    #[allow(clippy::too_many_lines, reason = "a table")]
+    fn rows() -> Vec<Row> {
+        use Go::{No, Yes};
+        let der = |made: &Made| made.der.clone();
+        let root = own("kubernetes", ca);
+        let namesake = own("kubernetes", ca);
+        let other = own("other", ca);
+        let middle = signed(&root, "middle", ca);
+        let low = signed(&middle, "low", ca);
+        let leaf = signed(&root, "server", plain);
+        let deep = signed(&low, "server", plain);
+        let below = signed(&middle, "server", plain);
+        let (self_signed, self_ca, self_no_ca) = (own("me", plain), own("me", serving_ca), own("me", no_ca));
+        let old = own("kubernetes", expired_ca);
+        let future = own("kubernetes", |params| {
+            ca(params);
+            params.not_before = date_time_ymd(2100, 1, 1);
+            params.not_after = date_time_ymd(2101, 1, 1);
+        });
+        let no_sign = own("kubernetes", |params| {
+            ca(params);
+            params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        });
+        let signer = own("kubernetes", |params| {
+            ca(params);
+            params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        });
+        let not_ca = own("kubernetes", no_ca);
+        let says_nothing = own("kubernetes", plain);
+        let narrow = own("kubernetes", |params| {
+            ca(params);
+            let permitted_subtrees = vec![GeneralSubtree::DnsName("example.com".into())];
+            params.name_constraints =
+                Some(NameConstraints { permitted_subtrees, excluded_subtrees: Vec::new() });
+        });
+        let pathlen = own("kubernetes", |params| {
+            params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+            params.subject_alt_names.clear();
+        });
+        let middle_of_pathlen = signed(&pathlen, "middle", ca);
+        let middle_no_ca = signed(&root, "middle", no_ca);
+        let middle_expired = signed(&root, "middle", expired_ca);
+        let middle_client = signed(&root, "middle", |params| {
+            ca(params);
+            client(params);
+        });
+        let self_expired = own("me", expired);
+        let (self_client, self_any) = (own("me", client), own("me", any_purpose));
+        let (self_other, self_critical) = (own("me", other_name), own("me", critical));
+        let foreign_leaf = signed(&other, "server", plain);
+        vec![
+            ("a CA and its leaf", vec![der(&root)], vec![der(&leaf)], Yes, ""),
+            ("the CA sent, too", vec![der(&root)], vec![der(&leaf), der(&root)], Yes, ""),
+            ("an intermediate that is sent", vec![der(&root)], vec![der(&below), der(&middle)], Yes, ""),
+            ("two, out of order", vec![der(&root)], vec![der(&deep), der(&middle), der(&low)], Yes, ""),
+            (
+                "an intermediate that is not sent",
+                vec![der(&root)],
+                vec![der(&below)],
+                No,
+                "does not send its intermediate",
+            ),
+            (
+                "the upper of two not sent",
+                vec![der(&root)],
+                vec![der(&deep), der(&low)],
+                No,
+                "CN=middle has signed it",
+            ),
+            ("the intermediate in the bundle", vec![der(&middle)], vec![der(&below)], Yes, ""),
+            (
+                "another CA",
+                vec![der(&other)],
+                vec![der(&leaf)],
+                No,
+                "CN=kubernetes has signed it, and the bundle has CN=other",
+            ),
+            (
+                "another CA of the same name",
+                vec![der(&namesake)],
+                vec![der(&leaf)],
+                No,
+                "another CA of the name CN=kubernetes",
+            ),
+            ("both of that name", vec![der(&namesake), der(&root)], vec![der(&leaf)], Yes, ""),
+            ("self-signed, in the bundle", vec![der(&self_signed)], vec![der(&self_signed)], Yes, ""),
+            ("self-signed with CA:TRUE, in the bundle", vec![der(&self_ca)], vec![der(&self_ca)], Yes, ""),
+            (
+                "self-signed with CA:FALSE, in the bundle",
+                vec![der(&self_no_ca)],
+                vec![der(&self_no_ca)],
+                Yes,
+                "",
+            ),
+            (
+                "self-signed, not in the bundle",
+                vec![der(&root)],
+                vec![der(&self_signed)],
+                No,
+                "self-signed (CN=me)",
+            ),
+            (
+                "self-signed with CA:TRUE, not in the bundle",
+                vec![der(&root)],
+                vec![der(&self_ca)],
+                No,
+                "CA:TRUE",
+            ),
+            (
+                "the leaf in the bundle, without its CA",
+                vec![der(&foreign_leaf)],
+                vec![der(&foreign_leaf)],
+                Yes,
+                "",
+            ),
+            (
+                "the leaf and another CA",
+                vec![der(&root), der(&foreign_leaf)],
+                vec![der(&foreign_leaf)],
+                Yes,
+                "",
+            ),
+            (
+                "an expired leaf in the bundle",
+                vec![der(&self_expired)],
+                vec![der(&self_expired)],
+                No,
+                "expired",
+            ),
+            (
+                "a client's leaf in the bundle",
+                vec![der(&self_client)],
+                vec![der(&self_client)],
+                No,
+                "not for servers",
+            ),
+            ("a leaf for any purpose in the bundle", vec![der(&self_any)], vec![der(&self_any)], Yes, ""),
+            (
+                "a leaf of another name in the bundle",
+                vec![der(&self_other)],
+                vec![der(&self_other)],
+                No,
+                "elsewhere",
+            ),
+            (
+                "a leaf with an unknown critical extension in the bundle",
+                vec![der(&self_critical)],
+                vec![der(&self_critical)],
+                No,
+                "critical",
+            ),
+            (
+                "an expired CA",
+                vec![der(&old)],
+                vec![der(&signed(&old, "server", plain))],
+                No,
+                "the CA certificate of the bundle, CN=kubernetes, expired",
+            ),
+            (
+                "a CA of the future",
+                vec![der(&future)],
+                vec![der(&signed(&future, "server", plain))],
+                No,
+                "is not valid yet",
+            ),
+            ("an expired CA beside the good one", vec![der(&old), der(&root)], vec![der(&leaf)], Yes, ""),
+            (
+                "a CA without keyCertSign",
+                vec![der(&no_sign)],
+                vec![der(&signed(&no_sign, "server", plain))],
+                No,
+                "keyCertSign",
+            ),
+            (
+                "a CA with keyCertSign",
+                vec![der(&signer)],
+                vec![der(&signed(&signer, "server", plain))],
+                Yes,
+                "",
+            ),
+            (
+                "signed by a leaf in the bundle (CA:FALSE)",
+                vec![der(&not_ca)],
+                vec![der(&signed(&not_ca, "server", plain))],
+                No,
+                "no CA:TRUE",
+            ),
+            (
+                "signed by a leaf in the bundle (no constraints)",
+                vec![der(&says_nothing)],
+                vec![der(&signed(&says_nothing, "server", plain))],
+                No,
+                "no CA:TRUE",
+            ),
+            (
+                "outside a CA's name constraints",
+                vec![der(&narrow)],
+                vec![der(&signed(&narrow, "server", plain))],
+                No,
+                "name constraints",
+            ),
+            (
+                "more CAs than pathlen allows",
+                vec![der(&pathlen)],
+                vec![der(&signed(&middle_of_pathlen, "server", plain)), der(&middle_of_pathlen)],
+                No,
+                "",
+            ),
+            (
+                "an intermediate with CA:FALSE",
+                vec![der(&root)],
+                vec![der(&signed(&middle_no_ca, "server", plain)), der(&middle_no_ca)],
+                No,
+                "not a CA's",
+            ),
+            (
+                "an expired intermediate",
+                vec![der(&root)],
+                vec![der(&signed(&middle_expired, "server", plain)), der(&middle_expired)],
+                No,
+                "expired",
+            ),
+            (
+                "an intermediate for clients",
+                vec![der(&root)],
+                vec![der(&signed(&middle_client, "server", plain)), der(&middle_client)],
+                No,
+                "not for servers",
+            ),
+            (
+                "an expired leaf",
+                vec![der(&root)],
+                vec![der(&signed(&root, "server", expired))],
+                No,
+                "expired",
+            ),
+            (
+                "a client's leaf",
+                vec![der(&root)],
+                vec![der(&signed(&root, "server", client))],
+                No,
+                "not for servers",
+            ),
+            (
+                "a leaf for any purpose",
+                vec![der(&root)],
+                vec![der(&signed(&root, "server", any_purpose))],
+                Yes,
+                "not for servers",
+            ),
+            (
+                "a leaf of another name",
+                vec![der(&root)],
+                vec![der(&signed(&root, "server", other_name))],
+                No,
+                "elsewhere",
+            ),
+            (
+                "a leaf with CA:TRUE",
+                vec![der(&root)],
+                vec![der(&signed(&root, "server", serving_ca))],
+                Yes,
+                "CA:TRUE",
+            ),
+            (
+                "a leaf with an unknown critical extension",
+                vec![der(&root)],
+                vec![der(&signed(&root, "server", critical))],
+                No,
+                "critical",
+            ),
+            ("what is not a certificate", vec![der(&root)], vec![vec![0x30; 100].into()], No, "damaged"),
+        ]
+    }
+
+    /// Where ours is not Go's, and why.
+    const DIFFERENT: [(&str, &str); 3] = [
+        (
+            "a leaf for any purpose",
+            "rustls requires server authentication by name; kube-apiserver's certificates have it",
+        ),
+        (
+            "a leaf with CA:TRUE",
+            "rustls accepts no CA as a server; what is itself in the bundle is decided before it",
+        ),
+        (
+            "more CAs than pathlen allows",
+            "rustls does not read the path length of a root; the intermediate is signed by it all the same",
+        ),
+    ];
+
+    #[test]
+    fn chains_are_judged_as_by_go() {
+        let rows = rows();
+        let (name, now) = (ServerName::try_from("kubernetes").unwrap(), UnixTime::now());
+        let mut faults = String::new();
+        for (what, bundle, chain, go, words) in &rows {
+            let certificates: Vec<_> =
+                bundle.iter().map(|der| (der.clone(), Certificate::parse(der).unwrap())).collect();
+            let trust = Trust::new(Bundle { certificates, skipped: 0 });
+            let judgement = trust.judge(&chain[0], &chain[1..], &name, now, &default_provider());
+            let trusted = judgement.verdict.is_ok();
+            let text = judgement.verdict.map_or_else(
+                |error| failure(&std::io::Error::other(error), "x").text().to_owned(),
+                |()| String::new(),
+            );
+            let differs = DIFFERENT.iter().any(|(row, _)| row == what);
+            if trusted == (*go == Go::No) && !differs || trusted == (*go == Go::Yes) && differs {
+                writeln!(faults, "{what}: Go {go:?}, ours {trusted}: {text}").unwrap();
+            }
+            if trusted && !text.is_empty() || !text.contains(words) || !trusted && text.len() < 20 {
+                writeln!(faults, "{what}: no {words:?} in {text:?}").unwrap();
+            }
+        }
+        assert!(rows.len() >= 40 && faults.is_empty(), "{faults}");
+    }
+
+    #[test]
+    fn an_address_in_the_certificate_is_one() {
+        let name = ServerName::try_from("127.0.0.1").unwrap();
+        let as_name: Change = |params| {
+            params.subject_alt_names = vec![rcgen::SanType::DnsName("127.0.0.1".try_into().unwrap())];
+        };
+        let common: Change = |params| {
+            params.subject_alt_names.clear();
+            params.distinguished_name.push(DnType::CommonName, "127.0.0.1");
+        };
+        let root = own("kubernetes", ca);
+        for (leaf, words) in [
+            (own("me", as_name), "has the address 127.0.0.1 as a DNS name"),
+            (signed(&root, "server", as_name), "has the address 127.0.0.1 as a DNS name"),
+            (signed(&root, "server", common), "a common name (CN) does not count"),
+            (signed(&root, "server", other_name), "is not for 127.0.0.1 but for elsewhere"),
+        ] {
+            let certificates =
+                [&root.der, &leaf.der].map(|der| (der.clone(), Certificate::parse(der).unwrap())).to_vec();
+            let trust = Trust::new(Bundle { certificates, skipped: 0 });
+            let now = UnixTime::since_unix_epoch(Duration::from_secs(UnixTime::now().as_secs()));
+            let verdict = trust.judge(&leaf.der, &[], &name, now, &default_provider()).verdict;
+            let text = failure(&std::io::Error::other(verdict.unwrap_err()), "x").text().to_owned();
+            assert!(text.contains(words), "no {words:?} in {text:?}");
+        }
+    }
+}

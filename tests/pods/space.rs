@@ -273,20 +273,60 @@ impl<'a> Space<'a> {
         });
     }
 
-    /// Deletes a pod, and gives how its container ended and how long that took: a finalizer of this suite keeps
-    /// the pod until that was seen.
+    /// Deletes a pod, which ends its container by SIGTERM with this code, without a termination message, and well
+    /// before its grace of 30 s is over. An old and busy kubelet may lose how a container of a deleted pod ended, and
+    /// says so: then `pod` has to give another one.
     #[track_caller]
-    pub fn stopped(&self, pod: &str, container: &str) -> (Ended, Duration) {
+    pub fn stops(&self, container: &str, code: u64, mut pod: impl FnMut(u32) -> String) {
+        for attempt in 0..5 {
+            let pod = pod(attempt);
+            let (end, took) = self.stopped(&pod, container);
+            assert!(
+                took < Duration::from_secs(25),
+                "{pod} ended at the end of its grace, not by SIGTERM: {took:?}"
+            );
+            if !end.is_lost {
+                end.is(code, "");
+                return;
+            }
+        }
+        panic!("the kubelet lost how {container} ended, five times");
+    }
+
+    /// A finalizer of this suite keeps the pod until its end was seen. A watch sees it, because an old kubelet may say
+    /// it, and a moment later that it cannot find the container.
+    #[track_caller]
+    fn stopped(&self, pod: &str, container: &str) -> (Ended, Duration) {
         let finalizers = |list: &str| format!(r#"{{"metadata":{{"finalizers":{list}}}}}"#);
         let patch =
             |list: &str| self.kubectl(&["patch", "pod", pod, "--type=merge", "-p", &finalizers(list)]);
         patch(r#"["kubeknock.test/seen"]"#);
+        let seen = tempfile::NamedTempFile::new().expect("a temporary file");
+        let watch = ["--namespace", &self.name, "get", "pod", pod, "--watch", "-o", "json"];
+        let mut watcher = self.cluster.kubectl.starts(&watch, seen.reopen().expect("open a temporary file"));
+        let states = || {
+            let text = fs::read_to_string(seen.path()).expect("read a temporary file");
+            // The last one may not be whole yet.
+            let pods = serde_json::Deserializer::from_str(&text).into_iter().map_while(Result::ok);
+            pods.filter_map(|pod| Pod(pod).container(container).ok()).collect::<Vec<_>>()
+        };
+        eventually("the watch has begun", SOON, || so(!states().is_empty(), String::new));
         let start = Instant::now();
         self.kubectl(&["delete", "pod", pod, "--wait=false"]);
-        let end = self.end_of(pod, container);
+        let ended = eventually(&format!("the end of {container} in {pod}"), SOON, || {
+            let states = states();
+            let story = format!("{states:?}");
+            let ends = states.into_iter().find_map(|state| match state.state {
+                State::Ended(end) => Some(end),
+                State::Waiting(_) | State::Running => state.last.filter(|last| last.is_lost),
+            });
+            ends.ok_or(story)
+        });
         let took = start.elapsed();
+        drop(watcher.kill());
+        drop(watcher.wait());
         patch("null");
-        (end, took)
+        (ended, took)
     }
 
     /// Texts of the events with this reason.

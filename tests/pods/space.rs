@@ -2,6 +2,7 @@
 //! that it goes with the row.
 
 use std::fs;
+use std::mem;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -18,6 +19,9 @@ pub const SOON: Duration = Duration::from_secs(90);
 const POLL: Duration = Duration::from_millis(1500);
 /// On every namespace of this suite, so that one left behind is known; its value is the run's.
 pub const LABEL: &str = "kubeknock.test/pods";
+
+/// On a pod whose end has to be seen.
+const FINALIZER: &str = "kubeknock.test/seen";
 
 pub const ACCOUNT: &str = "k-sa-1";
 pub const PAUSE: &str = "registry.k8s.io/pause:3.10";
@@ -105,16 +109,31 @@ impl<'a> Space<'a> {
     pub fn of_the_manifests(cluster: &'a Cluster) -> Self {
         let get = ["get", "namespaces", "--field-selector", "metadata.name=ns-1"];
         let found = || cluster.kubectl.json(&get)["items"][0].clone();
+        let space = Space { cluster, name: "ns-1".to_owned() };
         if let Some(labels) = found()["metadata"]["labels"].as_object() {
-            assert!(labels.contains_key(LABEL), "there is a namespace ns-1, and not of this suite");
+            if !labels.contains_key(LABEL) {
+                // Not to be removed.
+                mem::forget(space);
+                panic!("there is a namespace ns-1, and not of this suite");
+            }
+            space.let_go();
             cluster.kubectl.run(&["delete", "namespace", "ns-1", "--wait=false"]);
             eventually("ns-1 of an earlier run is gone", SOON, || {
                 so(found().is_null(), || found().to_string())
             });
         }
-        let space = Space { cluster, name: "ns-1".to_owned() };
         space.tutorial();
         space
+    }
+
+    /// Takes this suite's finalizer from pods that a failed row, or a run that was killed, has left it on. Never panics.
+    fn let_go(&self) {
+        let columns = r#"jsonpath={range .items[*]}{.metadata.name} {.metadata.finalizers}{"\n"}{end}"#;
+        for line in self.run(&["get", "pods", "-o", columns]).stdout.lines() {
+            if let (Some((pod, _)), true) = (line.split_once(' '), line.contains(FINALIZER)) {
+                self.run(&["patch", "pod", pod, "--type=merge", "-p", r#"{"metadata":{"finalizers":null}}"#]);
+            }
+        }
     }
 
     /// The objects of `k8s/00-tutorial.yaml`, as they are.
@@ -300,7 +319,7 @@ impl<'a> Space<'a> {
         let finalizers = |list: &str| format!(r#"{{"metadata":{{"finalizers":{list}}}}}"#);
         let patch =
             |list: &str| self.kubectl(&["patch", "pod", pod, "--type=merge", "-p", &finalizers(list)]);
-        patch(r#"["kubeknock.test/seen"]"#);
+        patch(&format!(r#"["{FINALIZER}"]"#));
         let seen = tempfile::NamedTempFile::new().expect("a temporary file");
         let watch = ["--namespace", &self.name, "get", "pod", pod, "--watch", "-o", "json"];
         let mut watcher = self.cluster.kubectl.starts(&watch, seen.reopen().expect("open a temporary file"));
@@ -346,6 +365,7 @@ impl<'a> Space<'a> {
 
 impl Drop for Space<'_> {
     fn drop(&mut self) {
+        self.let_go();
         // Not awaited: the group waits for all of them at its end.
         self.cluster.kubectl.run(&["delete", "namespace", &self.name, "--ignore-not-found", "--wait=false"]);
     }

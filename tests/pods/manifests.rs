@@ -258,10 +258,10 @@ fn entrypoint_waits(space: &Space<'_>, _: Instant) {
         so(codes(&log).contains(&10) && !codes(&log).contains(&0), || format!("{} said:\n{log}", pod.name()))
     };
     eventually("both wait, and say why", SOON, || space.each(ENTRYPOINT, 2, waits));
-    let pods = space.pods(ENTRYPOINT, 2).expect("two pods");
-    let (end, took) = space.stopped(pods[0].name(), "app");
-    end.is(143, "");
-    assert!(took < Duration::from_secs(25), "ended by SIGTERM, not at the end of its grace: {took:?}");
+    space.stops("app", 143, |_| {
+        eventually("both wait", SOON, || space.each(ENTRYPOINT, 2, waits));
+        space.pods(ENTRYPOINT, 2).expect("two pods")[0].name().to_owned()
+    });
     eventually("another one waits in its place", SOON, || space.each(ENTRYPOINT, 2, waits));
 }
 
@@ -276,10 +276,11 @@ fn entrypoint_becomes_the_app(space: &Space<'_>, _: Instant) {
     eventually("both are the app", AFTER_THE_GRANT, || {
         space.each(ENTRYPOINT, 2, |pod| is_the_app(space, pod))
     });
-    let pods = space.pods(ENTRYPOINT, 2).expect("two pods");
     // /pause ends with 0 at SIGTERM; kubeknock that waits would end with 143.
-    let (end, _) = space.stopped(pods[0].name(), "app");
-    end.is(0, "");
+    space.stops("app", 0, |_| {
+        eventually("both are the app", SOON, || space.each(ENTRYPOINT, 2, |pod| is_the_app(space, pod)));
+        space.pods(ENTRYPOINT, 2).expect("two pods")[0].name().to_owned()
+    });
 }
 
 fn entrypoint_is_the_app(space: &Space<'_>, _: Instant) {
@@ -371,9 +372,10 @@ fn sidecar_notices(space: &Space<'_>, _: Instant) {
         space.last_code(pod.name(), "kubeknock", 10, SOON);
     }
     run_on(space, WATCHED, "app");
-    let (end, took) = space.stopped(pods[0].name(), "kubeknock");
-    end.is(0, "");
-    assert!(took < Duration::from_secs(25), "ended by SIGTERM, not at the end of its grace: {took:?}");
+    space.stops("kubeknock", 0, |attempt| {
+        assert_eq!(attempt, 0, "a kubelet that knows sidecars loses no end");
+        pods[0].name().to_owned()
+    });
 }
 
 fn mounted_waits(space: &Space<'_>, _: Instant) {

@@ -29,6 +29,8 @@ pub struct Ended {
     pub code: u64,
     /// The termination message; empty where none was written.
     pub message: String,
+    /// The kubelet removed the container before it had said how it ended, and made the rest up.
+    pub is_lost: bool,
 }
 
 impl Pod {
@@ -77,6 +79,7 @@ impl Container {
             state.get("terminated").map(|end| Ended {
                 code: end["exitCode"].as_u64().expect("an exit code"),
                 message: end["message"].as_str().unwrap_or_default().to_owned(),
+                is_lost: end["reason"] == "ContainerStatusUnknown",
             })
         };
         let state = &status["state"];

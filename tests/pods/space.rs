@@ -2,6 +2,7 @@
 //! that it goes with the row.
 
 use std::fs;
+use std::mem;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -18,6 +19,9 @@ pub const SOON: Duration = Duration::from_secs(90);
 const POLL: Duration = Duration::from_millis(1500);
 /// On every namespace of this suite, so that one left behind is known; its value is the run's.
 pub const LABEL: &str = "kubeknock.test/pods";
+
+/// On a pod whose end has to be seen.
+const FINALIZER: &str = "kubeknock.test/seen";
 
 pub const ACCOUNT: &str = "k-sa-1";
 pub const PAUSE: &str = "registry.k8s.io/pause:3.10";
@@ -105,16 +109,31 @@ impl<'a> Space<'a> {
     pub fn of_the_manifests(cluster: &'a Cluster) -> Self {
         let get = ["get", "namespaces", "--field-selector", "metadata.name=ns-1"];
         let found = || cluster.kubectl.json(&get)["items"][0].clone();
+        let space = Space { cluster, name: "ns-1".to_owned() };
         if let Some(labels) = found()["metadata"]["labels"].as_object() {
-            assert!(labels.contains_key(LABEL), "there is a namespace ns-1, and not of this suite");
+            if !labels.contains_key(LABEL) {
+                // Not to be removed.
+                mem::forget(space);
+                panic!("there is a namespace ns-1, and not of this suite");
+            }
+            space.let_go();
             cluster.kubectl.run(&["delete", "namespace", "ns-1", "--wait=false"]);
             eventually("ns-1 of an earlier run is gone", SOON, || {
                 so(found().is_null(), || found().to_string())
             });
         }
-        let space = Space { cluster, name: "ns-1".to_owned() };
         space.tutorial();
         space
+    }
+
+    /// Takes this suite's finalizer from pods that a failed row, or a run that was killed, has left it on. Never panics.
+    fn let_go(&self) {
+        let columns = r#"jsonpath={range .items[*]}{.metadata.name} {.metadata.finalizers}{"\n"}{end}"#;
+        for line in self.run(&["get", "pods", "-o", columns]).stdout.lines() {
+            if let (Some((pod, _)), true) = (line.split_once(' '), line.contains(FINALIZER)) {
+                self.run(&["patch", "pod", pod, "--type=merge", "-p", r#"{"metadata":{"finalizers":null}}"#]);
+            }
+        }
     }
 
     /// The objects of `k8s/00-tutorial.yaml`, as they are.
@@ -273,20 +292,60 @@ impl<'a> Space<'a> {
         });
     }
 
-    /// Deletes a pod, and gives how its container ended and how long that took: a finalizer of this suite keeps
-    /// the pod until that was seen.
+    /// Deletes a pod, which ends its container by SIGTERM with this code, without a termination message, and well
+    /// before its grace of 30 s is over. An old and busy kubelet may lose how a container of a deleted pod ended, and
+    /// says so: then `pod` has to give another one.
     #[track_caller]
-    pub fn stopped(&self, pod: &str, container: &str) -> (Ended, Duration) {
+    pub fn stops(&self, container: &str, code: u64, mut pod: impl FnMut(u32) -> String) {
+        for attempt in 0..5 {
+            let pod = pod(attempt);
+            let (end, took) = self.stopped(&pod, container);
+            assert!(
+                took < Duration::from_secs(25),
+                "{pod} ended at the end of its grace, not by SIGTERM: {took:?}"
+            );
+            if !end.is_lost {
+                end.is(code, "");
+                return;
+            }
+        }
+        panic!("the kubelet lost how {container} ended, five times");
+    }
+
+    /// A finalizer of this suite keeps the pod until its end was seen. A watch sees it, because an old kubelet may say
+    /// it, and a moment later that it cannot find the container.
+    #[track_caller]
+    fn stopped(&self, pod: &str, container: &str) -> (Ended, Duration) {
         let finalizers = |list: &str| format!(r#"{{"metadata":{{"finalizers":{list}}}}}"#);
         let patch =
             |list: &str| self.kubectl(&["patch", "pod", pod, "--type=merge", "-p", &finalizers(list)]);
-        patch(r#"["kubeknock.test/seen"]"#);
+        patch(&format!(r#"["{FINALIZER}"]"#));
+        let seen = tempfile::NamedTempFile::new().expect("a temporary file");
+        let watch = ["--namespace", &self.name, "get", "pod", pod, "--watch", "-o", "json"];
+        let mut watcher = self.cluster.kubectl.starts(&watch, seen.reopen().expect("open a temporary file"));
+        let states = || {
+            let text = fs::read_to_string(seen.path()).expect("read a temporary file");
+            // The last one may not be whole yet.
+            let pods = serde_json::Deserializer::from_str(&text).into_iter().map_while(Result::ok);
+            pods.filter_map(|pod| Pod(pod).container(container).ok()).collect::<Vec<_>>()
+        };
+        eventually("the watch has begun", SOON, || so(!states().is_empty(), String::new));
         let start = Instant::now();
         self.kubectl(&["delete", "pod", pod, "--wait=false"]);
-        let end = self.end_of(pod, container);
+        let ended = eventually(&format!("the end of {container} in {pod}"), SOON, || {
+            let states = states();
+            let story = format!("{states:?}");
+            let ends = states.into_iter().find_map(|state| match state.state {
+                State::Ended(end) => Some(end),
+                State::Waiting(_) | State::Running => state.last.filter(|last| last.is_lost),
+            });
+            ends.ok_or(story)
+        });
         let took = start.elapsed();
+        drop(watcher.kill());
+        drop(watcher.wait());
         patch("null");
-        (end, took)
+        (ended, took)
     }
 
     /// Texts of the events with this reason.
@@ -306,6 +365,7 @@ impl<'a> Space<'a> {
 
 impl Drop for Space<'_> {
     fn drop(&mut self) {
+        self.let_go();
         // Not awaited: the group waits for all of them at its end.
         self.cluster.kubectl.run(&["delete", "namespace", &self.name, "--ignore-not-found", "--wait=false"]);
     }

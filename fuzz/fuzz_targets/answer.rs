@@ -20,6 +20,8 @@ fuzz_target!(|data: &[u8]| {
     let (status, content_type) = (STATUSES[status % STATUSES.len()], TYPES[content_type % TYPES.len()]);
     let (meaning, user, reason) = understand(&asked, status, content_type, body, Some(&TOKEN));
     let has = |text: &str| body.windows(text.len()).any(|window| window == text.as_bytes());
+    // A Status of failure inside a 200 is believed, whatever the head says; a key may be written with escapes.
+    let inside = (200..300).contains(&status) && (has("Status") || has("\\u"));
     match meaning {
         Meaning::Granted if asked == Shape::Review => {
             assert!(
@@ -27,12 +29,17 @@ fuzz_target!(|data: &[u8]| {
             );
         }
         Meaning::Granted => assert!((200..300).contains(&status)),
-        Meaning::NotFound => assert!(status == 404 && asked == Shape::Object("web-0".into())),
+        Meaning::NotFound => {
+            assert!((status == 404 || inside) && asked == Shape::Object("web-0".into()));
+        }
         Meaning::Forbidden if asked == Shape::Review => assert!(matches!(status, 200 | 201)),
-        Meaning::Forbidden | Meaning::ReviewForbidden => assert_eq!(status, 403),
-        Meaning::Unauthenticated => assert_eq!(status, 401),
-        Meaning::Unserved => assert!(matches!(status, 404 | 405)),
-        Meaning::Unavailable => assert!(status == 429 || (500..600).contains(&status)),
+        Meaning::Forbidden | Meaning::ReviewForbidden => assert!(status == 403 || inside),
+        Meaning::OtherForbidden => panic!("only a question can say that a refusal is not about it"),
+        Meaning::Conditional => assert!(asked == Shape::Review && matches!(status, 200 | 201)),
+        Meaning::Unauthenticated => assert!(status == 401 || inside),
+        Meaning::Unserved => assert!(matches!(status, 404 | 405) || inside),
+        Meaning::Unavailable if asked == Shape::Review && matches!(status, 200 | 201) => {}
+        Meaning::Unavailable => assert!(status == 429 || (500..600).contains(&status) || inside),
         Meaning::Unintelligible => assert!(!reason.is_empty()),
     }
     // Text bodies are redacted as they are read, before this.

@@ -13,11 +13,13 @@ pub mod exit;
 pub mod failure;
 #[path = "../../src/mount.rs"]
 pub mod mount;
+#[path = "../../src/text.rs"]
+pub mod text;
 #[path = "../../src/time/mod.rs"]
 pub mod time;
 #[path = "../../src/permission/mod.rs"]
 pub mod permission;
-#[path = "../../src/token.rs"]
+#[path = "../../src/token/mod.rs"]
 pub mod token;
 
 use std::sync::LazyLock;

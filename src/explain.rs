@@ -473,11 +473,11 @@ mod tests {
             (Code::Untrusted, failed(Failure::Untrusted), ["what broke", "--tls-server-name"]),
             (Code::Timeout, failed(Failure::Timeout), ["what broke", "--timeout"]),
         ];
-        for (code, result, told) in table {
+        for (code, result, words) in table {
             let lines = explained(&finding(code, result), Bearer::Token, Some(claims(4600)));
             let text = lines.join("\n");
             assert!((2..=LINES).contains(&lines.len()), "{code:?}\n{text}");
-            assert!(told.iter().all(|told| text.contains(told)), "{code:?}: no {told:?} in\n{text}");
+            assert!(words.iter().all(|words| text.contains(words)), "{code:?}: no {words:?} in\n{text}");
         }
     }
 
@@ -485,19 +485,19 @@ mod tests {
     fn a_token_that_is_not_taken_and_one_that_is_not_there() {
         let rejected =
             || finding(Code::Unauthenticated, Ok(answered(Meaning::Unauthenticated, 401, "Unauthorized")));
-        for (claims, told) in [
+        for (claims, words) in [
             (Some(claims(400)), "a volume that the kubelet no longer updates"),
             (None, "kubectl create token"),
         ] {
             let text = explained(&rejected(), Bearer::Token, claims).join("\n");
-            assert!(text.contains(told) && text.lines().count() <= LINES, "{text}");
+            assert!(text.contains(words) && text.lines().count() <= LINES, "{text}");
         }
-        for (bearer, told) in
+        for (bearer, words) in
             [(Bearer::None, "automountServiceAccountToken"), (Bearer::Plain, "kubectl proxy")]
         {
             let refused = finding(Code::Anonymous, Ok(answered(Meaning::Forbidden, 403, "no")));
             let text = explained(&refused, bearer, None).join("\n");
-            assert!(text.contains(told) && text.lines().count() <= LINES, "{text}");
+            assert!(text.contains(words) && text.lines().count() <= LINES, "{text}");
         }
     }
 
@@ -510,13 +510,13 @@ mod tests {
             }),
             ..finding(code, failed())
         };
-        for (finding, told) in [
+        for (finding, words) in [
             (unknown(&["pods"], &[], Code::Unserved), "similar names: pods"),
             (unknown(&[], &[], Code::Unserved), "kubectl api-resources"),
             (unknown(&[], &["metrics.k8s.io"], Code::Unavailable), "kubectl get apiservices"),
         ] {
             let text = explained(&finding, Bearer::Token, None).join("\n");
-            assert!(text.contains(told) && text.lines().count() == 2, "{text}");
+            assert!(text.contains(words) && text.lines().count() == 2, "{text}");
         }
     }
 

@@ -27,7 +27,7 @@ impl Recognition {
         self.user.as_ref().map(|user| user.name.as_str()).or(words)
     }
 
-    /// What it comes to for whoever sent the token: accepted is 0, whatever may be done with it.
+    /// What it comes to for the sender of the token: accepted is 0, whatever it may do.
     pub fn code(&self, bearer: Bearer) -> Code {
         let got_in = matches!(&self.result, Ok(answer) if answer.got_in());
         match (self.name(), &self.result) {
@@ -35,7 +35,7 @@ impl Recognition {
             (_, result) if bearer == Bearer::None => verdict::tokenless_code(result, bearer),
             (Some(ANONYMOUS), Ok(_)) => Code::Anonymous,
             (Some(_), Ok(_)) => Code::Ok,
-            // A 404 is told to whoever got past authorization, and a 403 to whoever is somebody.
+            // Only who is past authorization gets a 404, and only a known user a 403.
             (None, Ok(answer))
                 if matches!(
                     answer.meaning,
@@ -52,18 +52,19 @@ impl Recognition {
 /// Asks: SelfSubjectReview in the version that is served; where none is, something that is surely refused.
 pub fn recognise(send: &mut dyn FnMut(&Request) -> Result<Reply, Failure>) -> Recognition {
     for version in SELF_REVIEWS {
-        let told = match send(&review::self_review(version))
+        let reviewed = match send(&review::self_review(version))
             .and_then(|reply| review::read(reply, "SelfSubjectReview"))
         {
-            Ok(told) => told,
+            Ok(reviewed) => reviewed,
             Err(failure) => return Recognition { user: None, result: Err(failure) },
         };
-        if told.answer.meaning != Meaning::Unserved {
-            let nameless = told.answer.meaning == Meaning::ReviewForbidden && told.answer.user.is_none();
+        if reviewed.answer.meaning != Meaning::Unserved {
+            let nameless =
+                reviewed.answer.meaning == Meaning::ReviewForbidden && reviewed.answer.user.is_none();
             if nameless {
                 break;
             }
-            return Recognition { user: User::parse(&told.status), result: Ok(told.answer) };
+            return Recognition { user: User::parse(&reviewed.status), result: Ok(reviewed.answer) };
         }
     }
     let result = send(&Request::get(NOWHERE)).and_then(|reply| status::answer(reply, &Shape::Path));

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::api::review::Attributes;
 use crate::text::quote;
 
-/// Whom to grant it to: a user name as the API server knows it.
+/// The subject of a grant: a user name as the API server knows it.
 enum Subject<'a> {
     /// A service account: its namespace and its name.
     Account(&'a str, &'a str),
@@ -61,7 +61,7 @@ pub fn grant(attributes: &Attributes, user: &str) -> Vec<String> {
             // A namespace lies in itself, but before it is there nothing can be created in it.
             let is_namespace = group.is_empty() && resource == "namespaces";
             let place = namespace.as_deref().filter(|_| !is_namespace);
-            // `events` of the core group and of its own are two: the group's first label tells them apart.
+            // `events` of the core group and of its own are two: the group's first label keeps them apart.
             let group = group.split('.').next().filter(|group| !group.is_empty() && *group != "*");
             let words = [Some(verb.as_str()), Some(resource), group, subresource.as_deref(), name.as_deref()];
             (rule, place, words.into_iter().flatten().collect())

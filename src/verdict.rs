@@ -69,7 +69,7 @@ pub fn tokenless_code(result: &Result<Answer, Failure>, bearer: Bearer) -> Code 
         {
             Code::Forbidden
         }
-        // A review's own no names nobody; over kubectl proxy it is the proxy's identity that is refused.
+        // A review's own no names no user; over kubectl proxy it is the proxy's identity that is refused.
         Ok(Answer { meaning: Meaning::Forbidden, user: None, .. }) if bearer == Bearer::Plain => {
             Code::Forbidden
         }

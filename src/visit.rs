@@ -1,6 +1,6 @@
 //! A visit: some requests to the API server, as either identity, within a deadline.
 //!
-//! The connection keeps the deadline. What has been told by then is what there is.
+//! The connection keeps the deadline. What is known by then is the result.
 
 use std::time::{Duration, Instant};
 
@@ -49,7 +49,7 @@ impl Visit {
         };
         if cluster.trust == Trust::Anything {
             let what = if bearer == Bearer::Token { "gets the token" } else { "is believed" };
-            tracing.warn(format!("--insecure-skip-tls-verify: whoever answers {what}"));
+            tracing.warn(format!("--insecure-skip-tls-verify: any server that answers {what}"));
         }
         let claims = token.as_ref().and_then(Token::claims);
         let (client, warning) = Client::new(cluster, bundle, token.as_ref(), deadline)?;
@@ -105,12 +105,12 @@ impl Visit {
         self.in_time(self.send(request, identity).and_then(read))
     }
 
-    /// What was told in time; else a timeout, in the connection's words where it was the one to wait.
-    pub fn in_time<T>(&self, told: Result<T, Failure>) -> Result<T, Failure> {
-        match told {
-            Err(Failure::Timeout(_)) => told,
+    /// What was read in time; else a timeout, in the connection's words where it was the one to wait.
+    pub fn in_time<T>(&self, result: Result<T, Failure>) -> Result<T, Failure> {
+        match result {
+            Err(Failure::Timeout(_)) => result,
             _ if self.is_over() => Err(self.too_late()),
-            _ => told,
+            _ => result,
         }
     }
 

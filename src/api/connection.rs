@@ -372,7 +372,7 @@ mod tests {
 
     #[test]
     fn the_last_address_gets_all_the_time_that_is_left() {
-        // Nobody listens any more at one; at the other, nobody accepts and the queue is full.
+        // Nothing listens any more at one; at the other, nothing accepts and the queue is full.
         let at_loopback = || SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let closed = TcpListener::bind(at_loopback()).unwrap().local_addr().unwrap();
         let full = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();

@@ -1,8 +1,8 @@
 //! JSON from the network: held sparingly, without the token, and only if it says nothing twice.
 //!
 //! A `serde_json::Value` takes up to ninety times its text (`[{"":0},{"":0},…]`), a key that is said twice
-//! means one thing to one reader and another to the next, and `\u0065` hides an `e` of the token from whoever
-//! looks at the bytes.
+//! means one thing to one reader and another to the next, and `\u0065` hides an `e` of the token from
+//! a reader of the bytes.
 
 use std::cell::Cell;
 use std::fmt;

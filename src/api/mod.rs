@@ -4,6 +4,7 @@ pub mod certificate;
 mod connection;
 pub mod discovery;
 pub mod facts;
+mod glance;
 pub mod json;
 pub mod refusal;
 pub mod review;
@@ -29,7 +30,7 @@ pub use facts::Facts;
 /// No more than this of any answer is held.
 pub const LARGEST_BODY: usize = 1024 * 1024;
 
-/// A request, whoever sends it.
+/// A request, as either identity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     /// The path on the server, with its query.

@@ -153,7 +153,7 @@ pub struct User {
 }
 
 impl User {
-    /// From a SelfSubjectReview's `status`. `None` if it names nobody.
+    /// From a SelfSubjectReview's `status`. `None` if it names no user.
     pub fn parse(status: &Value) -> Option<User> {
         let info = status.get("userInfo")?;
         let text = |key: &str| info.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
@@ -212,7 +212,7 @@ impl Rule {
     }
 }
 
-/// What a SelfSubjectRulesReview tells.
+/// What a SelfSubjectRulesReview says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rules {
     /// Sorted and compacted as kubectl does it.

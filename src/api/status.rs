@@ -5,6 +5,7 @@
 
 use serde_json::Value;
 
+use super::glance::Glance;
 use super::refusal::Refusal;
 use super::{LARGEST_BODY, Reply, json};
 use crate::failure::Failure;
@@ -152,9 +153,13 @@ fn has_no_length(reply: &Reply) -> bool {
     reply.header("content-length").is_none() && reply.header("transfer-encoding").is_none()
 }
 
+/// As much of an access review as is searched for a flag, in bytes; real ones have less than 1 KiB.
+const LARGEST_REVIEW: usize = 16 * 1024;
+
 /// Whether an access review says `denied`, and not only that nothing allows it.
 fn denies(body: &[u8]) -> bool {
-    // It was read before, and is a review: what is still to be known is one flag.
+    // It was read before, and is a review, which is small: what is still to be known is one flag.
+    let body = body.get(..LARGEST_REVIEW).unwrap_or(body);
     let compact: Vec<u8> = body.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
     compact.windows(13).any(|window| window == b"\"denied\":true")
 }
@@ -266,60 +271,6 @@ fn read(shape: &Shape, status: u16, content_type: &str, body: &[u8]) -> Result<(
         (Shape::Object(_), _) if whole && !has("metadata") => Err("an object without metadata".into()),
         _ => Ok(()),
     }
-}
-
-/// What the beginning of a JSON object shows at its top level.
-struct Glance {
-    keys: Vec<String>,
-    kind: Option<String>,
-    /// The object ends within it.
-    whole: bool,
-}
-
-impl Glance {
-    /// `None` if it does not begin as an object.
-    fn of(body: &[u8]) -> Option<Glance> {
-        let mut rest = body.trim_ascii_start().strip_prefix(b"{")?;
-        let mut glance = Glance { keys: Vec::new(), kind: None, whole: false };
-        let (mut depth, mut key) = (0_usize, None::<String>);
-        while let Some((&byte, behind)) = rest.split_first() {
-            rest = behind;
-            match byte {
-                b'"' => {
-                    let Some((text, after)) = string(rest) else { return Some(glance) };
-                    rest = after;
-                    let is_key = rest.trim_ascii_start().starts_with(b":");
-                    match (depth, is_key, key.as_deref()) {
-                        (0, true, _) => {
-                            glance.keys.push(text.clone());
-                            key = Some(text);
-                        }
-                        (0, false, Some("kind")) => glance.kind = Some(text),
-                        _ => {}
-                    }
-                }
-                b'{' | b'[' => depth += 1,
-                b'}' | b']' if depth == 0 => {
-                    glance.whole = true;
-                    return Some(glance);
-                }
-                b'}' | b']' => depth -= 1,
-                _ => {}
-            }
-        }
-        Some(glance)
-    }
-}
-
-/// The text up to the closing quote, its escapes left as they are, and what comes after it.
-fn string(text: &[u8]) -> Option<(String, &[u8])> {
-    let mut escaped = false;
-    let end = text.iter().position(|&byte| {
-        let ends = byte == b'"' && !escaped;
-        escaped = byte == b'\\' && !escaped;
-        ends
-    })?;
-    Some((String::from_utf8_lossy(text.get(..end)?).into_owned(), text.get(end + 1..)?))
 }
 
 /// Whether it is an object of the kind `Status`.

@@ -349,7 +349,8 @@ untrusted (22): TLS: unknown CA, expired, wrong name, nothing in common, or no T
 /// `-k` takes any certificate, and says what that means.
 #[test]
 fn anything_is_trusted_when_told_to() {
-    const WARNING: &str = "kubeknock: warning: --insecure-skip-tls-verify: whoever answers gets the token\n";
+    const WARNING: &str =
+        "kubeknock: warning: --insecure-skip-tls-verify: any server that answers gets the token\n";
     for certificate in [
         Certificate::UnknownAuthority,
         Certificate::OtherCluster,

@@ -109,7 +109,7 @@ fn half_down(cluster: &RealCluster, pod: &Pod) {
         ("list wdg", 10, "widgets.names.example.com"),
         ("list gadgets", 24, "down.example.com"),
         ("list gadgets.down.example.com", 24, "down.example.com"),
-        ("list gadgets.names.example.com", 25, "serves no resource of that name"),
+        ("list gadgets.names.example.com", 25, "has no resource of that name"),
     ] {
         pod.runs(&["check", phrase]).gives(code, &[told], Stderr::Empty);
     }

@@ -77,6 +77,8 @@ pub fn tokenless_code(result: &Result<Answer, Failure>, bearer: Bearer) -> Code 
             meaning: Meaning::Forbidden | Meaning::ReviewForbidden | Meaning::Unauthenticated,
             ..
         }) => Code::Anonymous,
+        // Whatever it refuses: there was no token to refuse it to.
+        Ok(Answer { meaning: Meaning::OtherForbidden, .. }) if bearer == Bearer::None => Code::Anonymous,
         other => token_code(other),
     }
 }
@@ -179,6 +181,8 @@ mod tests {
             (Bearer::None, "review 403 anon", Anonymous, Anonymous),
             (Bearer::None, "5xx", Unavailable, Unavailable),
             (Bearer::None, "-", Anonymous, Anonymous),
+            (Bearer::None, "other 403", Anonymous, Anonymous),
+            (Bearer::Plain, "other 403", Forbidden, Forbidden),
             (Bearer::Plain, "2xx", Ok, Excess),
             (Bearer::Plain, "403 sa", Forbidden, Ok),
             (Bearer::Plain, "no", Forbidden, Ok),

@@ -293,6 +293,11 @@ forbidden (10): the API server refuses the permission to the token's identity
     let pod = Pod::at(&scene.cluster.server(), "", "", "").without_file("ca.crt").without_file("token");
     pod.runs(&["check", "list pods in ns-1"]).gives(0, &["ok (0)"], Stderr::Empty);
 
+    // The proxy's user is not the mount's account, and the refusal is about it all the same.
+    let other = Scene::on(Cluster::builder().plain_http("jane").start());
+    other.runs(&["check", "cannot list secrets"]).gives(0, &["forbidden, as required"], Stderr::Empty);
+    other.runs(&["check", "list secrets"]).gives(10, &["--user=jane"], Stderr::Empty);
+
     let nobody = Cluster::builder().plain_http("system:anonymous").start();
     Scene::on(nobody).runs(&["check", "list pods"]).gives(
         12,

@@ -9,7 +9,6 @@ use super::glance::Glance;
 use super::refusal::Refusal;
 use super::{LARGEST_BODY, Reply, json};
 use crate::failure::Failure;
-use crate::text::escape;
 use crate::token::Token;
 
 /// The user name of requests without credentials (k8s.io/apiserver/pkg/authentication/user).
@@ -128,7 +127,7 @@ pub fn answer_from(reply: &Reply, shape: &Shape, body: &[u8]) -> Answer {
             } else {
                 let why = match status {
                     304 => "304 Not Modified, which the request did not ask for".to_owned(),
-                    _ => format!("a redirect to \"{}\"", escape(location)),
+                    _ => format!("a redirect to \"{}\"", cut(location)),
                 };
                 (Meaning::Unintelligible, None, why)
             }
@@ -248,7 +247,7 @@ fn read(shape: &Shape, status: u16, content_type: &str, body: &[u8]) -> Result<(
         return Err("a status that no read gets".into());
     }
     if !content_type.trim_start().to_ascii_lowercase().starts_with("application/json") {
-        return Err(format!("content type \"{}\" where JSON is expected", escape(content_type)));
+        return Err(format!("content type \"{}\" where JSON is expected", cut(content_type)));
     }
     if *shape == Shape::Watch {
         return Ok(());
@@ -262,14 +261,23 @@ fn read(shape: &Shape, status: u16, content_type: &str, body: &[u8]) -> Result<(
     }
     match (shape, kind) {
         (Shape::List, Some(kind)) if !kind.ends_with("List") => {
-            Err(format!("a {} where a list is expected", escape(&cut(&kind))))
+            Err(format!("{} where a list is expected", shown(&kind)))
         }
         (Shape::Object(_), Some(kind)) if kind.ends_with("List") => {
-            Err(format!("a {} where one object is expected", escape(&cut(&kind))))
+            Err(format!("{} where one object is expected", shown(&kind)))
         }
         // Keys may be sorted, with data before metadata: beyond the glance it is taken to be there.
         (Shape::Object(_), _) if whole && !has("metadata") => Err("an object without metadata".into()),
         _ => Ok(()),
+    }
+}
+
+/// An object of this kind, in words. What cannot be a kind, a Go name, may be anything that the server was sent.
+fn shown(kind: &str) -> String {
+    if (1..64).contains(&kind.len()) && kind.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        format!("a {kind}")
+    } else {
+        "an object of another kind".to_owned()
     }
 }
 
@@ -447,6 +455,21 @@ mod tests {
             assert_eq!(found, Meaning::Unintelligible, "{shape:?} {status} {body}");
             assert!(!reason.is_empty());
         }
+    }
+
+    /// A kind is shown if it can be one: anything else, such as a token written with escapes, is not.
+    #[test]
+    fn a_kind_that_can_be_none_is_not_shown() {
+        let shown = |kind: &str| {
+            let body = format!(r#"{{"kind":"{kind}","apiVersion":"v1"}}"#);
+            understand(&Shape::List, 200, "application/json", body.as_bytes(), None).2
+        };
+        assert_eq!(shown("Pod"), "a Pod where a list is expected");
+        for kind in ["", r"ey\u004ahbGci", "eyJhbGci.c2ln", r"\u001b[31m", "\u{7}", &"K".repeat(64)] {
+            assert_eq!(shown(kind), "an object of another kind where a list is expected", "{kind}");
+        }
+        let long = understand(&Shape::List, 200, &"x".repeat(30_000), b"{}", None).2;
+        assert!(long.len() < 1100, "{}", long.len());
     }
 
     #[test]

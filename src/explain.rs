@@ -157,7 +157,7 @@ fn forbidden(finding: &Finding, answer: Option<&Answer>, context: Context<'_>) -
             Vec::new(),
         );
     }
-    if answer.is_some_and(|answer| answer.denied || is_beyond_rbac(&answer.reason)) {
+    if answer.is_some_and(|answer| answer.meaning == Meaning::Denied || is_beyond_rbac(&answer.reason)) {
         return (
             vec![
                 reason.concat(),
@@ -354,7 +354,7 @@ mod tests {
 
     fn answered(meaning: Meaning, status: u16, reason: &str) -> Answer {
         let user = reason.contains("User").then(|| USER.to_owned());
-        Answer { status, meaning, user, reason: reason.into(), denied: false, retry_after: None }
+        Answer { status, meaning, user, reason: reason.into(), retry_after: None }
     }
 
     fn finding(code: Code, token: Result<Answer, Failure>) -> Finding {

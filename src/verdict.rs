@@ -51,7 +51,9 @@ pub fn token_code(result: &Result<Answer, Failure>) -> Code {
             Meaning::Forbidden | Meaning::ReviewForbidden if answer.user.as_deref() == Some(ANONYMOUS) => {
                 Code::Anonymous
             }
-            Meaning::Forbidden | Meaning::ReviewForbidden | Meaning::OtherForbidden => Code::Forbidden,
+            Meaning::Forbidden | Meaning::Denied | Meaning::ReviewForbidden | Meaning::OtherForbidden => {
+                Code::Forbidden
+            }
             Meaning::Conditional => Code::Conditional,
             Meaning::Unauthenticated => Code::Unauthenticated,
             Meaning::Unserved => Code::Unserved,
@@ -70,11 +72,14 @@ pub fn tokenless_code(result: &Result<Answer, Failure>, bearer: Bearer) -> Code 
             Code::Forbidden
         }
         // A review's own no names no user; over kubectl proxy it is the proxy's identity that is refused.
-        Ok(Answer { meaning: Meaning::Forbidden, user: None, .. }) if bearer == Bearer::Plain => {
+        Ok(Answer { meaning: Meaning::Forbidden | Meaning::Denied, user: None, .. })
+            if bearer == Bearer::Plain =>
+        {
             Code::Forbidden
         }
         Ok(Answer {
-            meaning: Meaning::Forbidden | Meaning::ReviewForbidden | Meaning::Unauthenticated,
+            meaning:
+                Meaning::Forbidden | Meaning::Denied | Meaning::ReviewForbidden | Meaning::Unauthenticated,
             ..
         }) => Code::Anonymous,
         // Whatever it refuses: there was no token to refuse it to.
@@ -97,7 +102,7 @@ mod tests {
     fn answer(meaning: Meaning, user: &str) -> Answer {
         let status = 200;
         let user = (!user.is_empty()).then(|| user.to_owned());
-        Answer { status, meaning, user, reason: String::new(), denied: false, retry_after: None }
+        Answer { status, meaning, user, reason: String::new(), retry_after: None }
     }
 
     fn knock(name: &str) -> Option<Knock> {
@@ -108,6 +113,7 @@ mod tests {
             "403 sa" => Ok(answer(Meaning::Forbidden, "system:serviceaccount:ns-1:k-sa-1")),
             "403 anon" => Ok(answer(Meaning::Forbidden, ANONYMOUS)),
             "no" => Ok(answer(Meaning::Forbidden, "")),
+            "denied" => Ok(answer(Meaning::Denied, "")),
             "review 403 sa" => Ok(answer(Meaning::ReviewForbidden, "system:serviceaccount:ns-1:k-sa-1")),
             "other 403" => Ok(answer(Meaning::OtherForbidden, "kube-apiserver")),
             "conditions" => Ok(answer(Meaning::Conditional, "")),
@@ -154,6 +160,7 @@ mod tests {
             ("5xx", "2xx", Ok, Excess),
             ("403 anon", "html", Unintelligible, Unintelligible),
             ("review 403 anon", "review 403 sa", Forbidden, Forbidden),
+            ("review 403 anon", "denied", Forbidden, Ok),
             ("403 anon", "other 403", Forbidden, Forbidden),
             ("403 anon", "conditions", Conditional, Conditional),
             ("closed", "2xx", Ok, Excess),
@@ -181,6 +188,8 @@ mod tests {
             (Bearer::None, "review 403 anon", Anonymous, Anonymous),
             (Bearer::None, "5xx", Unavailable, Unavailable),
             (Bearer::None, "-", Anonymous, Anonymous),
+            (Bearer::None, "denied", Anonymous, Anonymous),
+            (Bearer::Plain, "denied", Forbidden, Ok),
             (Bearer::None, "other 403", Anonymous, Anonymous),
             (Bearer::Plain, "other 403", Forbidden, Forbidden),
             (Bearer::Plain, "2xx", Ok, Excess),

@@ -35,7 +35,7 @@ fuzz_target!(|data: &[u8]| {
         Meaning::Forbidden if asked == Shape::Review => assert!(matches!(status, 200 | 201)),
         Meaning::Forbidden | Meaning::ReviewForbidden => assert!(status == 403 || inside),
         Meaning::OtherForbidden => panic!("only a question can say that a refusal is not about it"),
-        Meaning::Conditional => assert!(asked == Shape::Review && matches!(status, 200 | 201)),
+        Meaning::Conditional | Meaning::Denied => assert!(asked == Shape::Review && matches!(status, 200 | 201)),
         Meaning::Unauthenticated => assert!(status == 401 || inside),
         Meaning::Unserved => assert!(matches!(status, 404 | 405) || inside),
         Meaning::Unavailable if asked == Shape::Review && matches!(status, 200 | 201) => {}

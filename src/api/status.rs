@@ -41,6 +41,8 @@ pub enum Meaning {
     NotFound,
     /// No: 403, or a review that says no.
     Forbidden,
+    /// No, because an authorizer denies it (`status.denied` of a review), which no RBAC grant lifts.
+    Denied,
     /// The review itself is refused: says nothing about the permission.
     ReviewForbidden,
     /// A 403 about something else: another user, verb or resource than this request's, as an impersonating proxy or an
@@ -69,8 +71,6 @@ pub struct Answer {
     pub user: Option<String>,
     /// The server's own words, or why they cannot be understood. May hold anything: escape it.
     pub reason: String,
-    /// An authorizer denies it explicitly (`status.denied` of a review), which no RBAC grant lifts.
-    pub denied: bool,
     /// The `Retry-After` header, as it came.
     pub retry_after: Option<String>,
 }
@@ -137,30 +137,11 @@ pub fn answer_from(reply: &Reply, shape: &Shape, body: &[u8]) -> Answer {
         }
         _ => understand(shape, status, reply.header("content-type").unwrap_or_default(), body, reply.token()),
     };
-    let denied = *shape == Shape::Review && meaning == Meaning::Forbidden && denies(body);
-    Answer {
-        status,
-        meaning,
-        user,
-        reason,
-        denied,
-        retry_after: reply.header("retry-after").map(str::to_owned),
-    }
+    Answer { status, meaning, user, reason, retry_after: reply.header("retry-after").map(str::to_owned) }
 }
 
 fn has_no_length(reply: &Reply) -> bool {
     reply.header("content-length").is_none() && reply.header("transfer-encoding").is_none()
-}
-
-/// As much of an access review as is searched for a flag, in bytes; real ones have less than 1 KiB.
-const LARGEST_REVIEW: usize = 16 * 1024;
-
-/// Whether an access review says `denied`, and not only that nothing allows it.
-fn denies(body: &[u8]) -> bool {
-    // It was read before, and is a review, which is small: what is still to be known is one flag.
-    let body = body.get(..LARGEST_REVIEW).unwrap_or(body);
-    let compact: Vec<u8> = body.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
-    compact.windows(13).any(|window| window == b"\"denied\":true")
 }
 
 /// Pure: what this status, content type and body (or its beginning) mean. The token is taken out of words.
@@ -316,7 +297,12 @@ fn review(status: u16, body: &[u8], token: Option<&Token>) -> (Meaning, Option<S
     }
     let reason = [text("reason"), text("evaluationError")].into_iter().filter(|text| !text.is_empty());
     let reason = cut(&reason.collect::<Vec<_>>().join("; "));
-    (if allowed && !denied { Meaning::Granted } else { Meaning::Forbidden }, None, reason)
+    let meaning = match (allowed, denied) {
+        (_, true) => Meaning::Denied,
+        (true, false) => Meaning::Granted,
+        (false, false) => Meaning::Forbidden,
+    };
+    (meaning, None, reason)
 }
 
 fn is_html(content_type: &str, body: &[u8]) -> bool {
@@ -367,7 +353,7 @@ mod tests {
     #[test]
     fn answers_of_an_api_server() {
         use Meaning::{
-            Forbidden, Granted, NotFound, ReviewForbidden, Unauthenticated, Unavailable, Unserved,
+            Denied, Forbidden, Granted, NotFound, ReviewForbidden, Unauthenticated, Unavailable, Unserved,
         };
         let object = || Shape::Object("db".into());
         for (shape, status, content_type, body, meaning) in [
@@ -410,7 +396,7 @@ mod tests {
                 201,
                 "",
                 r#"{"kind":"SelfSubjectAccessReview","status":{"allowed":true,"denied":true}}"#,
-                Forbidden,
+                Denied,
             ),
         ] {
             let (found, ..) = understand(&shape, status, content_type, body.as_bytes(), None);

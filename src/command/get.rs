@@ -82,6 +82,7 @@ fn why(get: &Get, result: &Result<Answer, Failure>, bearer: Bearer, claims: Opti
             Meaning::Granted
             | Meaning::NotFound
             | Meaning::ReviewForbidden
+            | Meaning::Denied
             | Meaning::OtherForbidden
             | Meaning::Conditional
             | Meaning::Unserved

@@ -55,12 +55,13 @@ fn cell(knock: Option<&Knock>, review: bool) -> String {
         Ok(answer) => match answer.meaning {
             Meaning::ReviewForbidden => "unknown".into(),
             Meaning::Granted if review => "yes".into(),
-            Meaning::Forbidden if review => "no".into(),
+            Meaning::Forbidden | Meaning::Denied if review => "no".into(),
             Meaning::Conditional => "conditions".into(),
             // A review that was not decided has the status of one that was.
             Meaning::Unavailable if review && answer.status < 300 => "undecided".into(),
             Meaning::Granted
             | Meaning::NotFound
+            | Meaning::Denied
             | Meaning::OtherForbidden
             | Meaning::Forbidden
             | Meaning::Unauthenticated

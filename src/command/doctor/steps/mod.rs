@@ -57,7 +57,7 @@ mod tests {
     const USER: &str = "system:serviceaccount:ns-1:k-sa-1";
 
     fn answer(meaning: Meaning, status: u16) -> Answer {
-        Answer { status, meaning, user: None, reason: "some reason".into(), denied: false, retry_after: None }
+        Answer { status, meaning, user: None, reason: "some reason".into(), retry_after: None }
     }
 
     fn claims() -> Claims {

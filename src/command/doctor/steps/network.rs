@@ -188,6 +188,7 @@ pub fn version(seen: &Evidence) -> Step {
                 (
                     Meaning::NotFound
                     | Meaning::ReviewForbidden
+                    | Meaning::Denied
                     | Meaning::OtherForbidden
                     | Meaning::Conditional
                     | Meaning::Unserved

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair, SanType};
 use testbed::certificates::{Authority, Fixture, P_256_SHA_512, P_384, P_521, SERVER_NAMES, server_config};
-use testbed::faults::{self, Listener, answer};
+use testbed::faults::{self, Listener, answer, server_hello};
 
 use testbed::{Program, Stderr, World, runner_delay};
 use tokio_rustls::rustls::crypto::CryptoProvider;
@@ -318,20 +318,8 @@ fn algorithms() {
 }
 
 /// ServerHellos with TLS_RSA_WITH_AES_128_CBC_SHA and no extensions.
-const SERVER_HELLO_1_1: &[u8] = &server_hello(2);
-const SERVER_HELLO_CBC: &[u8] = &server_hello(3);
-
-const fn server_hello(minor: u8) -> [u8; 47] {
-    let mut hello = [7; 47];
-    let head = [0x16, 3, minor, 0, 42, 2, 0, 0, 38, 3, minor];
-    let mut at = 0;
-    while at < head.len() {
-        hello[at] = head[at];
-        at += 1;
-    }
-    [hello[43], hello[44], hello[45], hello[46]] = [0, 0, 0x2f, 0];
-    hello
-}
+const SERVER_HELLO_1_1: &[u8] = &server_hello(2, [0, 0x2f]);
+const SERVER_HELLO_CBC: &[u8] = &server_hello(3, [0, 0x2f]);
 
 /// Two files in one, without a line break between them: none is lost.
 #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyUsagePurpose, date_time_ymd};
 use testbed::certificates::{Authority, Fixture, RSA_1024, RSA_2048, SERVER_NAMES, SHA_1, server_config};
-use testbed::faults::{self, Certificate, Listener, answer, read_request};
+use testbed::faults::{self, Certificate, Listener, answer, read_request, server_hello};
 use tokio_rustls::rustls::crypto::CryptoProvider;
 use tokio_rustls::rustls::crypto::ring::cipher_suite::{
     TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
@@ -195,25 +195,15 @@ pub fn rows() -> Vec<Row> {
     ]
 }
 
-const SERVER_HELLO_1_0: &[u8] = &server_hello(1);
-const SERVER_HELLO_1_1: &[u8] = &server_hello(2);
-const SERVER_HELLO_SSL_3: &[u8] = &server_hello(0);
+/// TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA.
+const CBC: [u8; 2] = [0xc0, 0x14];
+
+const SERVER_HELLO_1_0: &[u8] = &server_hello(1, CBC);
+const SERVER_HELLO_1_1: &[u8] = &server_hello(2, CBC);
+const SERVER_HELLO_SSL_3: &[u8] = &server_hello(0, CBC);
 const PROTOCOL_VERSION: &[u8] = &[0x15, 3, 1, 0, 2, 2, 70];
 const HANDSHAKE_FAILURE: &[u8] = &[0x15, 3, 3, 0, 2, 2, 40];
 const CLOSE_NOTIFY: &[u8] = &[0x15, 3, 3, 0, 2, 1, 0];
-
-/// A ServerHello of version `3.minor`, with TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA and without extensions.
-const fn server_hello(minor: u8) -> [u8; 47] {
-    let mut hello = [7; 47];
-    let head = [0x16, 3, minor, 0, 42, 2, 0, 0, 38, 3, minor];
-    let mut at = 0;
-    while at < head.len() {
-        hello[at] = head[at];
-        at += 1;
-    }
-    [hello[43], hello[44], hello[45], hello[46]] = [0, 0xc0, 0x14, 0];
-    hello
-}
 
 /// Shows any chain with any key.
 #[derive(Debug)]

@@ -121,6 +121,19 @@ impl Hold {
     }
 }
 
+/// A ServerHello of version `3.minor` that chooses this cipher suite, without extensions.
+pub const fn server_hello(minor: u8, suite: [u8; 2]) -> [u8; 47] {
+    let mut hello = [7; 47];
+    let head = [0x16, 3, minor, 0, 42, 2, 0, 0, 38, 3, minor];
+    let mut at = 0;
+    while at < head.len() {
+        hello[at] = head[at];
+        at += 1;
+    }
+    [hello[43], hello[44], hello[45], hello[46]] = [0, suite[0], suite[1], 0];
+    hello
+}
+
 /// Hands every connection, each in its own thread, to the closure.
 pub fn tcp_listener(behave: impl Fn(TcpStream, &Hold) + Send + Sync + 'static) -> Listener {
     listener(LOOPBACK, String::new(), move |stream, hold| {

@@ -471,6 +471,16 @@ mod tests {
             Code::Unauthenticated,
             "not valid for another 2h0m by the server's clock",
         ),
+        (
+            "token",
+            |e| {
+                with_claims(e, |claims| claims.not_before = Some(NOW + HOUR));
+                rejected(e);
+            },
+            Broken,
+            Code::Unauthenticated,
+            "not valid for another 60m",
+        ),
         ("token", |e| e.token = TokenFile::Opaque, Open, Code::Ok, "not a JWT"),
         (
             "token",

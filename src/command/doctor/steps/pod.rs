@@ -217,15 +217,16 @@ pub fn token(seen: &Evidence) -> Step {
 fn claimed(name: &'static str, claims: &Claims, seen: &Evidence) -> Step {
     let now = seen.server_time();
     let is_over = |time: i64| claims.expires.is_some_and(|expires| expires <= time);
-    let is_early = |time: i64| claims.issued.is_some_and(|issued| issued > time.saturating_add(LEEWAY));
+    let begins = claims.not_before.max(claims.issued);
+    let is_early = |time: i64| begins.is_some_and(|begins| begins > time.saturating_add(LEEWAY));
     let (over, early) = (is_over(now), is_early(now));
     // Worth a word where this clock would judge otherwise.
     let judge =
         if (over, early) == (is_over(seen.now), is_early(seen.now)) { "" } else { " by the server's clock" };
-    let valid = match (claims.expires, claims.issued) {
+    let valid = match (claims.expires, begins) {
         (Some(expires), _) if over => format!("expired {} ago{judge}", span(now.saturating_sub(expires))),
-        (_, Some(issued)) if early => {
-            format!("not valid for another {}{judge}", span(issued.saturating_sub(now)))
+        (_, Some(begins)) if early => {
+            format!("not valid for another {}{judge}", span(begins.saturating_sub(now)))
         }
         (None, _) => "does not expire".to_owned(),
         (Some(expires), _) => format!("expires in {}{judge}", span(expires.saturating_sub(now))),

@@ -39,7 +39,7 @@ pub fn request(code: Code, result: &Result<Answer, Failure>, context: Context<'_
         (Code::Unauthenticated, _) => unauthenticated(context),
         (Code::Anonymous, _) => anonymous(words, context),
         (Code::Forbidden, _) | (_, Err(_)) => vec![words.to_owned()],
-        (_, Ok(answer)) => vec![status(answer)],
+        (_, Ok(answer)) => vec![answer.line()],
     };
     if code == Code::Forbidden {
         why.extend(remedy::grant_reviews());
@@ -289,9 +289,7 @@ fn no_answer(code: Code, finding: &Finding, answer: Option<&Answer>) -> Vec<Stri
         (State::Unresolved(Unresolved::Failed(failure)), ..) | (_, Some(failure), _) => {
             vec![failure.text().to_owned()]
         }
-        (_, _, Some(answer)) => {
-            vec![status(answer)]
-        }
+        (_, _, Some(answer)) => vec![answer.line()],
         (State::Unresolved(Unresolved::Unknown { silent, .. }), ..) => {
             return vec![
                 format!(
@@ -305,11 +303,6 @@ fn no_answer(code: Code, finding: &Finding, answer: Option<&Answer>) -> Vec<Stri
     };
     why.extend(advice(code).map(str::to_owned));
     why
-}
-
-/// The status and the server's words, in one line.
-fn status(answer: &Answer) -> String {
-    format!("status {} {}", answer.status, answer.reason).trim_end().to_owned()
 }
 
 /// What to do when there is no answer.

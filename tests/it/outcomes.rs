@@ -484,8 +484,8 @@ fn unintelligible() {
             "302",
             "a redirect to \"https://login.example.com/\"",
         ),
-        (faults::web_page(), "200", "a web page, as proxies and portals send it"),
-        (faults::forbidding_web_page(), "403", "a web page, as proxies and portals send it"),
+        (faults::web_page(), "200", "a web page, as proxies and portals send it: Welcome"),
+        (faults::forbidding_web_page(), "403", "a web page, as proxies and portals send it: 403 Forbidden"),
     ] {
         Pod::in_front_of(&listener).runs(&["check", "list pods"]).is(
             26,

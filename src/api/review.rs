@@ -1,9 +1,9 @@
-//! The self-subject reviews: what they are asked with, and what they tell.
+//! The self-subject reviews: what they are asked with, and what they say.
 
 use serde_json::{Value, json};
 
 use super::refusal::Refusal;
-use super::status::{self, Answer, Meaning, Shape};
+use super::status::{self, ANONYMOUS, Answer, Meaning, Shape};
 use super::{LARGEST_BODY, Reply, Request, json};
 use crate::failure::Failure;
 
@@ -69,11 +69,9 @@ impl Attributes {
 }
 
 impl Attributes {
-    /// True if a refusal is about this permission, and of this service account. (A subject that is not a service account
-    /// may be known to the API server under any name.)
+    /// True if a refusal is about this permission, and of this service account.
     pub fn is_refused_by(&self, refusal: &Refusal, subject: Option<&str>) -> bool {
-        let account = subject.filter(|subject| subject.starts_with("system:serviceaccount:"));
-        if account.is_some_and(|account| account != refusal.user) {
+        if !is_of(subject, refusal) {
             return false;
         }
         let (verb, what) = match self {
@@ -85,6 +83,13 @@ impl Attributes {
         };
         refusal.verb == *verb && refusal.what.as_ref().is_none_or(|found| *found == what)
     }
+}
+
+/// True if a refusal may be this subject's: a service account has one name, and who else has a token may be known to
+/// the API server under any.
+pub fn is_of(subject: Option<&str>, refusal: &Refusal) -> bool {
+    let account = subject.filter(|subject| subject.starts_with("system:serviceaccount:"));
+    account.is_none_or(|account| account == refusal.user)
 }
 
 /// The versions of SelfSubjectReview, newest first: Kubernetes 1.28, 1.27 and 1.26.
@@ -124,7 +129,13 @@ pub struct Reviewed {
 /// Reads the answer to a review of this kind to its end.
 pub fn read(mut reply: Reply, kind: &str) -> Result<Reviewed, Failure> {
     if !matches!(reply.status(), 200 | 201) {
-        return status::answer(reply, &Shape::Review).map(|answer| Reviewed { answer, status: Value::Null });
+        let mut answer = status::answer(reply, &Shape::Review)?;
+        let is_other = |refusal: Refusal| refusal.user != ANONYMOUS && !refusal.is_of_review();
+        if answer.meaning == Meaning::ReviewForbidden && Refusal::parse(&answer.reason).is_some_and(is_other)
+        {
+            (answer.meaning, answer.user) = (Meaning::OtherForbidden, None);
+        }
+        return Ok(Reviewed { answer, status: Value::Null });
     }
     let body = reply.take(LARGEST_BODY + 1)?;
     let mut answer = status::answer_from(&reply, &Shape::Path, &body);

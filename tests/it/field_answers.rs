@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 use testbed::Stderr;
 use testbed::faults::{self, Certificate, Listener, read_request, tls_listener};
+use testbed::scene::report;
 
-use crate::Pod;
+use crate::{Pod, Scene};
 
 const JSON: &str = "application/json";
 const ACCOUNT: &str = "system:serviceaccount:ns-1:k-sa-1";
@@ -30,7 +31,7 @@ fn hold(cases: impl IntoIterator<Item = Case>) {
     assert!(failed.is_empty(), "{} cases:\n{}", failed.len(), failed.join("\n"));
 }
 
-fn status(fields: &Value) -> String {
+fn status_of(fields: &Value) -> String {
     let mut object = json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure" });
     for (key, value) in fields.as_object().unwrap() {
         object[key] = value.clone();
@@ -40,7 +41,7 @@ fn status(fields: &Value) -> String {
 
 fn refusal(user: &str, cannot: &str) -> String {
     let message = format!("x is forbidden: User \"{user}\" cannot {cannot}");
-    status(&json!({ "reason": "Forbidden", "code": 403, "message": message }))
+    status_of(&json!({ "reason": "Forbidden", "code": 403, "message": message }))
 }
 
 fn review(fields: &Value) -> String {
@@ -50,11 +51,12 @@ fn review(fields: &Value) -> String {
 /// What failed inside a 2xx is what the Status says, with a code or with a reason alone, also of a review.
 #[test]
 fn a_status_of_failure_inside_a_good_answer() {
-    let inside = |reason: &str| status(&json!({ "reason": reason, "message": "no" }));
-    let long =
-        status(&json!({ "code": 403, "message": "x".repeat(900), "details": { "name": "y".repeat(900) } }));
+    let inside = |reason: &str| status_of(&json!({ "reason": reason, "message": "no" }));
+    let long = status_of(
+        &json!({ "code": 403, "message": "x".repeat(900), "details": { "name": "y".repeat(900) } }),
+    );
     // Keys in their order, as some servers have them: the kind comes after two pages of details.
-    let late = status(&json!({ "code": 403, "details": { "name": "y".repeat(2000) } }));
+    let late = status_of(&json!({ "code": 403, "details": { "name": "y".repeat(2000) } }));
     hold([
         ("200 OK", JSON, &[][..], inside("Forbidden"), "get /healthz/etcd", 10, "token 200  forbidden"),
         ("200 OK", JSON, &[], inside("Unauthorized"), "list pods", 11, "unauthenticated"),
@@ -72,13 +74,13 @@ fn a_status_of_failure_inside_a_good_answer() {
             "200 OK",
             JSON,
             &[],
-            status(&json!({ "code": 404, "details": { "name": "web-0" } })),
+            status_of(&json!({ "code": 404, "details": { "name": "web-0" } })),
             "get pods/web-0",
             0,
             "it does not exist",
         ),
-        ("201 Created", JSON, &[], status(&json!({ "code": 401 })), "create pods", 11, "unauthenticated"),
-        ("201 Created", JSON, &[], status(&json!({ "code": 503 })), "create pods", 24, "unavailable"),
+        ("201 Created", JSON, &[], status_of(&json!({ "code": 401 })), "create pods", 11, "unauthenticated"),
+        ("201 Created", JSON, &[], status_of(&json!({ "code": 503 })), "create pods", 24, "unavailable"),
         (
             "201 Created",
             JSON,
@@ -95,7 +97,7 @@ fn a_status_of_failure_inside_a_good_answer() {
             "200 OK",
             JSON,
             &[],
-            status(&json!({ "status": "Success" })),
+            status_of(&json!({ "status": "Success" })),
             "create pods",
             26,
             "the answer to an access review is not a SelfSubjectAccessReview",
@@ -253,7 +255,7 @@ fn what_an_api_server_marks() {
 #[test]
 fn content_types_and_absent_objects() {
     let pods = || json!({ "kind": "PodList", "items": [] }).to_string();
-    let absent = |fields: Value| status(&fields);
+    let absent = |fields: Value| status_of(&fields);
     hold([
         ("200 OK", "APPLICATION/JSON", &[][..], pods(), "list pods", 0, "ok"),
         ("200 OK", "application/Json;as=PartialObjectMetadataList", &[], pods(), "list pods", 0, "ok"),
@@ -456,4 +458,373 @@ fn words_of_something_else() {
             "    status 503 upstream connect error or disconnect\n",
         ),
     ]);
+}
+
+/// Answers each request by its head.
+fn by_request(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> Listener {
+    tls_listener(Certificate::Good, move |stream, _| {
+        use std::io::Write;
+        loop {
+            let head = read_request(stream)?;
+            stream.write_all(answer(&head).as_bytes())?;
+            stream.flush()?;
+        }
+    })
+}
+
+/// A refusal of somebody else, or of something else, satisfies no `cannot`, and offers no grant.
+#[test]
+fn refusals_that_are_not_about_the_permission() {
+    const PODS: &str = "list resource \"pods\" in API group \"\" in the namespace \"ns-1\"";
+    let reviews = |verb: &str| {
+        format!(
+            "{verb} resource \"selfsubjectaccessreviews\" in API group \"authorization.k8s.io\" at the cluster scope"
+        )
+    };
+    for (phrase, user, cannot) in [
+        ("list pods", "kube-apiserver", PODS),
+        ("list pods", "system:serviceaccount:ns-1:k-sa-2", PODS),
+        ("list pods", "system:serviceaccount:ns-2:k-sa-1", PODS),
+        ("list pods", "system:node:n1", PODS),
+        (
+            "list pods",
+            "system:serviceaccount:proxy:impersonator",
+            "impersonate resource \"serviceaccounts\" in API group \"\"",
+        ),
+        ("list pods", ACCOUNT, "impersonate resource \"users\" in API group \"\" at the cluster scope"),
+        // Constrained impersonation, as recorded from 1.36.
+        (
+            "list pods",
+            ACCOUNT,
+            "impersonate-on:user-info:list resource \"pods\" in API group \"\" in the namespace \"ns-1\"",
+        ),
+        (
+            "list pods",
+            ACCOUNT,
+            "list resource \"pods\" in API group \"metrics.k8s.io\" in the namespace \"ns-1\"",
+        ),
+        ("list pods", ACCOUNT, "list resource \"pods/log\" in API group \"\" in the namespace \"ns-1\""),
+        ("list pods", ACCOUNT, "get path \"/api/v1/namespaces/ns-1/pods\""),
+        ("list pods", "u-7x2jk", "get resource \"clusters\" in API group \"management.cattle.io\""),
+        ("get pods/web-0", ACCOUNT, PODS),
+        ("watch pods", ACCOUNT, PODS),
+        ("get /metrics", ACCOUNT, "get path \"/logs\""),
+        ("get /metrics", ACCOUNT, "get resource \"nodes/metrics\" in API group \"\" at the cluster scope"),
+        ("get /metrics", "kube-apiserver", "get path \"/metrics\""),
+        ("create pods", "kube-apiserver", &reviews("create")),
+        ("create pods", ACCOUNT, &reviews("impersonate-on:user-info:create")),
+        ("create pods", ACCOUNT, "impersonate resource \"serviceaccounts\" in API group \"\""),
+    ] {
+        let listener = faults::answers("403 Forbidden", JSON, &[], &refusal(user, cannot));
+        let pod = Pod::in_front_of(&listener);
+        for phrase in [phrase.to_owned(), format!("cannot {phrase}")] {
+            let words = format!("    this refuses {user} something else");
+            let finished = pod.runs(&["check", "--token-only", &phrase]).gives(10, &[&words], Stderr::Empty);
+            assert!(!finished.stdout.contains("kubectl create"), "{}", finished.story());
+            let report = report(&pod.runs(&["check", "--token-only", "-ojson", &phrase]));
+            assert_eq!(report["identity"], json!({ "user": ACCOUNT, "source": "token" }), "{phrase} {user}");
+        }
+    }
+    // Who is refused something else is not who the rest is granted to.
+    let listener = by_request(|head| {
+        if head.contains("/pods") {
+            faults::answer("403 Forbidden", JSON, &refusal("kube-apiserver", PODS))
+        } else {
+            faults::answer("201 Created", JSON, &review(&json!({ "allowed": false })))
+        }
+    });
+    Pod::in_front_of(&listener).runs(&["check", "--token-only", "list pods", "create pods"]).gives(
+        10,
+        &["--role=k-sa-1-create-pods --serviceaccount=ns-1:k-sa-1"],
+        Stderr::Empty,
+    );
+    // Nor is who is refused there who we are.
+    let listener = faults::answers(
+        "403 Forbidden",
+        JSON,
+        &[],
+        &refusal(
+            "system:serviceaccount:proxy:impersonator",
+            "impersonate resource \"users\" in API group \"\"",
+        ),
+    );
+    for command in [&["whoami"][..], &["rules"]] {
+        let finished = Pod::in_front_of(&listener).runs(command);
+        assert_eq!(finished.code, Some(10), "{}", finished.story());
+        assert!(!finished.stdout.contains("kubectl create"), "{}", finished.story());
+        assert!(!finished.stdout.contains("token      system:serviceaccount:proxy"), "{}", finished.story());
+    }
+    // Without a token, 12: that it was not sent is what is wrong.
+    let listener = faults::answers("403 Forbidden", JSON, &[], &refusal("kube-apiserver", PODS));
+    let pod = Pod::in_front_of(&listener).without_file("token");
+    for phrase in ["list pods", "cannot list pods"] {
+        pod.runs(&["check", phrase]).gives(12, &["no token to send"], Stderr::Empty);
+    }
+}
+
+/// The user comes into a command as the API server knows it, whatever escapes the message has; or in none.
+#[test]
+fn users_in_commands() {
+    for (quoted, flag) in [
+        (r"CORP\\jdoe", Some(r"--user='CORP\jdoe'")),
+        ("R&amp;D-bot", Some("--user='R&D-bot'")),
+        ("a&lt;b&gt;c", Some("--user='a<b>c'")),
+        ("&amp;amp;", Some("--user='&amp;'")),
+        (r#"the \"boss\""#, Some("--user='the \"boss\"'")),
+        ("o'hara", Some(r"--user='o'\''hara'")),
+        (r"gr\u00fcn", Some("--user='grün'")),
+        ("https://issuer#jane", Some("--user='https://issuer#jane'")),
+        ("system:serviceaccount:a:b", Some("--serviceaccount=a:b")),
+        (r"line\nbreak", None),
+        (r"bell\a", None),
+        (r"esc\x1b[31m", None),
+        (r"latin\xe9", None),
+        (r"back\u202ewards", None),
+    ] {
+        let body = refusal(quoted, "list resource \"pods\" in API group \"\" in the namespace \"ns-1\"");
+        let listener = faults::answers("403 Forbidden", JSON, &[], &body);
+        // Of an opaque token the API server's word for its user is all there is.
+        let pod = Pod::in_front_of(&listener).with_file("token", "0123456789abcdefghij");
+        let finished =
+            pod.runs(&["check", "--token-only", "list pods"]).gives(10, flag.as_slice(), Stderr::Empty);
+        assert_eq!(finished.stdout.contains("kubectl create"), flag.is_some(), "{}", finished.story());
+        pod.runs(&["check", "--token-only", "cannot list pods"]).gives(0, &[], Stderr::Empty);
+    }
+}
+
+/// No kubectl line where none can help.
+#[test]
+fn refusals_that_no_grant_lifts() {
+    const BEYOND: &str = "change that authorizer's policy";
+    const BESIDE: &str = "an authorizer beside RBAC gives this reason";
+    const GRANT: &str = "kubectl create rolebinding";
+    let because = |reason: &str| {
+        refusal(
+            ACCOUNT,
+            &format!("list resource \"pods\" in API group \"\" in the namespace \"ns-1\"{reason}"),
+        )
+    };
+    for (reason, words) in [
+        (": scopes [user:info] prevent this action", BEYOND),
+        (
+            ": User does not have access to the resource in Azure. Update role assignment to allow access.",
+            BEYOND,
+        ),
+        (": requires one of [\"container.pods.list\"] permission(s).", BEYOND),
+        (": denied by policy", BESIDE),
+        (": RBAC: role.rbac.authorization.k8s.io \"r\" not found\ndenied by webhook", BESIDE),
+        ("", GRANT),
+        (": RBAC: [role \"a\" not found, role \"b\" not found]", GRANT),
+        (": No policy matched.", GRANT),
+    ] {
+        let listener = faults::answers("403 Forbidden", JSON, &[], &because(reason));
+        let pod = Pod::in_front_of(&listener);
+        let finished = pod.runs(&["check", "--token-only", "list pods"]).gives(10, &[words], Stderr::Empty);
+        assert_eq!(finished.stdout.contains("kubectl create"), words == GRANT, "{}", finished.story());
+        // It is refused all the same.
+        pod.runs(&["check", "--token-only", "cannot list pods"]).gives(0, &[], Stderr::Empty);
+    }
+    for (answer, words) in [
+        (json!({ "allowed": false, "denied": true, "reason": "no pods on Fridays" }), BEYOND),
+        (json!({ "denied": true }), BEYOND),
+        (json!({ "allowed": true, "denied": true }), BEYOND),
+        (json!({ "allowed": false, "reason": "scopes [user:info] prevent this action" }), BEYOND),
+        // It denies nothing, so a grant helps.
+        (json!({ "allowed": false, "denied": false, "reason": "not in my list" }), GRANT),
+        (json!({ "allowed": false }), GRANT),
+    ] {
+        let listener = faults::answers("201 Created", JSON, &[], &review(&answer));
+        let finished = Pod::in_front_of(&listener).runs(&["check", "--token-only", "create pods"]).gives(
+            10,
+            &[words],
+            Stderr::Empty,
+        );
+        assert_eq!(finished.stdout.contains("kubectl create"), words == GRANT, "{}", finished.story());
+    }
+    // Default roles are bound to who asks: some providers refuse to bind every authenticated user.
+    let body = refusal(
+        ACCOUNT,
+        "create resource \"selfsubjectaccessreviews\" in API group \"authorization.k8s.io\" at the cluster scope",
+    );
+    let listener = faults::answers("403 Forbidden", JSON, &[], &body);
+    let finished = Pod::in_front_of(&listener).runs(&["check", "--token-only", "create pods"]).gives(
+        10,
+        &["--clusterrole=system:basic-user --serviceaccount=ns-1:k-sa-1\n"],
+        Stderr::Empty,
+    );
+    assert!(!finished.stdout.contains("system:authenticated"), "{}", finished.story());
+    // Conditions are no plain yes, and no no.
+    let conditional = review(&json!({ "conditionSetChain": [{}], "reason": "on weekdays" }));
+    let listener = faults::answers("201 Created", JSON, &[], &conditional);
+    for phrase in ["create pods", "cannot create pods"] {
+        Pod::in_front_of(&listener).runs(&["check", "--token-only", phrase]).gives(
+            15,
+            &["grants it under conditions, which only the request itself is held to: on weekdays"],
+            Stderr::Empty,
+        );
+    }
+}
+
+/// An aggregated API server speaks for itself: the kube-apiserver took the token when the name was looked up.
+#[test]
+fn aggregated_api_servers() {
+    const SERVICE: &str = "kubectl get apiservices v1beta1.metrics.k8s.io";
+    let discovery = r#"{"kind":"APIGroupDiscoveryList","apiVersion":"apidiscovery.k8s.io/v2","items":[
+        {"metadata":{"name":"metrics.k8s.io"},"versions":[{"version":"v1beta1","freshness":"Current","resources":[
+            {"resource":"pods","responseKind":{"group":"","version":"","kind":"PodMetrics"},"scope":"Namespaced",
+            "singularResource":"pod","verbs":["get","list"]}]}]}]}"#;
+    let anonymous = refusal(
+        "system:anonymous",
+        "list resource \"pods\" in API group \"metrics.k8s.io\" in the namespace \"ns-1\"",
+    );
+    let own = refusal("kube-apiserver", "list resource \"nodes\" in API group \"metrics.k8s.io\"");
+    for (status, content_type, body, code, words, not) in [
+        (
+            "401 Unauthorized",
+            JSON,
+            status_of(&json!({ "code": 401, "message": "Unauthorized" })),
+            11,
+            "the server of API group metrics.k8s.io rejects what the kube-apiserver accepted",
+            "kubectl get serviceaccount",
+        ),
+        (
+            "403 Forbidden",
+            JSON,
+            anonymous,
+            12,
+            "extension-apiserver-authentication",
+            "removes the Authorization header",
+        ),
+        (
+            "403 Forbidden",
+            JSON,
+            own,
+            10,
+            "this refuses kube-apiserver something else",
+            "--user=kube-apiserver",
+        ),
+        (
+            "503 Service Unavailable",
+            "text/plain",
+            "service unavailable\n".into(),
+            24,
+            "status 503 service unavailable",
+            "kubeknock wait",
+        ),
+        (
+            "500 Oh",
+            "text/plain",
+            "dial tcp: timeout".into(),
+            24,
+            "status 500 dial tcp: timeout",
+            "kubeknock wait",
+        ),
+        ("429 Later", "text/plain", "later".into(), 24, "status 429 later", "kubeknock wait"),
+    ] {
+        let listener = by_request(move |head| {
+            if head.starts_with("GET /apis ") {
+                const AGGREGATED: &str =
+                    "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+                faults::answer("200 OK", AGGREGATED, discovery)
+            } else {
+                faults::answer(status, content_type, &body)
+            }
+        });
+        let words = if code == 10 { vec![words] } else { vec![words, SERVICE] };
+        let finished = Pod::in_front_of(&listener)
+            .runs(&["check", "--token-only", "list pods.metrics.k8s.io"])
+            .gives(code, &words, Stderr::Empty);
+        assert!(!finished.stdout.contains(not), "{}", finished.story());
+        assert!(finished.stdout.lines().count() <= 5, "{}", finished.story());
+    }
+}
+
+/// kubectl proxy has an identity and filters of its own.
+#[test]
+fn what_kubectl_proxy_says() {
+    let proxy = |status: &'static str, content_type: &'static str, body: String| {
+        faults::tcp_listener(move |mut stream, _| {
+            use std::io::Write;
+            while read_request(&mut stream).is_ok() {
+                drop(stream.write_all(faults::answer(status, content_type, &body).as_bytes()));
+            }
+        })
+    };
+    let unauthorized = || status_of(&json!({ "code": 401, "message": "Unauthorized" }));
+    for (status, content_type, body, code, words) in [
+        ("401 Unauthorized", JSON, unauthorized(), 12, "rejects the credentials of the proxy itself"),
+        ("403 Forbidden", "text/plain", "Forbidden".to_owned(), 26, "--accept-hosts"),
+        ("403 Forbidden", "text/plain", "<h3>Unauthorized</h3>".to_owned(), 26, "--accept-paths"),
+        (
+            "403 Forbidden",
+            JSON,
+            refusal("jane", "list resource \"pods\" in API group \"\" in the namespace \"ns-1\""),
+            10,
+            "--user=jane",
+        ),
+        (
+            "403 Forbidden",
+            JSON,
+            refusal("jane", "impersonate resource \"users\" in API group \"\""),
+            10,
+            "this refuses jane something else",
+        ),
+    ] {
+        let listener = proxy(status, content_type, body);
+        let pod = Pod::in_front_of(&listener).at_server(&format!("http://{}", listener.address()));
+        let finished = pod.runs(&["check", "list pods"]).gives(code, &[words], Stderr::Empty);
+        assert!(!finished.stdout.contains("--token-file"), "{}", finished.story());
+    }
+}
+
+/// What is not known is not said to be allowed, and what a name lacks is named.
+#[test]
+fn what_is_not_served() {
+    hold([
+        (
+            "404 Not Found",
+            "text/plain",
+            &[][..],
+            "404 page not found".into(),
+            "create pods",
+            25,
+            "the API server does not serve access reviews, so it is not known whether this is allowed: 404 page not found",
+        ),
+        (
+            "404 Not Found",
+            "text/plain",
+            &[],
+            "404 page not found".into(),
+            "list pods",
+            25,
+            "does not refuse it, and does not have it",
+        ),
+        // A gateway's 401 is not the API server's.
+        (
+            "401 Unauthorized",
+            JSON,
+            &[],
+            "{\"message\":\"No API key found in request\"}".into(),
+            "list pods",
+            11,
+            "something before the API server may reject it: status 401 {\"message\":\"No API key found in request\"}",
+        ),
+    ]);
+    let scene = Scene::new();
+    for (phrase, words) in [
+        ("get pods/*/lgo", "has no resource pods with a subresource lgo"),
+        ("get pods/web-0/lgo", "has no resource pods with a subresource lgo"),
+        ("patch deployments.apps/*/scael", "has no resource deployments.apps with a subresource scael"),
+        ("list widgets", "has no resource of that name"),
+    ] {
+        scene.runs(&["check", phrase]).gives(25, &[words], Stderr::Empty);
+    }
+    // A name with regular expression in it stays a name.
+    let listener = faults::answers("200 OK", JSON, &[], "{\"kind\":\"PodList\",\"items\":[]}");
+    let pod = Pod::in_front_of(&listener).without_file("token");
+    pod.runs(&["check", "cannot list pods"]).gives(
+        13,
+        &["grep -E 'system:(anonymous|unauthenticated)'"],
+        Stderr::Empty,
+    );
 }

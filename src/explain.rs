@@ -46,11 +46,11 @@ pub fn request(code: Code, result: &Result<Answer, Failure>, context: Context<'_
         Code::Unauthenticated => unauthenticated(answer, context),
         Code::Anonymous => anonymous(Some(answer), context),
         Code::Forbidden if answer.meaning == Meaning::OtherForbidden => {
-            vec![answer.reason.clone(), refused::something_else(&answer.reason)]
+            vec![own_words(answer), refused::something_else(&answer.reason)]
         }
         Code::Forbidden => {
             let grant = remedy::grant_default("system:basic-user", context.subject);
-            [vec![answer.reason.clone()], grant].concat()
+            [vec![own_words(answer)], grant].concat()
         }
         Code::Ok
         | Code::Excess
@@ -205,9 +205,20 @@ fn unauthenticated(answer: &Answer, context: Context<'_>) -> Vec<String> {
     why
 }
 
+/// The server's own words, or the status where it says nothing.
+fn own_words(answer: &Answer) -> String {
+    if answer.reason.is_empty() { answer.line() } else { answer.reason.clone() }
+}
+
+/// The server's own words after a colon, if there are any.
+fn said(answer: Option<&Answer>) -> String {
+    let words = answer.map(|answer| answer.reason.as_str()).filter(|words| !words.is_empty());
+    words.map(|words| format!(": {words}")).unwrap_or_default()
+}
+
 /// Why the API server saw no token.
 fn anonymous(answer: Option<&Answer>, context: Context<'_>) -> Vec<String> {
-    let words = answer.map(|answer| answer.reason.as_str()).unwrap_or_default();
+    let words = said(answer);
     match context.bearer {
         Bearer::Token => vec![
             format!("a token was sent, and the API server saw {ANONYMOUS}: a proxy or mesh on the way removes the Authorization header"),
@@ -223,24 +234,24 @@ fn anonymous(answer: Option<&Answer>, context: Context<'_>) -> Vec<String> {
                 .into(),
         ],
         Bearer::Plain if answer.is_some_and(|answer| answer.status == 401) => vec![
-            format!("the API server rejects the credentials of the proxy itself (kubectl proxy): {words}"),
+            format!("the API server rejects the credentials of the proxy itself (kubectl proxy){words}"),
             "renew the kubeconfig that it runs with, check it, and start the proxy again: kubectl auth whoami; kubectl proxy"
                 .into(),
         ],
         Bearer::Plain => vec![
-            format!("the token is never sent over plain HTTP, and the proxy that listens there has no credentials of its own: {words}"),
+            format!("the token is never sent over plain HTTP, and the proxy that listens there has no credentials of its own{words}"),
             "ask the API server itself with --server https://HOST:PORT, or start kubectl proxy with credentials".into(),
         ],
     }
 }
 
 fn unserved(finding: &Finding, answer: Option<&Answer>) -> Vec<String> {
-    let words = answer.map(|answer| answer.reason.as_str()).unwrap_or_default();
+    let words = said(answer);
     match &finding.state {
         State::Unresolved(Unresolved::Unknown { nearest, .. }) => unknown(finding, nearest),
         State::Asked(_) if finding.by_review() => vec![
             format!(
-                "the API server does not serve access reviews, so it is not known whether this is allowed: {words}"
+                "the API server does not serve access reviews, so it is not known whether this is allowed{words}"
             ),
             "check that authorization.k8s.io/v1 is served: kubectl api-versions".into(),
         ],
@@ -249,7 +260,7 @@ fn unserved(finding: &Finding, answer: Option<&Answer>) -> Vec<String> {
         | State::NotAsked
         | State::NoToken
         | State::Late => vec![
-            format!("the API server does not refuse it, and does not have it: {words}"),
+            format!("the API server does not refuse it, but does not serve it{words}"),
             "list what there is: kubectl api-resources, and for paths kubectl get --raw /".into(),
         ],
     }
@@ -473,7 +484,7 @@ mod tests {
             (
                 Code::Unserved,
                 Ok(answered(Unserved, 404, "404 page not found")),
-                ["does not have it: 404 page", "kubectl api-resources"],
+                ["does not serve it: 404 page", "kubectl api-resources"],
             ),
             (
                 Code::Unavailable,
@@ -515,6 +526,121 @@ mod tests {
             let refused = finding(Code::Anonymous, Ok(answered(Meaning::Forbidden, 403, "no")));
             let text = explained(&refused, bearer, None).join("\n");
             assert!(text.contains(words) && text.lines().count() <= LINES, "{text}");
+        }
+    }
+
+    /// Every explanation there is: of each code, as each bearer, by each meaning and by each failure, of a permission
+    /// and of a request.
+    fn all() -> Vec<(Code, Bearer, Vec<String>)> {
+        use Meaning::{
+            Conditional, Forbidden, Granted, NotFound, OtherForbidden, ReviewForbidden, Unauthenticated,
+            Unavailable, Unintelligible, Unserved,
+        };
+        let refusal =
+            format!("x is forbidden: User \"{USER}\" cannot list resource \"pods\" in API group \"\"");
+        let mut results: Vec<Result<Answer, Failure>> = Vec::new();
+        for meaning in [
+            Granted,
+            NotFound,
+            Forbidden,
+            ReviewForbidden,
+            OtherForbidden,
+            Conditional,
+            Unauthenticated,
+            Unserved,
+            Unavailable,
+            Unintelligible,
+        ] {
+            for reason in ["", "words", &refusal, &format!("{refusal}: words")] {
+                results.extend([200, 401, 403].map(|status| Ok(answered(meaning, status, reason))));
+            }
+        }
+        let broke = || "what broke".to_owned();
+        results.extend(
+            [
+                Failure::Unresolved(broke()),
+                Failure::Unreachable(broke()),
+                Failure::Closed(broke()),
+                Failure::Untrusted(broke()),
+                Failure::Timeout(broke()),
+                Failure::Unintelligible(broke()),
+            ]
+            .map(Err),
+        );
+        let cluster = Cluster::resolve(Where::default(), &ServiceVariables::default()).unwrap();
+        let mut found = Vec::new();
+        for &code in Code::ALL {
+            for bearer in [Bearer::Token, Bearer::None, Bearer::Plain] {
+                for result in &results {
+                    let claims = (bearer == Bearer::Token).then(|| claims(4600));
+                    let context = Context {
+                        cluster: &cluster,
+                        bearer,
+                        claims: claims.as_ref(),
+                        subject: Some(USER),
+                        now: 1000,
+                    };
+                    found.push((code, bearer, request(code, result, context)));
+                    for group in ["", "metrics.k8s.io"] {
+                        let mut finding = finding(code, result.clone());
+                        if let State::Asked(asked) = &mut finding.state {
+                            asked.question.notes.clear();
+                            if let Attributes::Resource { group: of, .. } = &mut asked.question.attributes {
+                                *of = group.to_owned();
+                            }
+                            if bearer != Bearer::Token {
+                                asked.knocks.anonymous = asked.knocks.token.take();
+                            }
+                        }
+                        let Explanation { why, remedy } = explain(&finding, context);
+                        found.push((code, bearer, [why, remedy].concat()));
+                    }
+                }
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn no_explanation_has_debug_output_or_more_than_three_lines() {
+        const NAMES: [&str; 4] =
+            ["AlwaysAllow", "NetworkPolicy", "automountServiceAccountToken", "serviceAccountToken"];
+        let camel = |word: &str| {
+            let pairs = word.chars().zip(word.chars().skip(1));
+            pairs.into_iter().any(|(a, b)| a.is_ascii_lowercase() && b.is_ascii_uppercase())
+        };
+        for (code, bearer, lines) in all() {
+            assert!(lines.len() <= LINES, "{code:?} {bearer:?}\n{}", lines.join("\n"));
+            for word in lines.iter().flat_map(|line| line.split(|c: char| !c.is_alphanumeric())) {
+                assert!(!camel(word) || NAMES.contains(&word), "{code:?} {bearer:?}: {word}");
+            }
+            for line in &lines {
+                let ok = !line.is_empty()
+                    && !line.contains("  ")
+                    && !line.ends_with([' ', ':', '.'])
+                    && !line.contains('?');
+                assert!(ok, "{code:?} {bearer:?}: {line}");
+            }
+        }
+    }
+
+    /// 11 is a token's: no other bearer gets it.
+    #[test]
+    fn no_explanation_speaks_of_a_token_that_was_not_sent() {
+        for (code, bearer, lines) in all() {
+            let text = lines.join("\n");
+            let speaks = ["a token was sent", "rejects the token", "JWT", "issuer", "/token: "]
+                .iter()
+                .any(|words| text.contains(words));
+            assert!(
+                !speaks || bearer == Bearer::Token || code == Code::Unauthenticated,
+                "{code:?} {bearer:?}\n{text}"
+            );
+            let file = text.contains("automountServiceAccountToken") || text.contains("--token-file");
+            assert!(
+                !file || bearer != Bearer::Plain || code == Code::Unauthenticated,
+                "{code:?} {bearer:?}\n{text}"
+            );
         }
     }
 

@@ -36,7 +36,7 @@ impl Recognition {
             (_, result) if bearer == Bearer::None => verdict::tokenless_code(result, bearer),
             (Some(ANONYMOUS), Ok(_)) => Code::Anonymous,
             (Some(_), Ok(_)) => Code::Ok,
-            // Only who is past authorization gets a 404, and only a known user a 403.
+            // A 404 comes after authorization, and a 403 after authentication.
             (None, Ok(answer))
                 if matches!(
                     answer.meaning,
@@ -50,7 +50,7 @@ impl Recognition {
     }
 }
 
-/// A refusal of something else names somebody else.
+/// Whether a refusal is the answer to that request; another one may name another user.
 fn is_of_nowhere(refusal: &Refusal) -> bool {
     let path = refusal.what.as_ref().map(|(path, _)| path.as_str());
     refusal.user == ANONYMOUS || refusal.verb == "get" && path.is_none_or(|path| path == NOWHERE)

@@ -26,8 +26,8 @@ impl Subject<'_> {
         }
     }
 
-    /// What its roles begin with. Outside of the account's own namespace with that namespace in front:
-    /// there is a `default` in each of them.
+    /// What its roles begin with. Outside of the account's own namespace they begin with that
+    /// namespace: each has an account `default`.
     fn prefix(&self, place: Option<&str>) -> String {
         match self {
             Subject::Account(namespace, name) if place == Some(*namespace) => (*name).to_owned(),

@@ -28,10 +28,10 @@ pub fn decide(expected: Expected, knocks: &Both<Knock>, bearer: Bearer, forbid_a
         (Expected::Can | Expected::Cannot, code) => code,
     };
     // With --forbid-anonymous "not exposed" has to be shown, too.
-    match (code, anonymous) {
-        (Code::Ok, Some(result)) if forbid_anonymous => unanswered(result).unwrap_or(Code::Ok),
-        _ => code,
+    if code == Code::Ok && forbid_anonymous {
+        return anonymous.and_then(unanswered).unwrap_or(Code::Ok);
     }
+    code
 }
 
 /// The code of an answer or failure to the request that decides.

@@ -40,7 +40,7 @@ pub enum Meaning {
     Unserved,
     /// 429 or 5xx.
     Unavailable,
-    /// No Kubernetes API server answers like this.
+    /// Not the answer of a Kubernetes API server.
     Unintelligible,
 }
 
@@ -51,7 +51,7 @@ pub struct Answer {
     pub status: u16,
     /// What it says.
     pub meaning: Meaning,
-    /// Who the server says we are, if it says so.
+    /// The user that the server names, if it names one.
     pub user: Option<String>,
     /// The server's own words, or why they cannot be understood. May hold anything: escape it.
     pub reason: String,

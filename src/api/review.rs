@@ -85,8 +85,8 @@ impl Attributes {
     }
 }
 
-/// True if a refusal may be this subject's: a service account has one name, and who else has a token may be known to
-/// the API server under any.
+/// True if a refusal may be this subject's: a service account has one name; any other user may have another one for
+/// the API server than in its token.
 pub fn is_of(subject: Option<&str>, refusal: &Refusal) -> bool {
     let account = subject.filter(|subject| subject.starts_with("system:serviceaccount:"));
     account.is_none_or(|account| account == refusal.user)
@@ -95,7 +95,7 @@ pub fn is_of(subject: Option<&str>, refusal: &Refusal) -> bool {
 /// The versions of SelfSubjectReview, newest first: Kubernetes 1.28, 1.27 and 1.26.
 pub const SELF_REVIEWS: [&str; 3] = ["v1", "v1beta1", "v1alpha1"];
 
-/// The SelfSubjectReview: who are we? (authentication.k8s.io)
+/// The SelfSubjectReview, which names the user (authentication.k8s.io).
 pub fn self_review(version: &str) -> Request {
     let review =
         json!({ "apiVersion": format!("authentication.k8s.io/{version}"), "kind": "SelfSubjectReview" });
@@ -105,7 +105,7 @@ pub fn self_review(version: &str) -> Request {
     }
 }
 
-/// The SelfSubjectRulesReview: what may we do there? (authorization.k8s.io/v1)
+/// The SelfSubjectRulesReview, which lists what the user may do in a namespace (authorization.k8s.io/v1).
 pub fn rules_review(namespace: &str) -> Request {
     let review = json!({
         "apiVersion": "authorization.k8s.io/v1",
@@ -150,7 +150,7 @@ pub fn read(mut reply: Reply, kind: &str) -> Result<Reviewed, Failure> {
     Ok(Reviewed { answer, status })
 }
 
-/// Who the API server takes somebody for (authentication.k8s.io, `UserInfo`).
+/// A user as the API server knows it (authentication.k8s.io, `UserInfo`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct User {
     /// `username`.
@@ -228,7 +228,7 @@ impl Rule {
 pub struct Rules {
     /// Sorted and compacted as kubectl does it.
     pub list: Vec<Rule>,
-    /// The server does not vouch for the list being whole.
+    /// The server does not guarantee that the list is complete.
     pub incomplete: bool,
     /// What went wrong while it was put together; empty if nothing did.
     pub error: String,

@@ -15,7 +15,7 @@ use crate::failure::Failure;
 use crate::text::escape;
 use crate::token::Token;
 
-/// How much of an allowed read is looked at, to see that a Kubernetes API server spoke.
+/// How much of an allowed read is inspected, to see that it is from a Kubernetes API server.
 const GLANCE: usize = 1024;
 
 /// How much more where the kind does not come first.
@@ -92,7 +92,7 @@ pub fn answer_from(reply: &Reply, shape: &Shape, body: &[u8]) -> Answer {
         200..300 if *shape == Shape::Path && is_kubernetes && !is_status(body) => {
             (Meaning::Granted, None, String::new())
         }
-        // What a Service or a node behind the API server says is not there.
+        // From a Service or a node that the API server proxies to.
         404 | 405 if *shape == Shape::Path && is_kubernetes => {
             (Meaning::Unserved, None, words(body, reply.token()))
         }
@@ -186,7 +186,7 @@ pub fn understand(
             (if absent { Meaning::NotFound } else { Meaning::Unserved }, None, words(body, token))
         }
         _ => strange(match words(body, token) {
-            words if words.is_empty() => "an answer without a word".into(),
+            words if words.is_empty() => "an empty answer".into(),
             words => words,
         }),
     }
@@ -268,6 +268,10 @@ fn read(shape: &Shape, status: u16, content_type: &str, body: &[u8]) -> Result<(
     if !has("kind") && !has("apiVersion") {
         return Err("JSON that is not a Kubernetes object".into());
     }
+    // What is shorter than the glance was read to its end.
+    if !whole && body.len() < GLANCE {
+        return Err("broken JSON".into());
+    }
     if keys.iter().filter(|key| *key == "kind").count() > 1 {
         return Err("an object that names its kind twice".into());
     }
@@ -280,6 +284,9 @@ fn read(shape: &Shape, status: u16, content_type: &str, body: &[u8]) -> Result<(
         }
         (Shape::List, Some(kind)) if !kind.ends_with("List") => {
             Err(format!("a {} where a list is expected", escape(&cut(&kind))))
+        }
+        (_, None) if body.len() > GLANCE && !whole => {
+            Err("an object that does not show its kind in its beginning".into())
         }
         (Shape::List, None) if whole && !has("items") => Err("JSON that is not a Kubernetes object".into()),
         (Shape::Object(_), Some(kind)) if kind.ends_with("List") => {
@@ -294,7 +301,7 @@ fn read(shape: &Shape, status: u16, content_type: &str, body: &[u8]) -> Result<(
 /// Kinds that end as lists do, and list what is served.
 const DISCOVERY: [&str; 3] = ["APIResourceList", "APIGroupList", "APIGroupDiscoveryList"];
 
-/// Why a review is none.
+/// Why an answer is not a review.
 const NO_REVIEW: &str = "the answer to an access review is not a SelfSubjectAccessReview";
 
 /// Whether it is an object of the kind `Status`, by its beginning.

@@ -1,11 +1,11 @@
-//! Answers of aggregated API servers, which stand behind the kube-apiserver: it has accepted the token before it passes a
-//! request on, so what they say of tokens is about themselves.
+//! Answers of aggregated API servers: the kube-apiserver accepts the token before it proxies a request to one, so an
+//! aggregated server's 401 is about its own setup.
 
 use crate::api::review::Attributes;
 use crate::api::status::Answer;
 use crate::round::Finding;
 
-/// The groups that the kube-apiserver itself serves (k8s.io/api). What custom resources have is not known from a name.
+/// The groups that the kube-apiserver itself serves (k8s.io/api). Those of custom resources cannot be known by name.
 const BUILT_IN: [&str; 23] = [
     "",
     "admissionregistration.k8s.io",
@@ -75,7 +75,7 @@ impl<'a> Aggregated<'a> {
     pub fn anonymous(self) -> Vec<String> {
         let Aggregated { group, answer, .. } = self;
         vec![
-            answer.reason.clone(),
+            answer.line(),
             format!(
                 "the server of API group {group} does not see which user the kube-apiserver passes on to it"
             ),

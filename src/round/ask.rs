@@ -93,11 +93,11 @@ fn code(finding: &Finding, bearer: Bearer, forbid_anonymous: bool) -> Code {
 /// The order to ask in: watches last, because an allowed one costs the connection.
 fn schedule(permissions: &[Permission]) -> Vec<usize> {
     let watches = |permission: &Permission| permission.verb == "watch" && !needs_review(permission);
-    let of_kind = |wanted: bool| {
+    let of_kind = |watch: bool| {
         permissions
             .iter()
             .enumerate()
-            .filter(move |(_, permission)| watches(permission) == wanted)
+            .filter(move |(_, permission)| watches(permission) == watch)
             .map(|(at, _)| at)
     };
     of_kind(false).chain(of_kind(true)).collect()
@@ -233,7 +233,7 @@ impl Asker<'_> {
         if broken { self.in_time().and(Err(End::Broken)) } else { Ok(()) }
     }
 
-    /// Both knocks, as far as they are wanted; true where the connection itself failed under one of them.
+    /// Both knocks, as far as they are required; true where the connection itself failed under one of them.
     fn knock(&self, question: &Question) -> (Both<Knock>, bool) {
         let identities = [
             self.anonymous.then_some(Identity::Anonymous),

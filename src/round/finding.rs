@@ -137,7 +137,7 @@ impl Round {
     /// The user of the knocks that decide, as the API server names it.
     pub fn user(&self) -> Option<&str> {
         let answers = self.findings.iter().filter_map(|finding| finding.answer(self.bearer));
-        // A refusal of something else names somebody else.
+        // A refusal of something else may name another user.
         answers
             .filter(|answer| answer.meaning != Meaning::OtherForbidden)
             .find_map(|answer| answer.user.as_deref())

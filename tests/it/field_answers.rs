@@ -139,7 +139,11 @@ fn kinds_that_do_not_fit() {
             (list, json!({ "kind": "PartialObjectMetadataList", "items": [] }).to_string(), 0),
             (list, json!({ "kind": "List", "items": null }).to_string(), 0),
             (list, json!({ "kind": "APIServiceList", "items": [] }).to_string(), 0),
-            (object, json!({ "kind": "APIGroup", "name": "apps" }).to_string(), 26),
+            (list, "{\"kind\":\"PodList\",\"items\":[".to_owned(), 26),
+        (list, json!({ "apiVersion": "v1", "items": ["x".repeat(2000)], "kind": "PodList" }).to_string(), 0),
+        (list, json!({ "apiVersion": "v1", "items": ["x".repeat(99_000)], "kind": "Foo" }).to_string(), 26),
+        (object, "{\"kind\":\"Pod\",\"metadata\":{".to_owned(), 26),
+        (object, json!({ "kind": "APIGroup", "name": "apps" }).to_string(), 26),
             (object, json!({ "kind": "APIVersions", "versions": ["v1"] }).to_string(), 26),
             (object, json!({ "kind": ["Pod"], "metadata": {} }).to_string(), 26),
             (object, json!({ "apiVersion": "v1", "message": "hello" }).to_string(), 26),
@@ -437,7 +441,7 @@ fn words_of_something_else() {
             String::new(),
             "list pods",
             26,
-            "    status 400 an answer without a word\n",
+            "    status 400 an empty answer\n",
         ),
         (
             "502 Bad Gateway",
@@ -797,7 +801,7 @@ fn what_is_not_served() {
             "404 page not found".into(),
             "list pods",
             25,
-            "does not refuse it, and does not have it",
+            "does not refuse it, but does not serve it",
         ),
         // A gateway's 401 is not the API server's.
         (

@@ -453,7 +453,7 @@ fn unserved() {
         25,
         "\
 get /no-such-path  anonymous 403  token 404  unserved
-    the API server does not refuse it, and does not have it: 404 page not found
+    the API server does not refuse it, but does not serve it: 404 page not found
     list what there is: kubectl api-resources, and for paths kubectl get --raw /
 list gadgets       anonymous -    token -    unserved
     the API server has no resource of that name

@@ -268,12 +268,16 @@ fn unserved(finding: &Finding, answer: Option<&Answer>) -> Vec<String> {
 
 /// A name that discovery does not have.
 fn unknown(finding: &Finding, nearest: &[String]) -> Vec<String> {
-    let near =
-        if nearest.is_empty() { String::new() } else { format!("; similar names: {}", nearest.join(", ")) };
+    let similar = |names: &[&str]| {
+        if names.is_empty() { String::new() } else { format!("; similar names: {}", names.join(", ")) }
+    };
+    let nearest: Vec<&str> = nearest.iter().map(String::as_str).collect();
     // VERB RESOURCE/NAME/SUBRESOURCE
     let mut parts =
         finding.phrase.split(' ').find(|word| word.contains('/')).unwrap_or_default().splitn(3, '/');
     if let (Some(resource), Some(_), Some(subresource)) = (parts.next(), parts.next(), parts.next()) {
+        let others: Vec<&str> = nearest.into_iter().filter(|name| *name != resource).collect();
+        let near = similar(&others);
         return vec![
             format!("the API server has no resource {resource} with a subresource {subresource}{near}"),
             "correct the name; kubectl api-resources lists resources, kubectl get --raw /api/v1 or /apis/GROUP/VERSION \
@@ -286,7 +290,7 @@ fn unknown(finding: &Finding, nearest: &[String]) -> Vec<String> {
     } else {
         "correct the name, or list what there is: kubectl api-resources"
     };
-    vec![format!("the API server has no resource of that name{near}"), advice.into()]
+    vec![format!("the API server has no resource of that name{}", similar(&nearest)), advice.into()]
 }
 
 fn no_answer(finding: &Finding, answer: Option<&Answer>) -> Vec<String> {

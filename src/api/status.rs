@@ -84,7 +84,7 @@ pub fn answer_from(reply: &Reply, shape: &Shape, body: &[u8]) -> Answer {
             } else {
                 let why = match status {
                     304 => "304 Not Modified, which the request did not ask for".to_owned(),
-                    _ => format!("a redirect to \"{}\"", escape(location)),
+                    _ => format!("a redirect to \"{}\"", shown(location)),
                 };
                 (Meaning::Unintelligible, None, why)
             }
@@ -256,7 +256,7 @@ fn read(shape: &Shape, status: u16, content_type: &str, body: &[u8]) -> Result<(
         return Err("a status that no read gets".into());
     }
     if !content_type.trim_start().to_ascii_lowercase().starts_with("application/json") {
-        return Err(format!("content type \"{}\" where JSON is expected", escape(content_type)));
+        return Err(format!("content type \"{}\" where JSON is expected", shown(content_type)));
     }
     if *shape == Shape::Watch {
         return Ok(());
@@ -283,14 +283,14 @@ fn read(shape: &Shape, status: u16, content_type: &str, body: &[u8]) -> Result<(
             Err(format!("a discovery document ({kind}) where a list is expected"))
         }
         (Shape::List, Some(kind)) if !kind.ends_with("List") => {
-            Err(format!("a {} where a list is expected", escape(&cut(&kind))))
+            Err(format!("a {} where a list is expected", shown(&kind)))
         }
         (_, None) if body.len() > GLANCE && !whole => {
             Err("an object that does not show its kind in its beginning".into())
         }
         (Shape::List, None) if whole && !has("items") => Err("JSON that is not a Kubernetes object".into()),
         (Shape::Object(_), Some(kind)) if kind.ends_with("List") => {
-            Err(format!("a {} where one object is expected", escape(&cut(&kind))))
+            Err(format!("a {} where one object is expected", shown(&kind)))
         }
         // Keys may be sorted, with data before metadata: beyond the glance it is taken to be there.
         (Shape::Object(_), _) if whole && !has("metadata") => Err("an object without metadata".into()),
@@ -373,6 +373,11 @@ fn words(body: &[u8], token: Option<&Token>) -> String {
 
 fn message(status: &Value) -> String {
     cut(status.get("message").and_then(Value::as_str).unwrap_or_default())
+}
+
+/// A word of the server's among ours.
+fn shown(word: &str) -> String {
+    stranger::brief(&escape(word))
 }
 
 /// As much of a server's words as anyone reads.

@@ -816,7 +816,7 @@ fn what_is_not_served() {
     ]);
     let scene = Scene::new();
     for (phrase, words) in [
-        ("get pods/*/lgo", "has no resource pods with a subresource lgo"),
+        ("get pods/*/lgo", "has no resource pods with a subresource lgo\n"),
         ("get pods/web-0/lgo", "has no resource pods with a subresource lgo"),
         ("patch deployments.apps/*/scael", "has no resource deployments.apps with a subresource scael"),
         ("list widgets", "has no resource of that name"),

@@ -141,6 +141,11 @@ pub fn rows() -> Vec<Row> {
             26,
             r#"{"kind":"PodList","apiVersion":"v1","items":["#.into(),
         ),
+        good(
+            "lists in a kind of 900 control characters",
+            26,
+            format!("{{\"kind\":\"{}\"}}", "\u{1}".repeat(900)),
+        ),
         good("lists in two kinds", 26, r#"{"kind":"PodList","kind":"Status","items":[]}"#.into()),
         good("lists without a kind and without items", 26, r#"{"apiVersion":"v1","error":"no"}"#.into()),
         with("says a page after a comment", 26, "200 OK", "text/plain", "<!-- x --><html>".into())

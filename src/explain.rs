@@ -1,17 +1,19 @@
 //! What happened, the likely cause, what to type: at most three lines for each outcome.
 
+mod aggregated;
+mod granted;
+mod refused;
+
 use crate::api::discovery::Unresolved;
-use crate::api::refusal::Refusal;
 use crate::api::status::{ANONYMOUS, Answer, Meaning};
 use crate::cluster::Cluster;
 use crate::exit::Code;
 use crate::failure::Failure;
 use crate::identity::Bearer;
-use crate::knock::Knock;
 use crate::remedy;
 use crate::round::{Finding, Round, State};
-use crate::text::quote;
 use crate::token::Claims;
+use aggregated::Aggregated;
 
 /// An explanation has no more lines than this.
 const LINES: usize = 3;
@@ -33,19 +35,44 @@ pub struct Context<'a> {
 
 /// Why a request that asks no permission (`whoami`, `rules`) came to this, and what to do.
 pub fn request(code: Code, result: &Result<Answer, Failure>, context: Context<'_>) -> Vec<String> {
-    let words = result.as_ref().map_or_else(Failure::text, |answer| &answer.reason);
-    let mut why = match (code, result) {
+    let answer = match (code, result) {
         (Code::Ok, _) => return Vec::new(),
-        (Code::Unauthenticated, _) => unauthenticated(context),
-        (Code::Anonymous, _) => anonymous(words, context),
-        (Code::Forbidden, _) | (_, Err(_)) => vec![words.to_owned()],
-        (_, Ok(answer)) => vec![status(answer)],
+        (_, Ok(answer)) => answer,
+        (_, Err(failure)) => {
+            return [Some(failure.text()), advice(code)].into_iter().flatten().map(str::to_owned).collect();
+        }
     };
-    if code == Code::Forbidden {
-        why.extend(remedy::grant_reviews());
+    match code {
+        Code::Unauthenticated => unauthenticated(answer, context),
+        Code::Anonymous => anonymous(Some(answer), context),
+        Code::Forbidden if answer.meaning == Meaning::OtherForbidden => {
+            vec![own_words(answer), refused::something_else(&answer.reason)]
+        }
+        Code::Forbidden => {
+            let grant = remedy::grant_default("system:basic-user", context.subject);
+            [vec![own_words(answer)], grant].concat()
+        }
+        Code::Ok
+        | Code::Excess
+        | Code::Exposed
+        | Code::Conditional
+        | Code::Unresolved
+        | Code::Unreachable
+        | Code::Untrusted
+        | Code::Timeout
+        | Code::Unavailable
+        | Code::Unserved
+        | Code::Unintelligible
+        | Code::Usage
+        | Code::Setup
+        | Code::Internal
+        | Code::NotExecutable
+        | Code::NotFound
+        | Code::Interrupted
+        | Code::Terminated => {
+            [Some(answer.line()), advice(code).map(str::to_owned)].into_iter().flatten().collect()
+        }
     }
-    why.extend(advice(code).map(str::to_owned));
-    why
 }
 
 impl<'a> Context<'a> {
@@ -53,6 +80,11 @@ impl<'a> Context<'a> {
     pub fn of(round: &'a Round, cluster: &'a Cluster, now: i64) -> Context<'a> {
         let Round { bearer, claims, .. } = round;
         Context { cluster, bearer: *bearer, claims: claims.as_ref(), subject: round.subject(), now }
+    }
+
+    /// Whether the token is over by its own claims.
+    fn has_expired(self) -> bool {
+        self.claims.and_then(|claims| claims.expires).is_some_and(|end| end <= self.now)
     }
 }
 
@@ -75,27 +107,55 @@ pub fn explain(finding: &Finding, context: Context<'_>) -> Explanation {
         return explanation;
     }
     let answer = finding.answer(context.bearer);
-    let (why, remedy) = match finding.code {
-        Code::Ok => (allowed(finding, answer), Vec::new()),
-        Code::Forbidden => forbidden(finding, answer, context),
-        Code::Unauthenticated => (unauthenticated(context), Vec::new()),
-        Code::Anonymous => {
-            let words = answer.map(|answer| answer.reason.as_str()).unwrap_or_default();
-            (anonymous(words, context), Vec::new())
+    let api = answer.and_then(|answer| Aggregated::of(finding, answer));
+    let why = match (finding.code, answer) {
+        (Code::Ok, _) => granted::allowed(finding, answer),
+        (Code::Forbidden, _) => {
+            let (why, remedy) = refused::forbidden(finding, answer, context.subject);
+            explanation.remedy = remedy;
+            why
         }
-        Code::Excess => (excess(context.subject), Vec::new()),
-        Code::Exposed => (
-            vec![
-                format!("the request is allowed without a token: a binding to {ANONYMOUS} or system:unauthenticated grants it, or the authorization mode is AlwaysAllow"),
-                "kubectl get rolebindings,clusterrolebindings -A -o wide | grep -E 'system:(anonymous|unauthenticated)'".into(),
-            ],
-            Vec::new(),
-        ),
-        Code::Unserved => (unserved(finding, answer), Vec::new()),
-        code => (no_answer(code, finding, answer), Vec::new()),
+        (Code::Unauthenticated, Some(answer)) => match api.filter(|_| !context.has_expired()) {
+            Some(api) => api.unauthenticated(),
+            None => unauthenticated(answer, context),
+        },
+        (Code::Anonymous, _) => match api.filter(|_| context.bearer == Bearer::Token) {
+            Some(api) => api.anonymous(),
+            None => anonymous(answer, context),
+        },
+        (Code::Excess, _) if context.bearer == Bearer::None => granted::exposed(),
+        (Code::Excess, _) => granted::excess(context.subject),
+        (Code::Exposed, _) => granted::exposed(),
+        (Code::Unserved, _) => unserved(finding, answer),
+        (Code::Unavailable, Some(answer)) if api.is_some() => {
+            [vec![answer.line()], api.map(Aggregated::unavailable).unwrap_or_default()].concat()
+        }
+        (Code::Unintelligible, Some(answer)) if context.bearer == Bearer::Plain && answer.status == 403 => vec![
+            answer.line(),
+            "kubectl proxy refuses a path or a host like this: start it with --accept-paths, --reject-paths and \
+             --accept-hosts that let it pass"
+                .into(),
+        ],
+        (Code::Conditional, _) => granted::conditional(answer),
+        (
+            Code::Unauthenticated
+            | Code::Unresolved
+            | Code::Unreachable
+            | Code::Untrusted
+            | Code::Timeout
+            | Code::Unavailable
+            | Code::Unintelligible
+            | Code::Usage
+            | Code::Setup
+            | Code::Internal
+            | Code::NotExecutable
+            | Code::NotFound
+            | Code::Interrupted
+            | Code::Terminated,
+            _,
+        ) => no_answer(finding, answer),
     };
     explanation.why.extend(why);
-    explanation.remedy = remedy;
     explanation.fold()
 }
 
@@ -111,104 +171,20 @@ impl Explanation {
     }
 }
 
-fn allowed(finding: &Finding, answer: Option<&Answer>) -> Vec<String> {
-    if answer.is_some_and(|answer| answer.meaning == Meaning::NotFound) {
-        return vec!["it does not exist; authorization comes first, and allows it".into()];
-    }
-    let open = |knock: &Knock| knock.result.as_ref().is_ok_and(Answer::got_in);
-    let knocks = finding.asked().map(|asked| &asked.knocks);
-    if knocks.is_some_and(|knocks| knocks.token.is_some() && knocks.anonymous.as_ref().is_some_and(open)) {
-        return vec!["it is allowed without a token too, so it says nothing about the token".into()];
-    }
-    Vec::new()
-}
-
-fn forbidden(finding: &Finding, answer: Option<&Answer>, context: Context<'_>) -> (Vec<String>, Vec<String>) {
-    let reason = answer.map(|answer| answer.reason.as_str()).unwrap_or_default();
-    let user = context.subject.unwrap_or("this identity");
-    let mut why = if reason.is_empty() { format!("nothing grants it to {user}") } else { reason.to_owned() };
-    if reason.contains("RBAC: ") && reason.contains("\" not found") {
-        why.push_str(
-            " (a binding names a role that does not exist: create the role, or correct the binding)",
-        );
-    }
-    let reason = vec![why];
-    if let State::Unresolved(Unresolved::Answered(answer)) = &finding.state {
-        let why = format!("the API server refuses discovery, which looks the name up: {}", answer.reason);
-        return (
-            vec![why],
-            vec!["kubectl create clusterrolebinding system:discovery --clusterrole=system:discovery --group=system:authenticated".into()],
-        );
-    }
-    if answer.is_some_and(|answer| answer.meaning == Meaning::ReviewForbidden) {
-        return (reason, remedy::grant_reviews());
-    }
-    if answer.is_some_and(|answer| answer.meaning == Meaning::OtherForbidden) {
-        let refused = Refusal::parse(answer.map_or("", |answer| &answer.reason)).map(|refusal| refusal.user);
-        return (
-            vec![
-                reason.concat(),
-                format!(
-                    "this refuses {} something else, and says nothing about {user}: check for a proxy or an aggregated API \
-                     server that asks in its own name",
-                    refused.as_deref().unwrap_or("another user")
-                ),
-            ],
-            Vec::new(),
-        );
-    }
-    if answer.is_some_and(|answer| answer.meaning == Meaning::Denied || is_beyond_rbac(&answer.reason)) {
-        return (
-            vec![
-                reason.concat(),
-                "an authorizer denies it that RBAC cannot override: change that authorizer's policy".into(),
-            ],
-            Vec::new(),
-        );
-    }
-    let grant = match (finding.asked(), context.subject) {
-        (Some(asked), Some(subject)) => remedy::grant(&asked.question.attributes, subject),
-        _ => Vec::new(),
-    };
-    (reason, grant)
-}
-
-/// Reasons of authorizers whose refusal no RBAC binding lifts.
-fn is_beyond_rbac(reason: &str) -> bool {
-    // OpenShift's token scopes, Azure RBAC for AKS, GKE's IAM.
-    const THEIRS: [&str; 3] = [
-        "prevent this action",
-        "does not have access to the resource in Azure",
-        "requires one of [\"container.",
-    ];
-    THEIRS.iter().any(|words| reason.contains(words))
-}
-
-/// Why a permission that must be refused is granted.
-fn excess(subject: Option<&str>) -> Vec<String> {
-    let user = subject.unwrap_or("this identity");
-    // In the wide columns a service account is NAMESPACE/NAME.
-    let name = user
-        .strip_prefix("system:serviceaccount:")
-        .map_or_else(|| user.to_owned(), |name| name.replace(':', "/"));
-    let groups = "system:(serviceaccounts|authenticated)";
-    let pattern = if subject.is_some() { format!("{name}|{groups}") } else { groups.to_owned() };
-    vec![
-        format!(
-            "it is granted to {user}, directly or through one of its groups: find the binding, and delete it or its rule"
-        ),
-        format!("kubectl get rolebindings,clusterrolebindings -A -o wide | grep -E {}", quote(&pattern)),
-    ]
-}
-
 /// Why a 401 came although a token was sent.
-fn unauthenticated(context: Context<'_>) -> Vec<String> {
+fn unauthenticated(answer: &Answer, context: Context<'_>) -> Vec<String> {
     let path = context.cluster.token_path();
+    let mut why = Vec::new();
+    // An API server says no more.
+    if !matches!(answer.reason.as_str(), "" | "Unauthorized") {
+        why.push(format!("something before the API server may reject it: {}", answer.line()));
+    }
     let Some(claims) = context.claims else {
-        return vec![
+        why.extend([
             format!("{} does not hold a service account token (not a JWT)", path.display()),
             "name the right file with --token-file, or create a token: kubectl create token NAME -n NAMESPACE".into(),
-        ];
+        ]);
+        return why;
     };
     let account =
         claims.subject.as_deref().and_then(|subject| subject.strip_prefix("system:serviceaccount:"));
@@ -225,11 +201,24 @@ fn unauthenticated(context: Context<'_>) -> Vec<String> {
         ),
         _ => "check that the token is of this cluster's issuer: kubectl get --raw /.well-known/openid-configuration".to_owned(),
     };
-    vec![format!("{}: {}", path.display(), claims.explain_rejection(context.now)), advice]
+    why.extend([format!("{}: {}", path.display(), claims.explain_rejection(context.now)), advice]);
+    why
 }
 
-/// `words`: the server's own.
-fn anonymous(words: &str, context: Context<'_>) -> Vec<String> {
+/// The server's own words, or the status where it says nothing.
+fn own_words(answer: &Answer) -> String {
+    if answer.reason.is_empty() { answer.line() } else { answer.reason.clone() }
+}
+
+/// The server's own words after a colon, if there are any.
+fn said(answer: Option<&Answer>) -> String {
+    let words = answer.map(|answer| answer.reason.as_str()).filter(|words| !words.is_empty());
+    words.map(|words| format!(": {words}")).unwrap_or_default()
+}
+
+/// Why the API server saw no token.
+fn anonymous(answer: Option<&Answer>, context: Context<'_>) -> Vec<String> {
+    let words = said(answer);
     match context.bearer {
         Bearer::Token => vec![
             format!("a token was sent, and the API server saw {ANONYMOUS}: a proxy or mesh on the way removes the Authorization header"),
@@ -244,40 +233,68 @@ fn anonymous(words: &str, context: Context<'_>) -> Vec<String> {
             "set automountServiceAccountToken: true on the pod or its service account, project a serviceAccountToken, or use --token-file"
                 .into(),
         ],
+        Bearer::Plain if answer.is_some_and(|answer| answer.status == 401) => vec![
+            format!("the API server rejects the credentials of the proxy itself (kubectl proxy){words}"),
+            "renew the kubeconfig that it runs with, check it, and start the proxy again: kubectl auth whoami; kubectl proxy"
+                .into(),
+        ],
         Bearer::Plain => vec![
-            format!("the token is never sent over plain HTTP, and the proxy that listens there has no credentials of its own: {words}"),
+            format!("the token is never sent over plain HTTP, and the proxy that listens there has no credentials of its own{words}"),
             "ask the API server itself with --server https://HOST:PORT, or start kubectl proxy with credentials".into(),
         ],
     }
 }
 
 fn unserved(finding: &Finding, answer: Option<&Answer>) -> Vec<String> {
+    let words = said(answer);
     match &finding.state {
-        State::Unresolved(Unresolved::Unknown { nearest, .. }) => {
-            let (near, advice) = if nearest.is_empty() {
-                (
-                    String::new(),
-                    "install its CustomResourceDefinition, or list what there is: kubectl api-resources",
-                )
-            } else {
-                (
-                    format!("; similar names: {}", nearest.join(", ")),
-                    "correct the name, or list what there is: kubectl api-resources",
-                )
-            };
-            vec![format!("the API server has no resource of that name{near}"), advice.into()]
-        }
-        _ => vec![
+        State::Unresolved(Unresolved::Unknown { nearest, .. }) => unknown(finding, nearest),
+        State::Asked(_) if finding.by_review() => vec![
             format!(
-                "the API server does not refuse it, and does not have it: {}",
-                answer.map(|answer| answer.reason.as_str()).unwrap_or_default()
+                "the API server does not serve access reviews, so it is not known whether this is allowed{words}"
             ),
+            "check that authorization.k8s.io/v1 is served: kubectl api-versions".into(),
+        ],
+        State::Asked(_)
+        | State::Unresolved(Unresolved::Failed(_) | Unresolved::Answered(_))
+        | State::NotAsked
+        | State::NoToken
+        | State::Late => vec![
+            format!("the API server does not refuse it, but does not serve it{words}"),
             "list what there is: kubectl api-resources, and for paths kubectl get --raw /".into(),
         ],
     }
 }
 
-fn no_answer(code: Code, finding: &Finding, answer: Option<&Answer>) -> Vec<String> {
+/// A name that discovery does not have.
+fn unknown(finding: &Finding, nearest: &[String]) -> Vec<String> {
+    let similar = |names: &[&str]| {
+        if names.is_empty() { String::new() } else { format!("; similar names: {}", names.join(", ")) }
+    };
+    let nearest: Vec<&str> = nearest.iter().map(String::as_str).collect();
+    // VERB RESOURCE/NAME/SUBRESOURCE
+    let mut parts =
+        finding.phrase.split(' ').find(|word| word.contains('/')).unwrap_or_default().splitn(3, '/');
+    if let (Some(resource), Some(_), Some(subresource)) = (parts.next(), parts.next(), parts.next()) {
+        let others: Vec<&str> = nearest.into_iter().filter(|name| *name != resource).collect();
+        let near = similar(&others);
+        return vec![
+            format!("the API server has no resource {resource} with a subresource {subresource}{near}"),
+            "correct the name; kubectl api-resources lists resources, kubectl get --raw /api/v1 or /apis/GROUP/VERSION \
+             their subresources"
+                .into(),
+        ];
+    }
+    let advice = if nearest.is_empty() {
+        "install its CustomResourceDefinition, or list what there is: kubectl api-resources"
+    } else {
+        "correct the name, or list what there is: kubectl api-resources"
+    };
+    vec![format!("the API server has no resource of that name{}", similar(&nearest)), advice.into()]
+}
+
+fn no_answer(finding: &Finding, answer: Option<&Answer>) -> Vec<String> {
+    let code = finding.code;
     let failures = finding
         .asked()
         .into_iter()
@@ -289,10 +306,8 @@ fn no_answer(code: Code, finding: &Finding, answer: Option<&Answer>) -> Vec<Stri
         (State::Unresolved(Unresolved::Failed(failure)), ..) | (_, Some(failure), _) => {
             vec![failure.text().to_owned()]
         }
-        (_, _, Some(answer)) => {
-            vec![status(answer)]
-        }
-        (State::Unresolved(Unresolved::Unknown { silent, .. }), ..) => {
+        (_, None, Some(answer)) => vec![answer.line()],
+        (State::Unresolved(Unresolved::Unknown { silent, .. }), None, None) => {
             return vec![
                 format!(
                     "the name may belong to an API group whose server does not answer: {}",
@@ -301,15 +316,18 @@ fn no_answer(code: Code, finding: &Finding, answer: Option<&Answer>) -> Vec<Stri
                 "list the API services that are down: kubectl get apiservices".into(),
             ];
         }
-        _ => Vec::new(),
+        (
+            State::Asked(_)
+            | State::Unresolved(Unresolved::Answered(_))
+            | State::NotAsked
+            | State::NoToken
+            | State::Late,
+            None,
+            None,
+        ) => Vec::new(),
     };
     why.extend(advice(code).map(str::to_owned));
     why
-}
-
-/// The status and the server's words, in one line.
-fn status(answer: &Answer) -> String {
-    format!("status {} {}", answer.status, answer.reason).trim_end().to_owned()
 }
 
 /// What to do when there is no answer.
@@ -333,7 +351,21 @@ pub fn advice(code: Code) -> Option<&'static str> {
         Code::Unintelligible => {
             "this is not a Kubernetes API server's answer: check --server, and for a proxy, portal or mesh on the way"
         }
-        _ => return None,
+        Code::Ok
+        | Code::Forbidden
+        | Code::Unauthenticated
+        | Code::Anonymous
+        | Code::Excess
+        | Code::Exposed
+        | Code::Conditional
+        | Code::Unserved
+        | Code::Usage
+        | Code::Setup
+        | Code::Internal
+        | Code::NotExecutable
+        | Code::NotFound
+        | Code::Interrupted
+        | Code::Terminated => return None,
     })
 }
 
@@ -456,7 +488,7 @@ mod tests {
             (
                 Code::Unserved,
                 Ok(answered(Unserved, 404, "404 page not found")),
-                ["does not have it: 404 page", "kubectl api-resources"],
+                ["does not serve it: 404 page", "kubectl api-resources"],
             ),
             (
                 Code::Unavailable,
@@ -498,6 +530,121 @@ mod tests {
             let refused = finding(Code::Anonymous, Ok(answered(Meaning::Forbidden, 403, "no")));
             let text = explained(&refused, bearer, None).join("\n");
             assert!(text.contains(words) && text.lines().count() <= LINES, "{text}");
+        }
+    }
+
+    /// Every explanation there is: of each code, as each bearer, by each meaning and by each failure, of a permission
+    /// and of a request.
+    fn all() -> Vec<(Code, Bearer, Vec<String>)> {
+        use Meaning::{
+            Conditional, Forbidden, Granted, NotFound, OtherForbidden, ReviewForbidden, Unauthenticated,
+            Unavailable, Unintelligible, Unserved,
+        };
+        let refusal =
+            format!("x is forbidden: User \"{USER}\" cannot list resource \"pods\" in API group \"\"");
+        let mut results: Vec<Result<Answer, Failure>> = Vec::new();
+        for meaning in [
+            Granted,
+            NotFound,
+            Forbidden,
+            ReviewForbidden,
+            OtherForbidden,
+            Conditional,
+            Unauthenticated,
+            Unserved,
+            Unavailable,
+            Unintelligible,
+        ] {
+            for reason in ["", "words", &refusal, &format!("{refusal}: words")] {
+                results.extend([200, 401, 403].map(|status| Ok(answered(meaning, status, reason))));
+            }
+        }
+        let broke = || "what broke".to_owned();
+        results.extend(
+            [
+                Failure::Unresolved(broke()),
+                Failure::Unreachable(broke()),
+                Failure::Closed(broke()),
+                Failure::Untrusted(broke()),
+                Failure::Timeout(broke()),
+                Failure::Unintelligible(broke()),
+            ]
+            .map(Err),
+        );
+        let cluster = Cluster::resolve(Where::default(), &ServiceVariables::default()).unwrap();
+        let mut found = Vec::new();
+        for &code in Code::ALL {
+            for bearer in [Bearer::Token, Bearer::None, Bearer::Plain] {
+                for result in &results {
+                    let claims = (bearer == Bearer::Token).then(|| claims(4600));
+                    let context = Context {
+                        cluster: &cluster,
+                        bearer,
+                        claims: claims.as_ref(),
+                        subject: Some(USER),
+                        now: 1000,
+                    };
+                    found.push((code, bearer, request(code, result, context)));
+                    for group in ["", "metrics.k8s.io"] {
+                        let mut finding = finding(code, result.clone());
+                        if let State::Asked(asked) = &mut finding.state {
+                            asked.question.notes.clear();
+                            if let Attributes::Resource { group: of, .. } = &mut asked.question.attributes {
+                                *of = group.to_owned();
+                            }
+                            if bearer != Bearer::Token {
+                                asked.knocks.anonymous = asked.knocks.token.take();
+                            }
+                        }
+                        let Explanation { why, remedy } = explain(&finding, context);
+                        found.push((code, bearer, [why, remedy].concat()));
+                    }
+                }
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn no_explanation_has_debug_output_or_more_than_three_lines() {
+        const NAMES: [&str; 4] =
+            ["AlwaysAllow", "NetworkPolicy", "automountServiceAccountToken", "serviceAccountToken"];
+        let camel = |word: &str| {
+            let pairs = word.chars().zip(word.chars().skip(1));
+            pairs.into_iter().any(|(a, b)| a.is_ascii_lowercase() && b.is_ascii_uppercase())
+        };
+        for (code, bearer, lines) in all() {
+            assert!(lines.len() <= LINES, "{code:?} {bearer:?}\n{}", lines.join("\n"));
+            for word in lines.iter().flat_map(|line| line.split(|c: char| !c.is_alphanumeric())) {
+                assert!(!camel(word) || NAMES.contains(&word), "{code:?} {bearer:?}: {word}");
+            }
+            for line in &lines {
+                let ok = !line.is_empty()
+                    && !line.contains("  ")
+                    && !line.ends_with([' ', ':', '.'])
+                    && !line.contains('?');
+                assert!(ok, "{code:?} {bearer:?}: {line}");
+            }
+        }
+    }
+
+    /// 11 is a token's: no other bearer gets it.
+    #[test]
+    fn no_explanation_speaks_of_a_token_that_was_not_sent() {
+        for (code, bearer, lines) in all() {
+            let text = lines.join("\n");
+            let speaks = ["a token was sent", "rejects the token", "JWT", "issuer", "/token: "]
+                .iter()
+                .any(|words| text.contains(words));
+            assert!(
+                !speaks || bearer == Bearer::Token || code == Code::Unauthenticated,
+                "{code:?} {bearer:?}\n{text}"
+            );
+            let file = text.contains("automountServiceAccountToken") || text.contains("--token-file");
+            assert!(
+                !file || bearer != Bearer::Plain || code == Code::Unauthenticated,
+                "{code:?} {bearer:?}\n{text}"
+            );
         }
     }
 

@@ -14,7 +14,7 @@ pub enum Fault {
     Usage(String),
     /// The pod: mount, CA bundle, token file, namespace.
     Setup(String),
-    /// A file that gives nothing until the deadline.
+    /// A file that could not be read before the deadline.
     Timeout(String),
 }
 
@@ -36,18 +36,18 @@ impl Fault {
     }
 }
 
-/// No answer to one request, by where it broke.
+/// Why one request got no answer, by where it broke.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// The name lookup gave no address.
     Unresolved(String),
-    /// No TCP connection came about.
+    /// No TCP connection could be established.
     Unreachable(String),
     /// There was a connection, and it ended before an answer did.
     Closed(String),
     /// TLS: the server could not prove who it is, or does not speak it.
     Untrusted(String),
-    /// The deadline came first.
+    /// The deadline passed first.
     Timeout(String),
     /// What came is not HTTP, or not what a Kubernetes API server sends.
     Unintelligible(String),
@@ -95,5 +95,5 @@ impl fmt::Display for Failure {
     }
 }
 
-/// So that it can travel through the HTTP library and come out whole.
+/// It passes through the HTTP library as an error, and comes out unchanged.
 impl std::error::Error for Failure {}

@@ -1,5 +1,6 @@
-//! Who the API server takes somebody for: by review, else by the words of a refusal.
+//! Which user the API server takes the sender of a request for: by review, else by the words of a refusal.
 
+use crate::api::refusal::Refusal;
 use crate::api::review::{self, SELF_REVIEWS, User};
 use crate::api::status::{self, ANONYMOUS, Answer, Meaning, Shape};
 use crate::api::{Reply, Request};
@@ -35,7 +36,7 @@ impl Recognition {
             (_, result) if bearer == Bearer::None => verdict::tokenless_code(result, bearer),
             (Some(ANONYMOUS), Ok(_)) => Code::Anonymous,
             (Some(_), Ok(_)) => Code::Ok,
-            // Only who is past authorization gets a 404, and only a known user a 403.
+            // A 404 comes after authorization, and a 403 after authentication.
             (None, Ok(answer))
                 if matches!(
                     answer.meaning,
@@ -49,8 +50,14 @@ impl Recognition {
     }
 }
 
+/// Whether a refusal is the answer to that request; another one may name another user.
+fn is_of_nowhere(refusal: &Refusal) -> bool {
+    let path = refusal.what.as_ref().map(|(path, _)| path.as_str());
+    refusal.user == ANONYMOUS || refusal.verb == "get" && path.is_none_or(|path| path == NOWHERE)
+}
+
 /// Asks: SelfSubjectReview in the version that is served; where none is, something that is surely refused.
-pub fn recognise(send: &mut dyn FnMut(&Request) -> Result<Reply, Failure>) -> Recognition {
+pub fn recognize(send: &mut dyn FnMut(&Request) -> Result<Reply, Failure>) -> Recognition {
     for version in SELF_REVIEWS {
         let reviewed = match send(&review::self_review(version))
             .and_then(|reply| review::read(reply, "SelfSubjectReview"))
@@ -67,6 +74,12 @@ pub fn recognise(send: &mut dyn FnMut(&Request) -> Result<Reply, Failure>) -> Re
             return Recognition { user: User::parse(&reviewed.status), result: Ok(reviewed.answer) };
         }
     }
-    let result = send(&Request::get(NOWHERE)).and_then(|reply| status::answer(reply, &Shape::Path));
+    let mut result = send(&Request::get(NOWHERE)).and_then(|reply| status::answer(reply, &Shape::Path));
+    if let Ok(answer) = &mut result
+        && answer.meaning == Meaning::Forbidden
+        && Refusal::parse(&answer.reason).is_some_and(|refusal| !is_of_nowhere(&refusal))
+    {
+        (answer.meaning, answer.user) = (Meaning::OtherForbidden, None);
+    }
     Recognition { user: None, result }
 }

@@ -3,13 +3,13 @@
 use serde_json::{Value, json};
 
 use crate::api::review::Attributes;
-use crate::text::quote;
+use crate::text::{escape, quote};
 
 /// The subject of a grant: a user name as the API server knows it.
 enum Subject<'a> {
     /// A service account: its namespace and its name.
     Account(&'a str, &'a str),
-    /// Anybody else.
+    /// Any other user.
     User(&'a str),
 }
 
@@ -26,8 +26,8 @@ impl Subject<'_> {
         }
     }
 
-    /// What its roles begin with. Outside of the account's own namespace with that namespace in front:
-    /// there is a `default` in each of them.
+    /// What its roles begin with. Outside of the account's own namespace they begin with that
+    /// namespace: each has an account `default`.
     fn prefix(&self, place: Option<&str>) -> String {
         match self {
             Subject::Account(namespace, name) if place == Some(*namespace) => (*name).to_owned(),
@@ -37,8 +37,12 @@ impl Subject<'_> {
     }
 }
 
-/// The two lines that grant it to `user`: a role and its binding, in the namespace or in the cluster.
+/// The two lines that grant it to `user`: a role and its binding, in the namespace or in the cluster. None where the
+/// name cannot be typed.
 pub fn grant(attributes: &Attributes, user: &str) -> Vec<String> {
+    if !is_plain(user) {
+        return Vec::new();
+    }
     let subject = Subject::of(user);
     let (rule, place, words) = match attributes {
         Attributes::Path { verb, path } => (
@@ -87,7 +91,7 @@ pub fn grant(attributes: &Attributes, user: &str) -> Vec<String> {
     vec![first, format!("kubectl create {kind}binding {name} --{kind}={name} {flag}{at}")]
 }
 
-/// Whether `kubectl create role` takes it: it wants resources that are served, and knows for some verbs what
+/// Whether `kubectl create role` takes it: it requires resources that are served, and knows for some verbs what
 /// they are for (k8s.io/kubectl, pkg/cmd/create, `validateResource` and `specialVerbs`).
 fn kubectl_creates(attributes: &Attributes) -> bool {
     const RBAC: &str = "rbac.authorization.k8s.io";
@@ -122,12 +126,24 @@ fn rule_of(attributes: &Attributes) -> Value {
     }
 }
 
-/// The line that lets every service account ask access reviews again: the cluster's default.
-pub fn grant_reviews() -> Vec<String> {
-    vec![
-        "kubectl create clusterrolebinding system:basic-user --clusterrole=system:basic-user --group=system:authenticated"
-            .to_owned(),
-    ]
+/// The line that gives a user one of the cluster's default roles, which every account has unless its binding was deleted.
+/// The binding is not to `system:authenticated`: some providers refuse to bind that group.
+pub fn grant_default(role: &str, user: Option<&str>) -> Vec<String> {
+    let (prefix, flag) = match user {
+        Some(user) if !is_plain(user) => return Vec::new(),
+        Some(user) => {
+            let subject = Subject::of(user);
+            (subject.prefix(None), subject.flag())
+        }
+        None => ("serviceaccounts".to_owned(), "--group=system:serviceaccounts".to_owned()),
+    };
+    let name = role_name(&prefix, &[role.trim_start_matches("system:")]);
+    vec![format!("kubectl create clusterrolebinding {name} --clusterrole={role} {flag}")]
+}
+
+/// Whether a user's name comes through a terminal as it is.
+fn is_plain(user: &str) -> bool {
+    escape(user) == user && !user.contains('\u{fffd}')
 }
 
 /// `k-sa-1-list-pods`: a name that says what it is for, and that needs no quotes.
@@ -199,6 +215,40 @@ mod tests {
             ),
         ] {
             assert_eq!(grant(&attributes, user), lines);
+        }
+        // A name with slashes is one name, and kubectl does not create roles for signers.
+        let name = "kubernetes.io/kube-apiserver-client";
+        let lines = grant(&resource("approve", ("signers", "certificates.k8s.io", ""), name, ""), account);
+        let [role, binding] = lines.as_slice() else { panic!("{lines:?}") };
+        assert!(role.contains(r#""resourceNames":["kubernetes.io/kube-apiserver-client"]"#), "{role}");
+        let role_name = "ns-1-k-sa-1-approve-signers-certificates-kubernetes-io-kube-apiserver-client";
+        assert!(
+            role.contains(role_name) && binding.contains(&format!("--clusterrole={role_name} ")),
+            "{binding}"
+        );
+        for user in ["a\nb", "\u{1b}[31m", "\u{202e}x", "caf\u{fffd}"] {
+            assert!(grant(&resource("list", ("pods", "", ""), "", "ns-1"), user).is_empty(), "{user:?}");
+            assert!(grant_default("system:discovery", Some(user)).is_empty(), "{user:?}");
+        }
+    }
+
+    #[test]
+    fn default_roles() {
+        for (user, line) in [
+            (
+                Some("system:serviceaccount:ns-1:k-sa-1"),
+                "kubectl create clusterrolebinding ns-1-k-sa-1-basic-user --clusterrole=system:basic-user --serviceaccount=ns-1:k-sa-1",
+            ),
+            (
+                Some("jane"),
+                "kubectl create clusterrolebinding grant-basic-user --clusterrole=system:basic-user --user=jane",
+            ),
+            (
+                None,
+                "kubectl create clusterrolebinding serviceaccounts-basic-user --clusterrole=system:basic-user --group=system:serviceaccounts",
+            ),
+        ] {
+            assert_eq!(grant_default("system:basic-user", user), [line]);
         }
     }
 }

@@ -25,13 +25,13 @@ pub fn decide(expected: Expected, knocks: &Both<Knock>, bearer: Bearer, forbid_a
     let code = match (expected, deciding_code(deciding, bearer)) {
         (Expected::Cannot, Code::Ok) => Code::Excess,
         (Expected::Cannot, Code::Forbidden) if !says_nothing => Code::Ok,
-        (_, code) => code,
+        (Expected::Can | Expected::Cannot, code) => code,
     };
     // With --forbid-anonymous "not exposed" has to be shown, too.
-    match (code, anonymous) {
-        (Code::Ok, Some(result)) if forbid_anonymous => unanswered(result).unwrap_or(Code::Ok),
-        _ => code,
+    if code == Code::Ok && forbid_anonymous {
+        return anonymous.and_then(unanswered).unwrap_or(Code::Ok);
     }
+    code
 }
 
 /// The code of an answer or failure to the request that decides.
@@ -65,26 +65,28 @@ pub fn token_code(result: &Result<Answer, Failure>) -> Code {
 
 /// The code of an answer or failure to a request without a token, where that one decides.
 pub fn tokenless_code(result: &Result<Answer, Failure>, bearer: Bearer) -> Code {
-    match result {
-        Ok(Answer { meaning: Meaning::Forbidden | Meaning::ReviewForbidden, user: Some(user), .. })
-            if bearer == Bearer::Plain && user != ANONYMOUS =>
-        {
+    let Ok(Answer { meaning, user, .. }) = result else { return token_code(result) };
+    let user = user.as_deref();
+    match meaning {
+        // Over kubectl proxy it is the proxy's identity that is refused. A review's own no names no user.
+        Meaning::OtherForbidden if bearer == Bearer::Plain => Code::Forbidden,
+        Meaning::Forbidden | Meaning::Denied if bearer == Bearer::Plain && user != Some(ANONYMOUS) => {
             Code::Forbidden
         }
-        // A review's own no names no user; over kubectl proxy it is the proxy's identity that is refused.
-        Ok(Answer { meaning: Meaning::Forbidden | Meaning::Denied, user: None, .. })
-            if bearer == Bearer::Plain =>
-        {
+        Meaning::ReviewForbidden if bearer == Bearer::Plain && user.is_some_and(|user| user != ANONYMOUS) => {
             Code::Forbidden
         }
-        Ok(Answer {
-            meaning:
-                Meaning::Forbidden | Meaning::Denied | Meaning::ReviewForbidden | Meaning::Unauthenticated,
-            ..
-        }) => Code::Anonymous,
-        // Whatever it refuses: there was no token to refuse it to.
-        Ok(Answer { meaning: Meaning::OtherForbidden, .. }) if bearer == Bearer::None => Code::Anonymous,
-        other => token_code(other),
+        Meaning::Forbidden
+        | Meaning::Denied
+        | Meaning::ReviewForbidden
+        | Meaning::OtherForbidden
+        | Meaning::Unauthenticated => Code::Anonymous,
+        Meaning::Granted
+        | Meaning::NotFound
+        | Meaning::Conditional
+        | Meaning::Unserved
+        | Meaning::Unavailable
+        | Meaning::Unintelligible => token_code(result),
     }
 }
 
@@ -163,6 +165,12 @@ mod tests {
             ("review 403 anon", "denied", Forbidden, Ok),
             ("403 anon", "other 403", Forbidden, Forbidden),
             ("403 anon", "conditions", Conditional, Conditional),
+            ("other 403", "2xx", Ok, Excess),
+            ("403 anon", "review 403 anon", Anonymous, Anonymous),
+            ("2xx", "other 403", Forbidden, Forbidden),
+            ("2xx", "conditions", Conditional, Conditional),
+            ("401", "404", Unserved, Unserved),
+            ("html", "2xx", Ok, Excess),
             ("closed", "2xx", Ok, Excess),
             ("closed", "closed", Unreachable, Unreachable),
             ("403 anon", "silent", Timeout, Timeout),
@@ -180,12 +188,24 @@ mod tests {
 
     #[test]
     fn without_a_token_the_other_knock_decides() {
-        use Code::{Anonymous, Excess, Forbidden, Ok, Unavailable, Unserved};
+        use Code::{
+            Anonymous, Conditional, Excess, Forbidden, Ok, Timeout, Unavailable, Unintelligible, Unserved,
+            Untrusted,
+        };
         for (bearer, anonymous, can, cannot) in [
             (Bearer::None, "2xx", Ok, Excess),
             (Bearer::None, "403 anon", Anonymous, Anonymous),
             (Bearer::None, "401", Anonymous, Anonymous),
             (Bearer::None, "review 403 anon", Anonymous, Anonymous),
+            (Bearer::None, "other 403", Anonymous, Anonymous),
+            (Bearer::None, "403 sa", Anonymous, Anonymous),
+            (Bearer::None, "no", Anonymous, Anonymous),
+            (Bearer::None, "conditions", Conditional, Conditional),
+            (Bearer::None, "absent", Ok, Excess),
+            (Bearer::None, "404", Unserved, Unserved),
+            (Bearer::None, "html", Unintelligible, Unintelligible),
+            (Bearer::None, "tls", Untrusted, Untrusted),
+            (Bearer::None, "silent", Timeout, Timeout),
             (Bearer::None, "5xx", Unavailable, Unavailable),
             (Bearer::None, "-", Anonymous, Anonymous),
             (Bearer::None, "denied", Anonymous, Anonymous),
@@ -197,7 +217,14 @@ mod tests {
             (Bearer::Plain, "no", Forbidden, Ok),
             (Bearer::Plain, "403 anon", Anonymous, Anonymous),
             (Bearer::Plain, "review 403 sa", Forbidden, Forbidden),
+            (Bearer::Plain, "review 403 anon", Anonymous, Anonymous),
+            (Bearer::Plain, "other 403", Forbidden, Forbidden),
+            (Bearer::Plain, "401", Anonymous, Anonymous),
+            (Bearer::Plain, "conditions", Conditional, Conditional),
+            (Bearer::Plain, "absent", Ok, Excess),
             (Bearer::Plain, "404", Unserved, Unserved),
+            (Bearer::Plain, "5xx", Unavailable, Unavailable),
+            (Bearer::Plain, "-", Timeout, Timeout),
         ] {
             for (expected, code) in [(Expected::Can, can), (Expected::Cannot, cannot)] {
                 let found = decide(expected, &both(anonymous, "-"), bearer, false);
@@ -208,7 +235,7 @@ mod tests {
 
     #[test]
     fn forbid_anonymous() {
-        use Code::{Exposed, Forbidden, Ok, Timeout, Unavailable, Unserved};
+        use Code::{Exposed, Forbidden, Ok, Timeout, Unavailable, Unintelligible, Unserved};
         for (anonymous, token, code) in [
             ("2xx", "2xx", Exposed),
             ("absent", "2xx", Exposed),
@@ -220,6 +247,11 @@ mod tests {
             ("silent", "2xx", Timeout),
             ("5xx", "403 sa", Forbidden),
             ("404", "404", Unserved),
+            ("conditions", "2xx", Ok),
+            ("other 403", "2xx", Ok),
+            ("2xx", "conditions", Exposed),
+            ("403 anon", "other 403", Forbidden),
+            ("html", "2xx", Unintelligible),
         ] {
             let found = decide(Expected::Can, &both(anonymous, token), Bearer::Token, true);
             assert_eq!(found, code, "{anonymous} {token}");

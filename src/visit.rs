@@ -71,7 +71,7 @@ impl Visit {
         }
     }
 
-    /// Whether the deadline has come: what is learnt now is too late.
+    /// Whether the deadline has come: what arrives now is too late.
     pub fn is_over(&self) -> bool {
         self.deadline.is_over()
     }
@@ -114,7 +114,7 @@ impl Visit {
         }
     }
 
-    /// Why there is nothing to tell when the deadline has come.
+    /// Why there is no result when the deadline has come.
     pub fn too_late(&self) -> Failure {
         Failure::Timeout(format!("no whole answer within {:?}", self.deadline.patience()))
     }

@@ -1,7 +1,9 @@
-//! Replies to answers: nothing is a yes but what says so, and no words hold the token or go on for ever.
+//! Replies to answers: nothing is a yes but what says so, and no words hold the token or are endless.
 #![no_main]
 
-use kubeknock_fuzz::api::status::{Shape, Meaning, understand};
+use kubeknock_fuzz::api::Reply;
+use kubeknock_fuzz::api::refusal::Refusal;
+use kubeknock_fuzz::api::status::{Meaning, Shape, answer, understand};
 use kubeknock_fuzz::{SECRET, TOKEN, choose};
 use libfuzzer_sys::fuzz_target;
 
@@ -47,4 +49,17 @@ fuzz_target!(|data: &[u8]| {
         assert!(!reason.contains(SECRET) && user.is_none_or(|user| !user.contains(SECRET)));
     }
     assert!(reason.chars().count() < 1100, "{} letters", reason.len());
+    // Nothing that is broken in a review is a yes or a no.
+    if asked == Shape::Review
+        && matches!(meaning, Meaning::Granted | Meaning::Forbidden | Meaning::Conditional)
+    {
+        assert!(has("SelfSubjectAccessReview") || has("\\u"));
+    }
+    assert!(Refusal::parse(&reason).is_none_or(|refusal| !refusal.user.is_empty()));
+    // As a whole answer, from its head to its end, it means the same, but that an allowed read is only begun.
+    let whole =
+        answer(Reply::of(status, content_type, body, Some(&TOKEN)), &asked).expect("no connection breaks");
+    if status != 200 || body.len() < 1024 && asked != Shape::Watch {
+        assert!(has(SECRET) || whole.meaning == meaning, "{:?} {meaning:?}", whole.meaning);
+    }
 });

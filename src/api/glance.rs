@@ -16,8 +16,8 @@ impl Glance {
         let mut rest = body.trim_ascii_start().strip_prefix(b"{")?;
         let mut glance = Glance { keys: Vec::new(), kind: None, whole: false };
         let (mut depth, mut key) = (0_usize, None::<String>);
-        while let Some((&byte, behind)) = rest.split_first() {
-            rest = behind;
+        while let Some((&byte, after)) = rest.split_first() {
+            rest = after;
             match byte {
                 b'"' => {
                     let Some((text, after)) = string(rest) else { return Some(glance) };

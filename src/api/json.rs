@@ -1,6 +1,6 @@
-//! JSON from the network: held sparingly, without the token, and only if it says nothing twice.
+//! JSON from the network: kept small, without the token, and only if no key appears twice.
 //!
-//! A `serde_json::Value` takes up to ninety times its text (`[{"":0},{"":0},…]`), a key that is said twice
+//! A `serde_json::Value` takes up to ninety times its text (`[{"":0},{"":0},…]`), a key that appears twice
 //! means one thing to one reader and another to the next, and `\u0065` hides an `e` of the token from
 //! a reader of the bytes.
 
@@ -107,7 +107,7 @@ impl<'de> Visitor<'de> for Sparing<'_> {
             self.take(if object.is_empty() { OBJECT } else { VALUE })?;
             let value = map.next_value_seed(self)?;
             if object.insert(key, value).is_some() {
-                return Err(A::Error::custom("it says a key twice"));
+                return Err(A::Error::custom("a key appears twice"));
             }
         }
         Ok(Value::Object(object))

@@ -1,5 +1,6 @@
 //! Speaking to the API server: the only place that knows HTTP and TLS.
 
+mod answer;
 pub mod certificate;
 mod connection;
 pub mod discovery;
@@ -9,6 +10,7 @@ pub mod json;
 pub mod refusal;
 pub mod review;
 pub mod status;
+mod stranger;
 pub mod tls;
 
 use std::cell::Cell;

@@ -12,6 +12,8 @@ pub struct Refusal {
     pub verb: String,
     /// A resource with its subresource, and its group; or a path. `None` if it cannot be read.
     pub what: Option<(String, Option<String>)>,
+    /// What the authorizers say of it, if anything.
+    pub reason: String,
 }
 
 impl Refusal {
@@ -20,15 +22,29 @@ impl Refusal {
         let (_, rest) = message.split_once("User ")?;
         let (user, rest) = quoted(rest)?;
         let (verb, rest) = rest.strip_prefix(" cannot ")?.split_once(' ')?;
-        let what = if let Some(rest) = rest.strip_prefix("path ") {
-            quoted(rest).map(|(path, _)| (path, None))
+        let mut rest = rest;
+        let what = if let Some((path, after)) = rest.strip_prefix("path ").and_then(quoted) {
+            rest = after;
+            Some((path, None))
         } else {
-            rest.strip_prefix("resource ").and_then(quoted).and_then(|(resource, rest)| {
-                let (group, _) = quoted(rest.strip_prefix(" in API group ")?)?;
+            rest.strip_prefix("resource ").and_then(quoted).and_then(|(resource, after)| {
+                let (group, after) = quoted(after.strip_prefix(" in API group ")?)?;
+                rest = after;
                 Some((resource, Some(group)))
             })
         };
-        (!user.is_empty()).then(|| Refusal { user, verb: verb.to_owned(), what })
+        if let Some((_, after)) = rest.strip_prefix(" in the namespace ").and_then(quoted) {
+            rest = after;
+        }
+        rest = rest.strip_prefix(" at the cluster scope").unwrap_or(rest);
+        let reason = rest.strip_prefix(": ").unwrap_or_default().to_owned();
+        (!user.is_empty()).then(|| Refusal { user, verb: verb.to_owned(), what, reason })
+    }
+
+    /// True if it is the refusal of a self-subject review.
+    pub fn is_of_review(&self) -> bool {
+        let resource = self.what.as_ref().map(|(resource, _)| resource.as_str());
+        self.verb == "create" && resource.is_none_or(|resource| resource.starts_with("selfsubject"))
     }
 }
 
@@ -50,6 +66,10 @@ fn quoted(text: &str) -> Option<(String, &str)> {
                             'n' => '\n',
                             't' => '\t',
                             'r' => '\r',
+                            'a' => '\u{7}',
+                            'b' => '\u{8}',
+                            'v' => '\u{b}',
+                            'f' => '\u{c}',
                             other => other,
                         };
                         plain.push(meant);
@@ -58,6 +78,8 @@ fn quoted(text: &str) -> Option<(String, &str)> {
                     }
                 };
                 let number = u32::from_str_radix(rest.get(2..2 + digits)?, base).ok()?;
+                // A byte that is not of UTF-8 has no letter.
+                let number = if digits == 2 && number > 0x7f { 0xfffd } else { number };
                 (2 + digits, char::from_u32(number)?)
             }
             character => (character.len_utf8(), character),
@@ -83,6 +105,11 @@ mod tests {
             (r#"say \"hi\""#, "say \"hi\""),
             (r"gr\u00fc\u00dfe", "grüße"),
             (r"bell\x07", "bell\u{7}"),
+            (r"\a\b\f\n\r\t\v", "\u{7}\u{8}\u{c}\n\r\t\u{b}"),
+            (r"caf\xe9", "caf\u{fffd}"),
+            (r"\U0001f600", "😀"),
+            ("&amp;#34;", "&#34;"),
+            (r"O'Hara\\", r"O'Hara\"),
             ("&amp;lt;", "&lt;"),
         ] {
             let message = format!(
@@ -94,6 +121,17 @@ mod tests {
                 "{message}"
             );
         }
+        for (more, reason) in [
+            (" in the namespace \"ns-1\"", ""),
+            (" in the namespace \"ns-1\": RBAC: x", "RBAC: x"),
+            (" at the cluster scope: denied: by policy", "denied: by policy"),
+            (": a\nb", "a\nb"),
+        ] {
+            let message = format!("User \"x\" cannot list resource \"pods\" in API group \"\"{more}");
+            assert_eq!(Refusal::parse(&message).unwrap().reason, reason, "{message}");
+        }
+        let path = Refusal::parse("forbidden: User \"x\" cannot get path \"/a\": no").unwrap();
+        assert_eq!((path.what, path.reason), (Some(("/a".into(), None)), "no".into()));
         for message in [
             "",
             "User",

@@ -1,9 +1,9 @@
-//! The self-subject reviews: what they are asked with, and what they tell.
+//! The self-subject reviews: what they are asked with, and what they say.
 
 use serde_json::{Value, json};
 
 use super::refusal::Refusal;
-use super::status::{self, Answer, Meaning, Shape};
+use super::status::{self, ANONYMOUS, Answer, Meaning, Shape};
 use super::{LARGEST_BODY, Reply, Request, json};
 use crate::failure::Failure;
 
@@ -69,11 +69,9 @@ impl Attributes {
 }
 
 impl Attributes {
-    /// True if a refusal is about this permission, and of this service account. (A subject that is not a service account
-    /// may be known to the API server under any name.)
+    /// True if a refusal is about this permission, and of this service account.
     pub fn is_refused_by(&self, refusal: &Refusal, subject: Option<&str>) -> bool {
-        let account = subject.filter(|subject| subject.starts_with("system:serviceaccount:"));
-        if account.is_some_and(|account| account != refusal.user) {
+        if !is_of(subject, refusal) {
             return false;
         }
         let (verb, what) = match self {
@@ -87,10 +85,17 @@ impl Attributes {
     }
 }
 
+/// True if a refusal may be this subject's: a service account has one name; any other user may have another one for
+/// the API server than in its token.
+pub fn is_of(subject: Option<&str>, refusal: &Refusal) -> bool {
+    let account = subject.filter(|subject| subject.starts_with("system:serviceaccount:"));
+    account.is_none_or(|account| account == refusal.user)
+}
+
 /// The versions of SelfSubjectReview, newest first: Kubernetes 1.28, 1.27 and 1.26.
 pub const SELF_REVIEWS: [&str; 3] = ["v1", "v1beta1", "v1alpha1"];
 
-/// The SelfSubjectReview: who are we? (authentication.k8s.io)
+/// The SelfSubjectReview, which names the user (authentication.k8s.io).
 pub fn self_review(version: &str) -> Request {
     let review =
         json!({ "apiVersion": format!("authentication.k8s.io/{version}"), "kind": "SelfSubjectReview" });
@@ -100,7 +105,7 @@ pub fn self_review(version: &str) -> Request {
     }
 }
 
-/// The SelfSubjectRulesReview: what may we do there? (authorization.k8s.io/v1)
+/// The SelfSubjectRulesReview, which lists what the user may do in a namespace (authorization.k8s.io/v1).
 pub fn rules_review(namespace: &str) -> Request {
     let review = json!({
         "apiVersion": "authorization.k8s.io/v1",
@@ -124,7 +129,13 @@ pub struct Reviewed {
 /// Reads the answer to a review of this kind to its end.
 pub fn read(mut reply: Reply, kind: &str) -> Result<Reviewed, Failure> {
     if !matches!(reply.status(), 200 | 201) {
-        return status::answer(reply, &Shape::Review).map(|answer| Reviewed { answer, status: Value::Null });
+        let mut answer = status::answer(reply, &Shape::Review)?;
+        let is_other = |refusal: Refusal| refusal.user != ANONYMOUS && !refusal.is_of_review();
+        if answer.meaning == Meaning::ReviewForbidden && Refusal::parse(&answer.reason).is_some_and(is_other)
+        {
+            (answer.meaning, answer.user) = (Meaning::OtherForbidden, None);
+        }
+        return Ok(Reviewed { answer, status: Value::Null });
     }
     let body = reply.take(LARGEST_BODY + 1)?;
     let mut answer = status::answer_from(&reply, &Shape::Path, &body);
@@ -139,7 +150,7 @@ pub fn read(mut reply: Reply, kind: &str) -> Result<Reviewed, Failure> {
     Ok(Reviewed { answer, status })
 }
 
-/// Who the API server takes somebody for (authentication.k8s.io, `UserInfo`).
+/// A user as the API server knows it (authentication.k8s.io, `UserInfo`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct User {
     /// `username`.
@@ -217,7 +228,7 @@ impl Rule {
 pub struct Rules {
     /// Sorted and compacted as kubectl does it.
     pub list: Vec<Rule>,
-    /// The server does not vouch for the list being whole.
+    /// The server does not guarantee that the list is complete.
     pub incomplete: bool,
     /// What went wrong while it was put together; empty if nothing did.
     pub error: String,

@@ -3,104 +3,46 @@
 //! The order in the server is authentication (401), priority and fairness (429), authorization
 //! (403), routing (404, 405): so only an allowed caller gets a 404.
 
+use std::io::Read;
+
 use serde_json::Value;
 
+pub use super::answer::{ANONYMOUS, Answer, Meaning, Shape};
 use super::glance::Glance;
 use super::refusal::Refusal;
-use super::{LARGEST_BODY, Reply, json};
+use super::{LARGEST_BODY, Reply, failure_of_io, json, stranger};
 use crate::failure::Failure;
+use crate::text::escape;
 use crate::token::Token;
 
-/// The user name of requests without credentials (k8s.io/apiserver/pkg/authentication/user).
-pub const ANONYMOUS: &str = "system:anonymous";
-
-/// How much of an allowed read is looked at, to see that a Kubernetes API server spoke.
+/// How much of an allowed read is inspected, to see that it is from a Kubernetes API server.
 const GLANCE: usize = 1024;
 
-/// What was shape, as far as it decides what a good answer looks like.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Shape {
-    /// Objects of a resource.
-    List,
-    /// One object, by name.
-    Object(String),
-    /// A watch: decided by the head.
-    Watch,
-    /// A non-resource URL.
-    Path,
-    /// A SelfSubjectAccessReview.
-    Review,
-}
-
-/// What the answer says of the permission.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Meaning {
-    /// Yes.
-    Granted,
-    /// Yes, and the named object does not exist: authorization came first.
-    NotFound,
-    /// No: 403, or a review that says no.
-    Forbidden,
-    /// No, because an authorizer denies it (`status.denied` of a review), which no RBAC grant lifts.
-    Denied,
-    /// The review itself is refused: says nothing about the permission.
-    ReviewForbidden,
-    /// A 403 about something else: another user, verb or resource than this request's, as an impersonating proxy or an
-    /// aggregated API server sends it.
-    OtherForbidden,
-    /// Yes, under conditions that the review cannot decide (KEP-5681).
-    Conditional,
-    /// 401.
-    Unauthenticated,
-    /// 404 or 405: not refused, and not there.
-    Unserved,
-    /// 429 or 5xx.
-    Unavailable,
-    /// No Kubernetes API server answers like this.
-    Unintelligible,
-}
-
-/// An answer, understood.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
-    /// The HTTP status.
-    pub status: u16,
-    /// What it says.
-    pub meaning: Meaning,
-    /// Who the server says we are, if it says so.
-    pub user: Option<String>,
-    /// The server's own words, or why they cannot be understood. May hold anything: escape it.
-    pub reason: String,
-    /// The `Retry-After` header, as it came.
-    pub retry_after: Option<String>,
-}
-
-impl Answer {
-    /// True where the request got past authorization.
-    pub fn got_in(&self) -> bool {
-        matches!(self.meaning, Meaning::Granted | Meaning::NotFound)
-    }
-}
+/// How much more where the kind does not come first.
+const LONG_GLANCE: usize = 64 * 1024;
 
 /// Reads the answer to the end (a watch: only its head) and understands it.
 pub fn answer(mut reply: Reply, shape: &Shape) -> Result<Answer, Failure> {
     let allowed_read = reply.status() == 200 && *shape != Shape::Review;
-    let mut body = match shape {
-        Shape::Watch if allowed_read => return Ok(answer_from(&reply, shape, &[])),
-        _ if allowed_read => reply.take(GLANCE)?,
-        _ => match reply.take(LARGEST_BODY + 1) {
-            // A body without a length ends with the connection, and some servers end it without TLS' close_notify. For
-            // these the status says all.
-            Err(Failure::Closed(_))
-                if has_no_length(&reply) && matches!(reply.status(), 401 | 429 | 500..600) =>
-            {
-                return Ok(answer_from(&reply, shape, &[]));
-            }
-            body => body?,
-        },
-    };
+    if allowed_read && *shape == Shape::Watch {
+        return Ok(answer_from(&reply, shape, &[]));
+    }
+    let limit = if allowed_read { GLANCE } else { LARGEST_BODY + 1 };
+    let (mut body, broken) = take_what_comes(&mut reply, limit);
+    match broken {
+        Some(Failure::Closed(_)) if is_understood(&reply, &body) => {
+            return Ok(answer_from(&reply, shape, &body));
+        }
+        Some(failure) => return Err(failure),
+        None => {}
+    }
     if allowed_read && is_status(&body) {
         body.extend(reply.take(LARGEST_BODY)?);
+    } else if matches!(shape, Shape::List | Shape::Object(_)) && !shows_its_kind(&body) {
+        body.extend(reply.take(LONG_GLANCE)?);
+        if is_status(&body) {
+            body.extend(reply.take(LARGEST_BODY)?);
+        }
     }
     let answer = answer_from(&reply, shape, &body);
     // The end of the body has to be seen for the connection to be used again.
@@ -108,6 +50,25 @@ pub fn answer(mut reply: Reply, shape: &Shape) -> Result<Answer, Failure> {
         reply.drain()?;
     }
     Ok(answer)
+}
+
+/// The body up to `limit`, and what broke it off.
+fn take_what_comes(reply: &mut Reply, limit: usize) -> (Vec<u8>, Option<Failure>) {
+    let mut body = Vec::new();
+    let limit = u64::try_from(limit).unwrap_or(u64::MAX);
+    let broken = reply.reader().take(limit).read_to_end(&mut body).err();
+    (body, broken.map(|error| failure_of_io(error, &reply.server)))
+}
+
+/// A body without a length ends with the connection, and some servers end that without TLS' close_notify. Then the
+/// status says all, or what came is a whole Status.
+pub fn is_understood(reply: &Reply, body: &[u8]) -> bool {
+    let has_length = reply.header("content-length").is_some() || reply.header("transfer-encoding").is_some();
+    match reply.status() {
+        _ if has_length => false,
+        401 | 429 | 500..600 => true,
+        _ => status_object(body, reply.token()).is_some(),
+    }
 }
 
 /// Understands an answer by its head and its body, or the beginning of it.
@@ -118,16 +79,12 @@ pub fn answer_from(reply: &Reply, shape: &Shape, body: &[u8]) -> Answer {
     let (meaning, user, reason) = match status {
         300..400 => {
             let location = reply.header("location").unwrap_or_default();
-            let here = location.starts_with('/') && !location.starts_with("//")
-                || location.strip_prefix("https://").is_some_and(|rest| {
-                    rest.split('/').next().is_some_and(|authority| authority == reply.server)
-                });
-            if *shape == Shape::Path && is_kubernetes && here && status != 304 {
+            if *shape == Shape::Path && is_kubernetes && status != 304 && is_here(location, &reply.server) {
                 (Meaning::Granted, None, String::new())
             } else {
                 let why = match status {
                     304 => "304 Not Modified, which the request did not ask for".to_owned(),
-                    _ => format!("a redirect to \"{}\"", cut(location)),
+                    _ => format!("a redirect to \"{}\"", shown(location)),
                 };
                 (Meaning::Unintelligible, None, why)
             }
@@ -135,13 +92,27 @@ pub fn answer_from(reply: &Reply, shape: &Shape, body: &[u8]) -> Answer {
         200..300 if *shape == Shape::Path && is_kubernetes && !is_status(body) => {
             (Meaning::Granted, None, String::new())
         }
+        // From a Service or a node that the API server proxies to.
+        404 | 405 if *shape == Shape::Path && is_kubernetes => {
+            (Meaning::Unserved, None, words(body, reply.token()))
+        }
         _ => understand(shape, status, reply.header("content-type").unwrap_or_default(), body, reply.token()),
     };
     Answer { status, meaning, user, reason, retry_after: reply.header("retry-after").map(str::to_owned) }
 }
 
-fn has_no_length(reply: &Reply) -> bool {
-    reply.header("content-length").is_none() && reply.header("transfer-encoding").is_none()
+/// Whether a redirect stays on the server that was asked (RFC 3986, 4.2): a path, or the server's own URL.
+fn is_here(location: &str, server: &str) -> bool {
+    let first = location.split(['/', '?', '#']).next().unwrap_or_default();
+    if !first.contains(':') {
+        // `//host/`, and what browsers take for it, names another host.
+        let slashes = location.chars().take_while(|c| matches!(c, '/' | '\\')).count();
+        return !location.is_empty() && slashes < 2 && !location.starts_with('\\');
+    }
+    let Some((scheme, rest)) = location.split_once("://") else { return false };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let is_server = |authority: &str| authority.eq_ignore_ascii_case(server);
+    scheme.eq_ignore_ascii_case("https") && (is_server(authority) || is_server(&format!("{authority}:443")))
 }
 
 /// Pure: what this status, content type and body (or its beginning) mean. The token is taken out of words.
@@ -152,7 +123,7 @@ pub fn understand(
     body: &[u8],
     token: Option<&Token>,
 ) -> (Meaning, Option<String>, String) {
-    let html = is_html(content_type, body);
+    let page = stranger::is_web_page(content_type, body);
     let strange = |why: String| (Meaning::Unintelligible, None, why);
     if body.len() > LARGEST_BODY {
         return match status {
@@ -161,29 +132,19 @@ pub fn understand(
         };
     }
     match status {
-        429 | 500..600 => (Meaning::Unavailable, None, if html { String::new() } else { words(body, token) }),
-        _ if html => strange("a web page, as proxies and portals send it".into()),
-        200..300 if is_status(body) && *shape != Shape::Review => {
-            let Some(object) = status_object(body, token) else {
-                return strange("a Status that is broken JSON".into());
-            };
-            let code = object.get("code").and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok());
-            let failed = object.get("status").and_then(Value::as_str) == Some("Failure");
-            match code {
-                // What failed inside is not what the head says.
-                Some(code @ 400..600) if failed => understand(shape, code, content_type, body, token),
-                _ if failed || *shape != Shape::Path => {
-                    strange("a Status where an object is expected".into())
-                }
-                _ => (Meaning::Granted, None, String::new()),
-            }
+        429 | 500..600 => (Meaning::Unavailable, None, words(body, token)),
+        400 if stranger::needs_tls(body) => strange("the port speaks TLS: use https:// in --server".into()),
+        _ if page => {
+            let title = stranger::title(body).map(|title| format!(": {title}")).unwrap_or_default();
+            strange(format!("a web page, as proxies and portals send it{title}"))
         }
+        200..300 if is_status(body) => inside(shape, content_type, body, token),
+        401 => (Meaning::Unauthenticated, None, words(body, token)),
         200..300 if *shape == Shape::Review => review(status, body, token),
         200..300 => match read(shape, status, content_type, body) {
             Ok(()) => (Meaning::Granted, None, String::new()),
             Err(why) => strange(why),
         },
-        401 => (Meaning::Unauthenticated, None, words(body, token)),
         403 => {
             let Some(object) = status_object(body, token) else {
                 let words = words(body, token);
@@ -197,26 +158,74 @@ pub fn understand(
             (meaning, user(&words), words)
         }
         404 | 405 => {
-            let named =
-                |object: &Value| object.pointer("/details/name").and_then(Value::as_str).map(str::to_owned);
             let absent = match shape {
                 Shape::Object(name) if status == 404 => {
-                    // metrics-server names `NAMESPACE/NAME`.
-                    let found = status_object(body, token).and_then(|object| named(&object));
-                    found.is_some_and(|found| found.rsplit('/').next() == Some(name))
+                    status_object(body, token).is_some_and(|object| is_absent(&object, name))
                 }
-                _ => false,
+                Shape::Object(_) | Shape::List | Shape::Watch | Shape::Path | Shape::Review => false,
             };
             (if absent { Meaning::NotFound } else { Meaning::Unserved }, None, words(body, token))
         }
         _ => strange(match words(body, token) {
-            words if words.contains("HTTP request to an HTTPS server") => {
-                "the port speaks TLS: use https:// in --server".into()
-            }
-            words if words.is_empty() => "an answer without a word".into(),
+            words if words.is_empty() => "an empty answer".into(),
             words => words,
         }),
     }
+}
+
+/// What a Status inside a 2xx means: what failed inside is not what the head says.
+fn inside(
+    shape: &Shape,
+    content_type: &str,
+    body: &[u8],
+    token: Option<&Token>,
+) -> (Meaning, Option<String>, String) {
+    let strange = |why: &str| (Meaning::Unintelligible, None, why.to_owned());
+    let Some(object) = status_object(body, token) else { return strange("a Status that is broken JSON") };
+    if object.get("status").and_then(Value::as_str) == Some("Failure") {
+        return match failure_code(&object) {
+            Some(code) => understand(shape, code, content_type, body, token),
+            None => strange("a Status where an object is expected"),
+        };
+    }
+    match shape {
+        Shape::Path => (Meaning::Granted, None, String::new()),
+        Shape::Review => strange(NO_REVIEW),
+        Shape::List | Shape::Object(_) | Shape::Watch => strange("a Status where an object is expected"),
+    }
+}
+
+/// The HTTP status that a Status of failure stands for: its `code`, else that of its `reason`
+/// (k8s.io/apimachinery/pkg/apis/meta/v1, `StatusReason`).
+fn failure_code(object: &Value) -> Option<u16> {
+    let code = object.get("code").and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok());
+    code.filter(|code| (400..600).contains(code)).or_else(|| {
+        Some(match object.get("reason").and_then(Value::as_str)? {
+            "Unauthorized" => 401,
+            "Forbidden" => 403,
+            "NotFound" => 404,
+            "MethodNotAllowed" => 405,
+            "TooManyRequests" => 429,
+            "InternalError" => 500,
+            "ServiceUnavailable" => 503,
+            "Timeout" | "ServerTimeout" => 504,
+            _ => return None,
+        })
+    })
+}
+
+/// Whether a 404 says that the object of this name is absent. metrics-server names `NAMESPACE/NAME`; some aggregated API
+/// servers name it in the message alone.
+fn is_absent(object: &Value, name: &str) -> bool {
+    let text = |at: &str| object.pointer(at).and_then(Value::as_str);
+    let is_it =
+        |found: &str| found.strip_suffix(name).is_some_and(|rest| rest.is_empty() || rest.ends_with('/'));
+    if let Some(found) = text("/details/name").filter(|found| !found.is_empty()) {
+        return is_it(found);
+    }
+    let quoted = text("/message").and_then(|message| message.strip_suffix("\" not found"));
+    text("/reason") == Some("NotFound")
+        && quoted.and_then(|message| message.rsplit('"').next()).is_some_and(is_it)
 }
 
 /// Whether an allowed read is what was asked for; else why not.
@@ -228,7 +237,7 @@ fn read(shape: &Shape, status: u16, content_type: &str, body: &[u8]) -> Result<(
         return Err("a status that no read gets".into());
     }
     if !content_type.trim_start().to_ascii_lowercase().starts_with("application/json") {
-        return Err(format!("content type \"{}\" where JSON is expected", cut(content_type)));
+        return Err(format!("content type \"{}\" where JSON is expected", shown(content_type)));
     }
     if *shape == Shape::Watch {
         return Ok(());
@@ -240,21 +249,38 @@ fn read(shape: &Shape, status: u16, content_type: &str, body: &[u8]) -> Result<(
     if !has("kind") && !has("apiVersion") {
         return Err("JSON that is not a Kubernetes object".into());
     }
+    // What is shorter than the glance was read to its end.
+    if !whole && body.len() < GLANCE {
+        return Err("broken JSON".into());
+    }
+    if keys.iter().filter(|key| *key == "kind").count() > 1 {
+        return Err("an object that names its kind twice".into());
+    }
+    // At the end of the glance the kind may be cut off.
+    let cut_off = !whole && keys.last().is_some_and(|key| key == "kind");
     match (shape, kind) {
-        (Shape::List, Some(kind)) if !kind.ends_with("List") => {
-            Err(format!("{} where a list is expected", shown(&kind)))
+        (_, None) if has("kind") && !cut_off => Err("an object whose kind is not a text".into()),
+        (Shape::List, Some(kind)) if DISCOVERY.contains(&kind.as_str()) => {
+            Err(format!("a discovery document ({kind}) where a list is expected"))
         }
+        (Shape::List, Some(kind)) if !kind.ends_with("List") => {
+            Err(format!("{} where a list is expected", named(&kind)))
+        }
+        (_, None) if body.len() > GLANCE && !whole => {
+            Err("an object that does not show its kind in its beginning".into())
+        }
+        (Shape::List, None) if whole && !has("items") => Err("JSON that is not a Kubernetes object".into()),
         (Shape::Object(_), Some(kind)) if kind.ends_with("List") => {
-            Err(format!("{} where one object is expected", shown(&kind)))
+            Err(format!("{} where one object is expected", named(&kind)))
         }
         // Keys may be sorted, with data before metadata: beyond the glance it is taken to be there.
         (Shape::Object(_), _) if whole && !has("metadata") => Err("an object without metadata".into()),
-        _ => Ok(()),
+        (Shape::List | Shape::Object(_) | Shape::Watch | Shape::Path | Shape::Review, _) => Ok(()),
     }
 }
 
 /// An object of this kind, in words. What cannot be a kind, a Go name, may be anything that the server was sent.
-fn shown(kind: &str) -> String {
+fn named(kind: &str) -> String {
     if (1..64).contains(&kind.len()) && kind.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         format!("a {kind}")
     } else {
@@ -262,10 +288,21 @@ fn shown(kind: &str) -> String {
     }
 }
 
-/// Whether it is an object of the kind `Status`.
-fn is_status(body: &[u8]) -> bool {
-    let begin = body.get(..GLANCE).unwrap_or(body);
+/// Kinds that end as lists do, and list what is served.
+const DISCOVERY: [&str; 3] = ["APIResourceList", "APIGroupList", "APIGroupDiscoveryList"];
+
+/// Why an answer is not a review.
+const NO_REVIEW: &str = "the answer to an access review is not a SelfSubjectAccessReview";
+
+/// Whether it is an object of the kind `Status`, by its beginning.
+pub fn is_status(body: &[u8]) -> bool {
+    let begin = body.get(..GLANCE + LONG_GLANCE).unwrap_or(body);
     Glance::of(begin).and_then(|glance| glance.kind).is_some_and(|kind| kind == "Status")
+}
+
+/// Whether more of an object cannot show another kind.
+fn shows_its_kind(body: &[u8]) -> bool {
+    Glance::of(body).is_none_or(|glance| glance.whole || glance.kind.is_some())
 }
 
 /// `status.allowed` decides, `denied` overrides; neither is a no (kubernetes.io, authorization API).
@@ -280,15 +317,24 @@ fn review(status: u16, body: &[u8], token: Option<&Token>) -> (Meaning, Option<S
     let kind = object.get("kind").and_then(Value::as_str);
     let status = object.get("status").and_then(Value::as_object);
     let (Some("SelfSubjectAccessReview"), Some(status)) = (kind, status) else {
-        return strange("the answer to an access review is not a SelfSubjectAccessReview");
+        return strange(NO_REVIEW);
     };
     let flag = |name: &str| status.get(name).map_or(Some(false), Value::as_bool);
     let text = |name: &str| status.get(name).and_then(Value::as_str).unwrap_or_default();
     let (Some(allowed), Some(denied)) = (flag("allowed"), flag("denied")) else {
         return strange("an access review whose allowed or denied is neither true nor false");
     };
-    let conditions = status.get("conditionSetChain").and_then(Value::as_array);
-    if !allowed && !denied && conditions.is_some_and(|conditions| !conditions.is_empty()) {
+    if !matches!(status.get("evaluationError"), None | Some(Value::Null | Value::String(_))) {
+        return strange("an access review whose evaluationError is not a text");
+    }
+    let conditional = match status.get("conditionSetChain") {
+        None | Some(Value::Null) => false,
+        Some(Value::Array(conditions)) => !conditions.is_empty(),
+        Some(Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_)) => {
+            return strange("an access review whose conditionSetChain is not a list");
+        }
+    };
+    if !allowed && !denied && conditional {
         return (Meaning::Conditional, None, cut(text("reason")));
     }
     // An authorizer failed: the request itself would get a 500 (k8s.io/apiserver, `WithAuthorization`).
@@ -305,26 +351,18 @@ fn review(status: u16, body: &[u8], token: Option<&Token>) -> (Meaning, Option<S
     (meaning, None, reason)
 }
 
-fn is_html(content_type: &str, body: &[u8]) -> bool {
-    let begins = body.trim_ascii_start();
-    let begins_with =
-        |tag: &[u8]| begins.get(..tag.len()).is_some_and(|start| start.eq_ignore_ascii_case(tag));
-    content_type.to_ascii_lowercase().contains("text/html")
-        || begins_with(b"<!doctype html")
-        || begins_with(b"<html")
-}
-
 /// The body as a Status object, if it is one.
 fn status_object(body: &[u8], token: Option<&Token>) -> Option<Value> {
     let object = json::parse(body, token).ok()?;
     (object.get("kind").and_then(Value::as_str) == Some("Status")).then_some(object)
 }
 
-/// The server's words: a Status' message, or a text body.
+/// The server's words: a Status' message, a page's title, or a text body.
 fn words(body: &[u8], token: Option<&Token>) -> String {
     match status_object(body, token) {
         Some(object) => message(&object),
-        None => cut(&String::from_utf8_lossy(body.trim_ascii())),
+        None if stranger::is_web_page("", body) => stranger::title(body).unwrap_or_default(),
+        None => stranger::brief(&String::from_utf8_lossy(body)),
     }
 }
 
@@ -332,7 +370,12 @@ fn message(status: &Value) -> String {
     cut(status.get("message").and_then(Value::as_str).unwrap_or_default())
 }
 
-/// As much of a server's words as anybody reads.
+/// A word of the server's among ours.
+fn shown(word: &str) -> String {
+    stranger::brief(&escape(word))
+}
+
+/// As much of a server's words as anyone reads.
 fn cut(words: &str) -> String {
     let end = words.char_indices().nth(1000).map_or(words.len(), |(at, _)| at);
     words.get(..end).unwrap_or_default().to_owned()
@@ -456,6 +499,32 @@ mod tests {
         }
         let long = understand(&Shape::List, 200, &"x".repeat(30_000), b"{}", None).2;
         assert!(long.len() < 1100, "{}", long.len());
+    }
+
+    #[test]
+    fn redirects_on_the_same_server() {
+        for (location, here) in [
+            ("/debug/pprof/", true),
+            ("pprof/", true),
+            ("./", true),
+            ("?a=b", true),
+            ("/login?next=https://elsewhere/", true),
+            ("https://10.0.0.1:443/", true),
+            ("HTTPS://10.0.0.1/", true),
+            ("https://10.0.0.1?a", true),
+            ("", false),
+            ("//10.0.0.1/", false),
+            ("/\\elsewhere", false),
+            ("\\elsewhere", false),
+            ("https://10.0.0.1:6443/", false),
+            ("https://10.0.0.1@elsewhere/", false),
+            ("https://10.0.0.1.elsewhere/", false),
+            ("http://10.0.0.1:443/", false),
+            ("https:elsewhere", false),
+            ("javascript:alert(1)", false),
+        ] {
+            assert_eq!(is_here(location, "10.0.0.1:443"), here, "{location}");
+        }
     }
 
     #[test]

@@ -98,17 +98,25 @@ fn stream(mut reply: Reply, page: &mut Page<'_>) -> Result<Answer, Failure> {
     page.head(&reply);
     let status = reply.status();
     // Of a good body the beginning is enough; the others have a message in them.
-    let keep = if status < 300 { 1024 } else { LARGEST_BODY };
+    let mut keep = if status < 300 { 1024 } else { LARGEST_BODY };
     let mut kept = Vec::new();
     let mut buffer = vec![0; 16 * 1024];
     loop {
-        let count = reply.read(&mut buffer)?;
+        let count = match reply.read(&mut buffer) {
+            Err(Failure::Closed(_)) if status::is_understood(&reply, &kept) => 0,
+            read => read?,
+        };
         let chunk = buffer.get(..count).unwrap_or_default();
         if chunk.is_empty() {
             break;
         }
         let room = keep - kept.len();
         kept.extend_from_slice(chunk.get(..room).unwrap_or(chunk));
+        // A Status of failure inside a good answer has a message, too.
+        if keep < LARGEST_BODY && status::is_status(&kept) {
+            keep = LARGEST_BODY;
+            kept.extend_from_slice(chunk.get(room..).unwrap_or_default());
+        }
         page.chunk(chunk);
     }
     Ok(status::answer_from(&reply, &Shape::Path, &kept))

@@ -9,7 +9,7 @@ use crate::exit::Code;
 use crate::explain;
 use crate::failure::Fault;
 use crate::identity::{Bearer, Both};
-use crate::recognition::{Recognition, recognise};
+use crate::recognition::{Recognition, recognize};
 use crate::report::{Format, json, print, summary};
 use crate::text::escape;
 use crate::time::date::time;
@@ -48,7 +48,7 @@ fn find(whoami: &Whoami) -> Result<Found, Fault> {
     let visit = whoami.common.visit()?;
     let mut recognized = Both::default();
     for identity in visit.identities() {
-        let Recognition { user, result } = recognise(&mut |request| visit.send(request, identity));
+        let Recognition { user, result } = recognize(&mut |request| visit.send(request, identity));
         let result = visit.in_time(result);
         let found = Recognition { user: user.filter(|_| result.is_ok()), result };
         let broken = matches!(&found.result, Err(failure) if failure.is_connection());

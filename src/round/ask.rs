@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::finding::{Asked, Finding, Round, Spec, State};
 use crate::api::discovery::{self, Resource, Unresolved, Wanted};
 use crate::api::refusal::Refusal;
+use crate::api::review::is_of;
 use crate::api::status::{ANONYMOUS, Answer, Meaning};
 use crate::exit::Code;
 use crate::failure::{Failure, Fault};
@@ -92,11 +93,11 @@ fn code(finding: &Finding, bearer: Bearer, forbid_anonymous: bool) -> Code {
 /// The order to ask in: watches last, because an allowed one costs the connection.
 fn schedule(permissions: &[Permission]) -> Vec<usize> {
     let watches = |permission: &Permission| permission.verb == "watch" && !needs_review(permission);
-    let of_kind = |wanted: bool| {
+    let of_kind = |watch: bool| {
         permissions
             .iter()
             .enumerate()
-            .filter(move |(_, permission)| watches(permission) == wanted)
+            .filter(move |(_, permission)| watches(permission) == watch)
             .map(|(at, _)| at)
     };
     of_kind(false).chain(of_kind(true)).collect()
@@ -232,7 +233,7 @@ impl Asker<'_> {
         if broken { self.in_time().and(Err(End::Broken)) } else { Ok(()) }
     }
 
-    /// Both knocks, as far as they are wanted; true where the connection itself failed under one of them.
+    /// Both knocks, as far as they are required; true where the connection itself failed under one of them.
     fn knock(&self, question: &Question) -> (Both<Knock>, bool) {
         let identities = [
             self.anonymous.then_some(Identity::Anonymous),
@@ -256,10 +257,21 @@ impl Asker<'_> {
     /// A refusal that is not about this permission says nothing about it.
     fn concern(&self, question: &Question, answer: Answer) -> Answer {
         let subject = self.visit.claims.as_ref().and_then(|claims| claims.subject.as_deref());
-        let is_other = |refusal: Refusal| {
-            refusal.user != ANONYMOUS && !question.attributes.is_refused_by(&refusal, subject)
+        let is_about = |refusal: &Refusal| match answer.meaning {
+            Meaning::Forbidden => question.attributes.is_refused_by(refusal, subject),
+            Meaning::ReviewForbidden => refusal.is_of_review() && is_of(subject, refusal),
+            Meaning::Granted
+            | Meaning::Denied
+            | Meaning::NotFound
+            | Meaning::OtherForbidden
+            | Meaning::Conditional
+            | Meaning::Unauthenticated
+            | Meaning::Unserved
+            | Meaning::Unavailable
+            | Meaning::Unintelligible => true,
         };
-        if answer.meaning == Meaning::Forbidden && Refusal::parse(&answer.reason).is_some_and(is_other) {
+        let refusal = Refusal::parse(&answer.reason).filter(|refusal| refusal.user != ANONYMOUS);
+        if refusal.is_some_and(|refusal| !is_about(&refusal)) {
             return Answer { meaning: Meaning::OtherForbidden, ..answer };
         }
         answer

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use crate::api::discovery::{Resource, Unresolved};
-use crate::api::status::{Answer, Shape};
+use crate::api::status::{Answer, Meaning, Shape};
 use crate::cluster::Cluster;
 use crate::exit::Code;
 use crate::identity::{Bearer, Both};
@@ -136,9 +136,11 @@ impl Round {
 
     /// The user of the knocks that decide, as the API server names it.
     pub fn user(&self) -> Option<&str> {
-        self.findings.iter().find_map(|finding| {
-            finding.asked()?.knocks.deciding(self.bearer)?.result.as_ref().ok()?.user.as_deref()
-        })
+        let answers = self.findings.iter().filter_map(|finding| finding.answer(self.bearer));
+        // A refusal of something else may name another user.
+        answers
+            .filter(|answer| answer.meaning != Meaning::OtherForbidden)
+            .find_map(|answer| answer.user.as_deref())
     }
 
     /// The user to grant to: as the API server names it, else as the token claims, if it was sent.

@@ -110,7 +110,7 @@ fn a_name_cannot_be_looked_up() {
         "\
 list deployments.apps  anonymous -    token -    forbidden
     the API server refuses discovery, which looks the name up: forbidden: User \"system:serviceaccount:ns-1:k-sa-1\" cannot get path \"/apis\"
-    kubectl create clusterrolebinding system:discovery --clusterrole=system:discovery --group=system:authenticated
+    kubectl create clusterrolebinding ns-1-k-sa-1-discovery --clusterrole=system:discovery --serviceaccount=ns-1:k-sa-1
 list pods in ns-1      anonymous 403  token 200  ok
 forbidden (10): the API server refuses the permission to the token's identity
 ",

@@ -453,7 +453,7 @@ fn unserved() {
         25,
         "\
 get /no-such-path  anonymous 403  token 404  unserved
-    the API server does not refuse it, and does not have it: 404 page not found
+    the API server does not refuse it, but does not serve it: 404 page not found
     list what there is: kubectl api-resources, and for paths kubectl get --raw /
 list gadgets       anonymous -    token -    unserved
     the API server has no resource of that name
@@ -484,8 +484,8 @@ fn unintelligible() {
             "302",
             "a redirect to \"https://login.example.com/\"",
         ),
-        (faults::web_page(), "200", "a web page, as proxies and portals send it"),
-        (faults::forbidding_web_page(), "403", "a web page, as proxies and portals send it"),
+        (faults::web_page(), "200", "a web page, as proxies and portals send it: Welcome"),
+        (faults::forbidding_web_page(), "403", "a web page, as proxies and portals send it: 403 Forbidden"),
     ] {
         Pod::in_front_of(&listener).runs(&["check", "list pods"]).is(
             26,

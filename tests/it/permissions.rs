@@ -208,7 +208,7 @@ fn a_refused_review_says_nothing_of_the_permission() {
                 "\
 {phrase} in ns-1  anonymous unknown  token unknown  forbidden
     selfsubjectaccessreviews.authorization.k8s.io is forbidden: User \"system:serviceaccount:ns-1:k-sa-1\" cannot create resource \"selfsubjectaccessreviews\" in API group \"authorization.k8s.io\" at the cluster scope
-    kubectl create clusterrolebinding system:basic-user --clusterrole=system:basic-user --group=system:authenticated
+    kubectl create clusterrolebinding ns-1-k-sa-1-basic-user --clusterrole=system:basic-user --serviceaccount=ns-1:k-sa-1
 forbidden (10): the API server refuses the permission to the token's identity
 "
             ),

@@ -30,7 +30,7 @@ use crate::exit::Code;
 use crate::failure::{Failure, Fault};
 use crate::identity::{Bearer, Identity};
 use crate::permission::{Expected, Namespace, Objects, Permission, ResourceName, Target};
-use crate::recognition::recognise;
+use crate::recognition::recognize;
 use crate::report::{Format, print, tracing};
 use crate::round::{Rounds, Spec};
 use crate::rules;
@@ -205,7 +205,7 @@ fn ask(visit: &Visit, namespace: Option<&str>, withheld: bool, evidence: &mut Ev
         evidence.version_for_token = answered.ok().and_then(|(_, version)| version);
     }
     let start = Instant::now();
-    let found = recognise(&mut |request| visit.send(request, identity));
+    let found = recognize(&mut |request| visit.send(request, identity));
     if visit.is_over() {
         return;
     }

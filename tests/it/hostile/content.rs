@@ -102,6 +102,78 @@ pub fn rows() -> Vec<Row> {
         ),
         with("says text", 26, "200 OK", "text/plain", PODS.into()),
         with("says JSON without saying so", 26, "200 OK", "", PODS.into()),
+        good("fails inside a success, by a reason alone", 10, {
+            r#"{"kind":"Status","status":"Failure","reason":"Forbidden"}"#.into()
+        }),
+        good(
+            "fails inside a success, and does not know how",
+            26,
+            r#"{"kind":"Status","status":"Failure"}"#.into(),
+        ),
+        good("fails inside a success, with a code that is none", 26, {
+            r#"{"kind":"Status","status":"Failure","code":99999}"#.into()
+        }),
+        good("fails inside a success after 2 KiB of details", 10, {
+            let details = "x".repeat(2048);
+            format!(
+                r#"{{"apiVersion":"v1","code":403,"details":"{details}","kind":"Status","status":"Failure"}}"#
+            )
+        }),
+        good("fails inside a success after 900 KiB of details", 26, {
+            let details = "x".repeat(900 * 1024);
+            format!(
+                r#"{{"apiVersion":"v1","code":403,"details":"{details}","kind":"Status","status":"Failure"}}"#
+            )
+        }),
+        good("fails inside a success in just under 1 MiB", 10, {
+            let message = "x".repeat(1024 * 1024 - 500);
+            format!(r#"{{"kind":"Status","status":"Failure","code":403,"message":"{message}"}}"#)
+        }),
+        good(
+            "lists what is served",
+            26,
+            r#"{"kind":"APIResourceList","groupVersion":"v1","resources":[]}"#.into(),
+        ),
+        good("lists in a kind that is a list", 26, r#"{"kind":["PodList"],"items":[]}"#.into()),
+        good("lists in a kind that is an object", 26, r#"{"kind":{"PodList":1},"apiVersion":"v1"}"#.into()),
+        good(
+            "breaks off a list in a whole answer",
+            26,
+            r#"{"kind":"PodList","apiVersion":"v1","items":["#.into(),
+        ),
+        good(
+            "lists in a kind of 900 control characters",
+            26,
+            format!("{{\"kind\":\"{}\"}}", "\u{1}".repeat(900)),
+        ),
+        good("lists in two kinds", 26, r#"{"kind":"PodList","kind":"Status","items":[]}"#.into()),
+        good("lists without a kind and without items", 26, r#"{"apiVersion":"v1","error":"no"}"#.into()),
+        with("says a page after a comment", 26, "200 OK", "text/plain", "<!-- x --><html>".into())
+            .asked(&["check", "get /x"]),
+        with("says a page after comments without an end", 0, "200 OK", "text/plain", "<!--".repeat(100_000))
+            .asked(&["check", "get /x"]),
+        with("says a title that paints", 26, "200 OK", "text/html", format!("<title>{PAINT}</title>")),
+        with(
+            "says a title without an end",
+            26,
+            "200 OK",
+            "text/html",
+            format!("<title>{}", "x".repeat(900 * 1024)),
+        ),
+        with("is sorry in 900 KiB of text", 24, "503 Later", "text/plain", "x y ".repeat(225 * 1024)),
+        no("refuses a user that paints, to the root user", 10, refusal("\\x1b[31mroot\\u202e")),
+        no("refuses another user", 10, refusal("kube-apiserver")).asked(&["check", "cannot list pods"]),
+        no(
+            "refuses another verb",
+            10,
+            refusal("system:serviceaccount:ns-1:k-sa-1").replace("cannot list", "cannot impersonate"),
+        )
+        .asked(&["check", "cannot list pods"]),
+        no("refuses as it must", 0, refusal("system:serviceaccount:ns-1:k-sa-1")).asked(&[
+            "check",
+            "--token-only",
+            "cannot list pods",
+        ]),
         with("misses an object of that name", 0, "404 Not Found", JSON, missing("web-0"))
             .asked(&["check", "get pods/web-0"]),
         with("misses another object", 25, "404 Not Found", JSON, missing("web-1"))

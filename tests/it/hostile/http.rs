@@ -3,10 +3,20 @@
 use std::io::Write;
 
 use testbed::certificates::{Authority, SERVER_NAMES};
-use testbed::faults::{self, Certificate, answer, read_request};
+use testbed::faults::{self, Certificate, Listener, answer, read_request};
 
 use super::servers::{JSON, LOOPBACK, PODS, always, redirect, refusal};
 use super::{DEADLINE, Row, row};
+
+/// One answer, and the end of the connection without TLS' close_notify.
+fn abrupt(answer: &str) -> Listener {
+    let answer = answer.to_owned();
+    faults::tls_listener(Certificate::Good, move |stream, _| {
+        read_request(stream)?;
+        stream.write_all(answer.as_bytes())?;
+        stream.flush()
+    })
+}
 
 #[allow(clippy::too_many_lines, reason = "a table")]
 pub fn rows() -> Vec<Row> {
@@ -87,6 +97,17 @@ pub fn rows() -> Vec<Row> {
         }),
         row("ends in the middle of the head", 21, || {
             faults::says_and_closes("HTTP/1.1 200 OK\r\nContent-Le")
+        }),
+        row("is sorry until the connection breaks", 24, || abrupt("HTTP/1.0 503 Later\r\n\r\nlater")),
+        row("rejects until the connection breaks", 11, || abrupt("HTTP/1.0 401 No\r\n\r\n")),
+        row("refuses until the connection breaks", 10, || {
+            abrupt(&format!("HTTP/1.0 403 Forbidden\r\n\r\n{}", refusal("system:serviceaccount:ns-1:k-sa-1")))
+        }),
+        row("refuses in part until the connection breaks", 21, || {
+            abrupt("HTTP/1.0 403 Forbidden\r\n\r\n{\"kind\":\"Status\"")
+        }),
+        row("is sorry in less than it said it would, and breaks", 21, || {
+            abrupt("HTTP/1.1 503 Later\r\nContent-Length: 1000\r\n\r\nlater")
         }),
         // Lengths that are none.
         say("says a length below zero", 26, json("Content-Length: -1\r\n", PODS)),

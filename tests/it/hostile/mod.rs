@@ -141,7 +141,7 @@ fn attempt(row: &Row) -> (Ran, String) {
 #[test]
 fn no_misbehaviour_does_harm() {
     let rows = rows();
-    assert!(rows.len() >= 321, "{} rows", rows.len());
+    assert!(rows.len() >= 354, "{} rows", rows.len());
     let base = match std::env::var_os("KUBEKNOCK_BINARY").filter(|path| !path.is_empty()) {
         Some(_) => 0,
         None => run(&Pod::at("https://127.0.0.1", "-", "-", "-"), &["--version"]).peak,

@@ -25,6 +25,17 @@ pub fn rows() -> Vec<Row> {
         says("allows and denies", 10, status(json!({ "allowed": true, "denied": true }))),
         says("denies in a string", 26, status(json!({ "allowed": true, "denied": "no" }))),
         says("says nothing", 10, status(json!({}))),
+        says("fails to decide", 24, status(json!({ "allowed": false, "evaluationError": "authz is down" }))),
+        says("fails to decide in a list", 26, status(json!({ "allowed": false, "evaluationError": ["down"] }))),
+        says("allows under a condition", 15, status(json!({ "conditionSetChain": [{}] }))),
+        says("allows under conditions that are none", 26, status(json!({ "conditionSetChain": "x" }))),
+        says("fails inside a success", 24, {
+            r#"{"kind":"Status","status":"Failure","reason":"InternalError","code":500}"#.into()
+        }),
+        says("refuses to be asked inside a success", 10, {
+            r#"{"kind":"Status","status":"Failure","reason":"Forbidden","code":403}"#.into()
+        })
+        .asked(&["check", "cannot create pods"]),
         says("has no status", 26, json!({ "kind": "SelfSubjectAccessReview" }).to_string()),
         says("has a status that is a list", 26, status(json!([]))),
         says("has a status that is true", 26, status(json!(true))),

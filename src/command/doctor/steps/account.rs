@@ -26,7 +26,7 @@ pub fn identity(seen: &Evidence) -> Step {
             let subject = claims.and_then(|claims| claims.subject.as_deref()).unwrap_or("an unnamed user");
             Step::good(NAME, format!("{subject}, as the token claims (status {})", answer.status))
         }
-        (None, Ok(answer)) => Step::good(NAME, format!("status {} {}", answer.status, answer.reason)),
+        (None, Ok(answer)) => Step::good(NAME, answer.line()),
         (_, Err(failure)) => Step::good(NAME, failure.text()),
     };
     let step = step.took(*elapsed);
@@ -54,7 +54,7 @@ pub fn rules(seen: &Evidence) -> Step {
             let doubt = if rules.incomplete { " (incomplete, by the server's own word)" } else { "" };
             Step::good(NAME, format!("in {namespace}{doubt}: {}", in_one_line(&rules.list)))
         }
-        Ok(answer) => Step::open(NAME, format!("status {} {}", answer.status, answer.reason)),
+        Ok(answer) => Step::open(NAME, answer.line()),
         Err(failure) => Step::open(NAME, failure.text()),
     };
     step.took(*elapsed)

@@ -167,7 +167,7 @@ pub fn version(seen: &Evidence) -> Step {
     let step = match &first.result {
         Err(failure) => failed(NAME, failure),
         Ok(answer) => {
-            let status = format!("status {} {}", answer.status, answer.reason);
+            let status = answer.line();
             match (answer.meaning, &first.version) {
                 (Meaning::Granted, Some(version)) => {
                     Step::good(NAME, format!("{version}, shown without a token"))
@@ -184,7 +184,7 @@ pub fn version(seen: &Evidence) -> Step {
                     );
                     Step::open(NAME, found)
                 }
-                (Meaning::Unavailable, _) => broken(Code::Unavailable, status.trim_end()),
+                (Meaning::Unavailable, _) => broken(Code::Unavailable, &status),
                 (
                     Meaning::NotFound
                     | Meaning::ReviewForbidden
@@ -194,7 +194,7 @@ pub fn version(seen: &Evidence) -> Step {
                     | Meaning::Unserved
                     | Meaning::Unintelligible,
                     _,
-                ) => broken(Code::Unintelligible, status.trim_end()),
+                ) => broken(Code::Unintelligible, &status),
             }
         }
     };

@@ -1,0 +1,79 @@
+//! Why a permission is refused, and what lifts that: a grant, unless RBAC is not what refuses it.
+
+use crate::api::discovery::Unresolved;
+use crate::api::refusal::Refusal;
+use crate::api::status::{Answer, Meaning};
+use crate::remedy;
+use crate::round::{Finding, State};
+
+/// The reason, and the kubectl lines that would grant it to `subject`.
+pub fn forbidden(
+    finding: &Finding,
+    answer: Option<&Answer>,
+    subject: Option<&str>,
+) -> (Vec<String>, Vec<String>) {
+    let words = answer.map(|answer| answer.reason.as_str()).unwrap_or_default();
+    let user = subject.unwrap_or("this identity");
+    if let State::Unresolved(Unresolved::Answered(answer)) = &finding.state {
+        let why = format!("the API server refuses discovery, which looks the name up: {}", answer.reason);
+        return (vec![why], remedy::grant_default("system:discovery", subject));
+    }
+    let mut reason = if words.is_empty() { format!("nothing grants it to {user}") } else { words.to_owned() };
+    let meaning = answer.map(|answer| answer.meaning);
+    if meaning == Some(Meaning::ReviewForbidden) {
+        return (vec![reason], remedy::grant_default("system:basic-user", subject));
+    }
+    let other = (meaning == Some(Meaning::OtherForbidden)).then(|| something_else(words));
+    let beyond = answer.and_then(|answer| beyond_rbac(answer, finding));
+    if let Some(why) = other.or(beyond) {
+        return (vec![reason, why], Vec::new());
+    }
+    if reason.contains("RBAC: ") && reason.contains("\" not found") {
+        reason.push_str(
+            " (a binding names a role that does not exist: create the role, or correct the binding)",
+        );
+    }
+    let grant = match (finding.asked(), subject) {
+        (Some(asked), Some(subject)) => remedy::grant(&asked.question.attributes, subject),
+        (Some(_), None) | (None, _) => Vec::new(),
+    };
+    (vec![reason], grant)
+}
+
+/// A refusal that is not about the permission: whose it is.
+pub fn something_else(words: &str) -> String {
+    let refusal = Refusal::parse(words);
+    let user = refusal.as_ref().map_or("another user", |refusal| &refusal.user);
+    if refusal.as_ref().is_some_and(|refusal| refusal.verb.starts_with("impersonate")) {
+        return format!(
+            "this refuses {user} something else: a proxy on the way asks as another user, and may not; ask the API server \
+             itself with --server, or correct the proxy's permissions"
+        );
+    }
+    format!(
+        "this refuses {user} something else, and says nothing about this permission: check for a proxy, or an aggregated \
+         API server that asks in its own name: kubectl get apiservices"
+    )
+}
+
+/// Why no RBAC binding lifts it, if none does.
+fn beyond_rbac(answer: &Answer, finding: &Finding) -> Option<String> {
+    // OpenShift's token scopes, Azure RBAC for AKS, GKE's IAM.
+    const THEIRS: [&str; 3] = [
+        "prevent this action",
+        "does not have access to the resource in Azure",
+        "requires one of [\"container.",
+    ];
+    if answer.meaning == Meaning::Denied || THEIRS.iter().any(|words| answer.reason.contains(words)) {
+        return Some(
+            "an authorizer denies it that RBAC cannot override: change that authorizer's policy".into(),
+        );
+    }
+    // A review says whether it is denied; the refusal of a request does not.
+    let reason = Refusal::parse(&answer.reason).filter(|_| !finding.by_review())?.reason;
+    let is_rbac =
+        |line: &str| line.is_empty() || line.starts_with("RBAC: ") || line.starts_with("No policy matched");
+    (!reason.lines().all(is_rbac)).then(|| {
+        "an authorizer beside RBAC gives this reason: change its policy; whether a grant helps is shown by --review".into()
+    })
+}

@@ -167,7 +167,9 @@ fn forbidden(finding: &Finding, answer: Option<&Answer>, context: Context<'_>) -
         );
     }
     let grant = match (finding.asked(), context.subject) {
-        (Some(asked), Some(subject)) => remedy::grant(&asked.question.attributes, subject),
+        (Some(asked), Some(subject)) if !asked.question.misspelled => {
+            remedy::grant(&asked.question.attributes, subject)
+        }
         _ => Vec::new(),
     };
     (reason, grant)
@@ -253,6 +255,10 @@ fn anonymous(words: &str, context: Context<'_>) -> Vec<String> {
 
 fn unserved(finding: &Finding, answer: Option<&Answer>) -> Vec<String> {
     match &finding.state {
+        State::Unresolved(Unresolved::NoSubresource { resource, nearest }) => vec![
+            format!("{resource} has no such subresource; close to it: {nearest}"),
+            format!("write it as {resource}/*/{nearest}, or with an object's name for the *"),
+        ],
         State::Unresolved(Unresolved::Unknown { nearest, .. }) => {
             let (near, advice) = if nearest.is_empty() {
                 (
@@ -380,6 +386,7 @@ mod tests {
                     shape: Shape::List,
                     request: Request::get("/x"),
                     notes,
+                    misspelled: false,
                 },
                 resource: None,
                 knocks: Both {

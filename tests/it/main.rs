@@ -7,6 +7,7 @@ mod deadline;
 mod doctor;
 mod documents;
 mod endpoints;
+mod field_names;
 mod field_trust;
 mod gate;
 mod hostile;

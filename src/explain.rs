@@ -248,7 +248,11 @@ fn anonymous(answer: Option<&Answer>, context: Context<'_>) -> Vec<String> {
 fn unserved(finding: &Finding, answer: Option<&Answer>) -> Vec<String> {
     let words = said(answer);
     match &finding.state {
-        State::Unresolved(Unresolved::Unknown { nearest, .. }) => unknown(finding, nearest),
+        State::Unresolved(Unresolved::NoSubresource { resource, nearest }) => vec![
+            format!("{resource} has no such subresource; similar names: {nearest}"),
+            format!("write it as {resource}/*/{nearest}, or with an object's name for the *"),
+        ],
+        State::Unresolved(Unresolved::Unknown { nearest, .. }) => unknown(nearest),
         State::Asked(_) if finding.by_review() => vec![
             format!(
                 "the API server does not serve access reviews, so it is not known whether this is allowed{words}"
@@ -267,30 +271,16 @@ fn unserved(finding: &Finding, answer: Option<&Answer>) -> Vec<String> {
 }
 
 /// A name that discovery does not have.
-fn unknown(finding: &Finding, nearest: &[String]) -> Vec<String> {
-    let similar = |names: &[&str]| {
-        if names.is_empty() { String::new() } else { format!("; similar names: {}", names.join(", ")) }
-    };
-    let nearest: Vec<&str> = nearest.iter().map(String::as_str).collect();
-    // VERB RESOURCE/NAME/SUBRESOURCE
-    let mut parts =
-        finding.phrase.split(' ').find(|word| word.contains('/')).unwrap_or_default().splitn(3, '/');
-    if let (Some(resource), Some(_), Some(subresource)) = (parts.next(), parts.next(), parts.next()) {
-        let others: Vec<&str> = nearest.into_iter().filter(|name| *name != resource).collect();
-        let near = similar(&others);
-        return vec![
-            format!("the API server has no resource {resource} with a subresource {subresource}{near}"),
-            "correct the name; kubectl api-resources lists resources, kubectl get --raw /api/v1 or /apis/GROUP/VERSION \
-             their subresources"
-                .into(),
-        ];
-    }
-    let advice = if nearest.is_empty() {
-        "install its CustomResourceDefinition, or list what there is: kubectl api-resources"
+fn unknown(nearest: &[String]) -> Vec<String> {
+    let (similar, advice) = if nearest.is_empty() {
+        (String::new(), "install its CustomResourceDefinition, or list what there is: kubectl api-resources")
     } else {
-        "correct the name, or list what there is: kubectl api-resources"
+        (
+            format!("; similar names: {}", nearest.join(", ")),
+            "correct the name, or list what there is: kubectl api-resources",
+        )
     };
-    vec![format!("the API server has no resource of that name{}", similar(&nearest)), advice.into()]
+    vec![format!("the API server has no resource of that name{similar}"), advice.into()]
 }
 
 fn no_answer(finding: &Finding, answer: Option<&Answer>) -> Vec<String> {
@@ -318,7 +308,7 @@ fn no_answer(finding: &Finding, answer: Option<&Answer>) -> Vec<String> {
         }
         (
             State::Asked(_)
-            | State::Unresolved(Unresolved::Answered(_))
+            | State::Unresolved(Unresolved::Answered(_) | Unresolved::NoSubresource { .. })
             | State::NotAsked
             | State::NoToken
             | State::Late,
@@ -412,6 +402,7 @@ mod tests {
                     shape: Shape::List,
                     request: Request::get("/x"),
                     notes,
+                    misspelled: false,
                 },
                 resource: None,
                 knocks: Both {

@@ -2,14 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use crate::api::discovery::{self, Resource, Wanted};
+use crate::api::discovery::spelling::nearest;
+use crate::api::discovery::{self, Resource, SERVED, Wanted};
 use crate::api::review::Attributes;
 use crate::api::status::{self, Answer, Shape};
 use crate::api::{Reply, Request};
 use crate::failure::Failure;
-use crate::permission::{Namespace, Objects, Permission, ResourceName, Target};
+use crate::permission::{Namespace, Objects, Permission, ResourceName, Target, is_metric};
 
-/// Metadata only, with plain JSON behind it against 406.
+/// Metadata only, with plain JSON after it against 406.
 const LIST: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
 const OBJECT: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json";
 
@@ -42,6 +43,8 @@ pub struct Question {
     pub request: Request,
     /// What the reader has to know about how it was taken.
     pub notes: Vec<String>,
+    /// The verb is likely misspelled, so that a grant of it would be wrong.
+    pub misspelled: bool,
 }
 
 /// True where no single harmless read asks it, so that an access review has to.
@@ -58,7 +61,9 @@ pub fn needs_review(permission: &Permission) -> bool {
                 }
                 _ => false,
             };
-            !read || objects.subresource.is_some() || objects.resource.name == "*"
+            // What only rules may know has no URL.
+            let in_rules = objects.resource.is_signers() || is_metric(&objects.resource);
+            !read || objects.subresource.is_some() || objects.resource.name == "*" || in_rules
         }
     }
 }
@@ -78,7 +83,10 @@ impl Question {
         } else {
             (Shape::Path, Request { accept: "application/json, */*", ..Request::get(percent_encode(path)) })
         };
-        Question { phrase: permission.to_string(), attributes, shape, request, notes: Vec::new() }
+        let odd = OddVerb::of(&permission.verb, &METHODS, &FOR_PATHS);
+        let misspelled = odd.as_ref().is_some_and(|odd| odd.near.is_some());
+        let notes = odd.iter().map(|odd| odd.note("the verb of a path is an HTTP method")).collect();
+        Question { phrase: permission.to_string(), attributes, shape, request, notes, misspelled }
     }
 
     /// Asks about objects, which the server serves as `resource`. `own_namespace` is used only where
@@ -114,7 +122,11 @@ impl Question {
         } else {
             harmless_read(&permission.verb, resource, objects.name.as_deref(), namespace.as_deref())
         };
-        let notes = notes(&permission.verb, objects, resource);
+        let odd = OddVerb::of(&permission.verb, &VERBS, &FOR_RESOURCES);
+        let misspelled = odd.as_ref().is_some_and(|odd| odd.near.is_some());
+        let of_resources = format!("the verbs of resources are {}", SERVED.join(", "));
+        let mut notes = notes(&permission.verb, objects, resource);
+        notes.extend(odd.map(|odd| odd.note(&of_resources)));
         let shown = Objects {
             resource: ResourceName {
                 name: resource.plural.clone(),
@@ -129,23 +141,119 @@ impl Question {
             ..objects.clone()
         };
         let phrase = Permission { target: Target::Objects(shown), ..permission.clone() }.to_string();
-        Ok(Question { phrase, attributes, shape, request, notes })
+        Ok(Question { phrase, attributes, shape, request, notes, misspelled })
+    }
+}
+
+/// The verbs that a Kubernetes API server asks its authorizer about for resources, beside `impersonate:` and
+/// `impersonate-on:` with what follows.
+const VERBS: [&str; 17] = [
+    "get",
+    "list",
+    "watch",
+    "create",
+    "update",
+    "patch",
+    "delete",
+    "deletecollection",
+    "*",
+    "use",
+    "bind",
+    "escalate",
+    "impersonate",
+    "approve",
+    "sign",
+    "attest",
+    "request-serviceaccounts-token-audience",
+];
+
+/// The verbs of paths.
+const METHODS: [&str; 8] = ["get", "head", "post", "put", "patch", "delete", "options", "*"];
+
+/// Words that are typed for a verb of a resource, too far from it to be a slip.
+const FOR_RESOURCES: [(&str, &str); 12] = [
+    ("add", "create"),
+    ("apply", "patch"),
+    ("describe", "get"),
+    ("edit", "update"),
+    ("head", "get"),
+    ("options", "get"),
+    ("post", "create"),
+    ("put", "update"),
+    ("read", "get"),
+    ("remove", "delete"),
+    ("view", "get"),
+    ("write", "update"),
+];
+
+/// The same for a path.
+const FOR_PATHS: [(&str, &str); 6] = [
+    ("create", "post"),
+    ("deletecollection", "delete"),
+    ("list", "get"),
+    ("read", "get"),
+    ("update", "put"),
+    ("watch", "get"),
+];
+
+/// A verb that no API server knows.
+struct OddVerb<'v> {
+    verb: &'v str,
+    /// The known one that was likely meant.
+    near: Option<&'static str>,
+}
+
+impl OddVerb<'_> {
+    fn of<'v>(
+        verb: &'v str,
+        known: &[&'static str],
+        other_words: &[(&str, &'static str)],
+    ) -> Option<OddVerb<'v>> {
+        // Such as `impersonate:user-info`, or `associated-node:update` of dynamic resource allocation: new ones come.
+        if known.contains(&verb) || verb.contains(':') {
+            return None;
+        }
+        let meant = other_words.iter().find(|(word, _)| *word == verb).map(|(_, meant)| *meant);
+        Some(OddVerb { verb, near: meant.or_else(|| nearest(verb, known.iter().copied())) })
+    }
+
+    /// What to say of it; `what` where nothing near is known.
+    fn note(&self, what: &str) -> String {
+        let OddVerb { verb, near } = self;
+        match near {
+            Some(near) => format!("no Kubernetes API server knows the verb {verb}; close to it: {near}"),
+            None => format!("no Kubernetes API server knows the verb {verb}: {what}"),
+        }
     }
 }
 
 fn notes(verb: &str, objects: &Objects, resource: &Resource) -> Vec<String> {
-    // Other verbs (`impersonate`, `bind`, `use`, `*`) stand in rules only: no server lists them.
-    const SERVED: [&str; 8] =
-        ["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"];
     let mut notes = Vec::new();
     if let (Namespace::Named(named), false) = (&objects.namespace, resource.namespaced) {
         notes.push(format!("{} are cluster-scoped: the namespace {named} is ignored", resource.plural));
     }
+    let full = ResourceName {
+        name: resource.plural.clone(),
+        qualifier: Some(resource.group.clone()).filter(|group| !group.is_empty()),
+    };
     if let (Some(name), None) = (&objects.name, &objects.subresource)
-        && discovery::is_core_subresource(resource, name)
+        && resource.subresources.contains(name)
     {
-        let plural = &resource.plural;
-        notes.push(format!("{name} is taken for an object's name; the subresource is {plural}/*/{name}"));
+        notes.push(format!("{name} is taken for an object's name; the subresource is {full}/*/{name}"));
+    }
+    if let (Some(name), true) = (&objects.subresource, resource.unlisted) {
+        let near = nearest(name, resource.subresources.iter().map(String::as_str));
+        let near = near.map(|near| format!("; close to it: {near}")).unwrap_or_default();
+        notes.push(format!(
+            "the API server lists no subresource {name} of {full}: only rules may know it{near}"
+        ));
+    }
+    // Kubernetes lets a grant for all of a domain's signers stand for each of them.
+    if let (Some(name), "certificates.k8s.io") = (&objects.name, resource.group.as_str())
+        && let (true, Some((domain, _))) = (objects.resource.is_signers(), name.split_once('/'))
+        && !name.ends_with("/*")
+    {
+        notes.push(format!("a grant for signers/{domain}/* is as good: ask about that too"));
     }
     if !resource.verbs.is_empty()
         && SERVED.contains(&verb)

@@ -33,6 +33,12 @@ fuzz_target!(|data: &[u8]| {
             Ok(resource) => {
                 let names = [&resource.group, &resource.version, &resource.plural];
                 assert!(names.into_iter().all(|name| !name.contains(['/', ';', ' ', '\''])));
+                assert!(resource.subresources.len() <= 64);
+                assert!(resource.subresources.iter().all(|name| !name.contains([';', ' ', '\''])));
+                assert!(resource.subresources.iter().all(|name| !name.contains(SECRET)));
+            }
+            Err(Unresolved::NoSubresource { resource, nearest }) => {
+                assert!(!format!("{resource} {nearest}").contains(SECRET));
             }
             Err(Unresolved::Failed(failure)) => assert!(!failure.text().contains(SECRET)),
             Err(Unresolved::Answered(_)) => {}

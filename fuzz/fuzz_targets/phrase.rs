@@ -12,6 +12,11 @@ fuzz_target!(|text: &str| {
         Err(fault) => {
             assert!(fault.ends_with('^') && fault.lines().count() == 3, "{fault:?}");
             assert!(fault.chars().all(|c| c == '\n' || !c.is_control()), "{fault:?}");
+            // What is offered for a URL is a phrase.
+            if let Some((_, offered)) = fault.split_once("; as a phrase: \"") {
+                let offered = offered.split('"').next().unwrap_or_default().to_owned();
+                assert!(parse(&[offered], &defaults).is_ok(), "{fault:?}");
+            }
         }
         Ok(permissions) => {
             for permission in permissions {

@@ -34,8 +34,10 @@ pub fn forbidden(
         );
     }
     let grant = match (finding.asked(), subject) {
-        (Some(asked), Some(subject)) => remedy::grant(&asked.question.attributes, subject),
-        (Some(_), None) | (None, _) => Vec::new(),
+        (Some(asked), Some(subject)) if !asked.question.misspelled => {
+            remedy::grant(&asked.question.attributes, subject)
+        }
+        (Some(_), _) | (None, _) => Vec::new(),
     };
     (vec![reason], grant)
 }

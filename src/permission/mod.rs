@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! phrase   = [ "can" | "cannot" ] VERB{,VERB} TARGET [ "in" NAMESPACE | "in" "*" ]
-//! TARGET   = RESOURCE [ "/" NAME [ "/" SUBRESOURCE ] ]  |  "/" PATH          NAME "*" is any name
+//! TARGET   = RESOURCE [ "/" NAME [ "/" SUBRESOURCE ] ]  |  "/" PATH          NAME "*" is any name; of `signers` it may hold slashes
 //! ```
 
 mod caret;
@@ -12,5 +12,5 @@ mod phrase;
 mod url;
 
 pub use model::{Defaults, Expected, Namespace, Objects, Permission, ResourceName, Target};
-pub use parts::{namespace_fault, subresource_fault};
+pub use parts::{is_metric, is_version, namespace_fault, subresource_fault};
 pub use phrase::parse;

@@ -23,17 +23,16 @@ const METRICS: [&str; 2] = ["custom.metrics.k8s.io", "external.metrics.k8s.io"];
 /// True for a resource of one of the groups of metrics.
 pub fn is_metric(resource: &ResourceName) -> bool {
     resource.qualifier.as_deref().is_some_and(|qualifier| {
-        METRICS
-            .iter()
-            .any(|group| qualifier.strip_suffix(group).is_some_and(|version| is_version(version, true)))
+        METRICS.iter().any(|group| {
+            qualifier.strip_suffix(group).is_some_and(|version| {
+                version.is_empty() || version.strip_suffix('.').is_some_and(is_version)
+            })
+        })
     })
 }
 
-/// `v1` and the like; with a dot after it, or nothing at all, where `dotted`.
-fn is_version(text: &str, dotted: bool) -> bool {
-    if dotted {
-        return text.is_empty() || text.strip_suffix('.').is_some_and(|version| is_version(version, false));
-    }
+/// True for `v1`, `v1beta1` and the like.
+pub fn is_version(text: &str) -> bool {
     let mut bytes = text.bytes();
     bytes.next() == Some(b'v')
         && bytes.next().is_some_and(|byte| byte.is_ascii_digit())
@@ -46,10 +45,8 @@ fn split_resource(text: &str) -> (&str, Option<&str>) {
     let Some(stem) = group_of_metric else {
         return text.split_once('.').map_or((text, None), |(name, qualifier)| (name, Some(qualifier)));
     };
-    let name = stem
-        .rsplit_once('.')
-        .filter(|(_, version)| is_version(version, false))
-        .map_or(stem, |(name, _)| name);
+    let name =
+        stem.rsplit_once('.').filter(|(_, version)| is_version(version)).map_or(stem, |(name, _)| name);
     (name, text.get(name.len() + 1..))
 }
 
@@ -79,7 +76,7 @@ pub fn parse_resource(at: usize, text: &str) -> Result<ResourceName, PhraseFault
     }
     if let Some(qualifier) = qualifier {
         let mut label_at = at + name.len() + 1;
-        let labels = qualifier.strip_suffix('.').filter(|version| is_version(version, false));
+        let labels = qualifier.strip_suffix('.').filter(|version| is_version(version));
         for label in labels.unwrap_or(qualifier).split('.') {
             if let Some(bad) = label.find(|c| !plain(c)) {
                 return fault(label_at + bad, RESOURCE);

@@ -85,7 +85,7 @@ fn code(finding: &Finding, bearer: Bearer, forbid_anonymous: bool) -> Code {
             verdict::deciding_code(&Ok(answer.clone()), bearer)
         }
         State::Unresolved(Unresolved::Unknown { silent, .. }) if !silent.is_empty() => Code::Unavailable,
-        State::Unresolved(Unresolved::Unknown { .. }) => Code::Unserved,
+        State::Unresolved(Unresolved::Unknown { .. } | Unresolved::NoSubresource { .. }) => Code::Unserved,
         State::NotAsked | State::NoToken | State::Late => finding.code,
     }
 }

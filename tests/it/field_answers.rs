@@ -816,9 +816,12 @@ fn what_is_not_served() {
     ]);
     let scene = Scene::new();
     for (phrase, words) in [
-        ("get pods/*/lgo", "has no resource pods with a subresource lgo\n"),
-        ("get pods/web-0/lgo", "has no resource pods with a subresource lgo"),
-        ("patch deployments.apps/*/scael", "has no resource deployments.apps with a subresource scael"),
+        ("get pods/*/lgo", "pods has no such subresource; similar names: log\n"),
+        ("get pods/web-0/lgo", "pods has no such subresource; similar names: log\n"),
+        (
+            "patch deployments.apps/*/scael",
+            "deployments.apps has no such subresource; similar names: scale\n",
+        ),
         ("list widgets", "has no resource of that name"),
     ] {
         scene.runs(&["check", phrase]).gives(25, &[words], Stderr::Empty);

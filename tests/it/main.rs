@@ -8,6 +8,7 @@ mod doctor;
 mod documents;
 mod endpoints;
 mod field_answers;
+mod field_names;
 mod field_trust;
 mod gate;
 mod hostile;

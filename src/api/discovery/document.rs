@@ -40,8 +40,8 @@ pub struct Candidate {
 pub enum Found<'a> {
     /// A resource of this group and version.
     Resource(&'a str, &'a str, Candidate),
-    /// A subresource with its verbs, which the older lists hold after its resource: group, plural, name.
-    Subresource(&'a str, &'a str, &'a str, Vec<String>),
+    /// A subresource, which the older lists hold beside its resource, or without it: group, version, whose it is.
+    Subresource(&'a str, &'a str, Candidate),
     /// The server of this group and version does not answer.
     Silent(&'a str, &'a str),
 }
@@ -93,18 +93,25 @@ pub fn read(
         reply.drain().map_err(Unresolved::Failed)?;
         let kind = document.get("kind").and_then(Value::as_str);
         if !matches!(kind, Some("APIGroupList" | "APIVersions")) {
-            let why = format!("{server} answers discovery with something else than API groups");
+            let why = format!("{server} answers discovery with something other than API groups");
             return Err(Unresolved::Failed(Failure::Unintelligible(why)));
         }
         return Ok(Document::Older(document));
     }
     let (token, left) = (reply.token().cloned(), Cell::new(LARGEST_PIECE));
+    let is_of_group = !group.is_empty();
     let (group, version) = (group.to_owned(), version.to_owned());
-    let mut walk = Walk { found, group, version, left: &left, token: token.as_ref() };
+    let mut walk = Walk { found, group, version, left: &left, token: token.as_ref(), is_list: false };
     let pieces = Pieces { body: reply.reader(), left: &left };
     let mut parser = serde_json::Deserializer::from_reader(BufReader::new(pieces));
     Object(&mut walk).deserialize(&mut parser).and_then(|()| parser.end()).map_err(broken)?;
+    let is_list = walk.is_list;
     drop(parser);
+    // What is before one group's server answers in its place; the core group has no such server.
+    if !aggregated && is_of_group && !is_list {
+        let why = format!("{server} answers discovery with something other than a list of resources");
+        return Err(Unresolved::Failed(Failure::Unintelligible(why)));
+    }
     Ok(Document::Read)
 }
 
@@ -143,6 +150,8 @@ struct Walk<'s> {
     left: &'s Cell<usize>,
     /// What is taken out of texts.
     token: Option<&'s Token>,
+    /// It has a list of resources.
+    is_list: bool,
 }
 
 impl Walk<'_> {
@@ -164,8 +173,13 @@ impl Walk<'_> {
             return;
         }
         let verbs = texts(object, "verbs");
+        let namespaced =
+            text("scope") == "Namespaced" || object.get("namespaced").and_then(Value::as_bool) == Some(true);
         if let Some((plural, subresource)) = plural.split_once('/') {
-            (self.found)(Found::Subresource(&self.group, plural, subresource, verbs));
+            let subresources = vec![(subresource.to_owned(), verbs)];
+            let parent =
+                Candidate { plural: plural.to_owned(), namespaced, subresources, ..Candidate::default() };
+            (self.found)(Found::Subresource(&self.group, &self.version, parent));
             return;
         }
         let kind =
@@ -175,8 +189,7 @@ impl Walk<'_> {
             plural: plural.to_owned(),
             singulars: singulars.into_iter().filter(|name| !name.is_empty()).map(str::to_owned).collect(),
             short_names: texts(object, "shortNames"),
-            namespaced: text("scope") == "Namespaced"
-                || object.get("namespaced").and_then(Value::as_bool) == Some(true),
+            namespaced,
             verbs,
             subresources: object
                 .get("subresources")
@@ -192,7 +205,7 @@ impl Walk<'_> {
     }
 }
 
-/// An object of any level of the documents: its keys tell where the walk goes on.
+/// An object of any level of the documents: its keys say where the walk goes on.
 struct Object<'a, 's>(&'a mut Walk<'s>);
 
 impl<'de> DeserializeSeed<'de> for Object<'_, '_> {
@@ -236,7 +249,10 @@ impl<'de> Visitor<'de> for Object<'_, '_> {
                     }
                 }
                 "items" | "versions" => map.next_value_seed(List { walk: &mut *self.0, resources: false })?,
-                "resources" => map.next_value_seed(List { walk: &mut *self.0, resources: true })?,
+                "resources" => {
+                    self.0.is_list = true;
+                    map.next_value_seed(List { walk: &mut *self.0, resources: true })?;
+                }
                 _ => {
                     map.next_value::<IgnoredAny>()?;
                 }

@@ -1,7 +1,7 @@
 //! What is known without a request: the resources of the core group, and those that stand in rules only.
 
 use super::resource::{Resource, Wanted};
-use crate::permission::ResourceName;
+use crate::permission::{ResourceName, is_metric, is_version};
 
 /// Plural, kind in lower case (which is the singular), short names, namespaced, subresources: the
 /// core group as every server since 1.20 serves it (`kubectl api-resources --api-group=""`).
@@ -33,16 +33,39 @@ pub const CORE: [CoreRow; 17] = [
     ("services", "service", &["svc"], true, &["proxy", "status"]),
 ];
 
+/// The verbs that API servers serve resources by. Others (`impersonate`, `bind`, `use`, `*`) stand in rules only.
+pub const SERVED: [&str; 8] =
+    ["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"];
+
+/// What a kubelet is asked for, as subresources of its node: no API server lists them (kubernetes.io, "Kubelet
+/// authorization").
+const KUBELET: [&str; 10] =
+    ["checkpoint", "configz", "flagz", "healthz", "log", "metrics", "pods", "spec", "stats", "statusz"];
+
+/// A subresource of every resource, in rules only: who may set `blockOwnerDeletion` (kubernetes.io, "Admission
+/// control", OwnerReferencesPermissionEnforcement).
+pub const FINALIZERS: &str = "finalizers";
+
+const AUTHENTICATION: &str = "authentication.k8s.io";
+
 /// Verb, plural and group of what rules speak of and no server lists (kubernetes.io, "User
-/// impersonation", "Certificate signing requests").
-const IN_RULES_ONLY: [(&str, &str, &str); 7] = [
+/// impersonation").
+const IN_RULES_ONLY: [(&str, &str, &str); 4] = [
     ("impersonate", "users", ""),
     ("impersonate", "groups", ""),
-    ("impersonate", "uids", "authentication.k8s.io"),
-    ("impersonate", "userextras", "authentication.k8s.io"),
-    ("approve", "signers", "certificates.k8s.io"),
-    ("sign", "signers", "certificates.k8s.io"),
-    ("attest", "signers", "certificates.k8s.io"),
+    ("impersonate", "uids", AUTHENTICATION),
+    ("impersonate", "userextras", AUTHENTICATION),
+];
+
+/// Who may be impersonated by the verbs `impersonate:MODE`, all of them in `authentication.k8s.io`; true for what
+/// lies in a namespace (kubernetes.io, "Constrained impersonation").
+const IMPERSONATED: [(&str, bool); 6] = [
+    ("groups", false),
+    ("nodes", false),
+    ("serviceaccounts", true),
+    ("uids", false),
+    ("userextras", false),
+    ("users", false),
 ];
 
 /// The core group's resource of this name: plural, singular or short.
@@ -63,33 +86,80 @@ pub fn known(wanted: &Wanted) -> Option<Resource> {
             version: "*".into(),
             plural: "*".into(),
             namespaced: true,
-            verbs: Vec::new(),
+            ..Resource::default()
         });
     }
-    let in_rules = |(verb, plural, group): &&(&str, &str, &str)| {
-        wanted.verb == *verb
-            && name == plural
-            && qualifier.as_deref().is_none_or(|qualifier| qualifier == *group)
-    };
-    if let Some((_, plural, group)) = IN_RULES_ONLY.iter().find(in_rules) {
-        return Some(Resource { group: (*group).into(), plural: (*plural).into(), ..Resource::default() });
+    if let Some(resource) = in_rules_only(wanted) {
+        return Some(resource);
     }
-    if qualifier.is_some() {
+    if !is_core(&wanted.resource) {
         return None;
     }
     let (plural, _, _, namespaced, subresources) = core_row(name)?;
-    let served = |subresource: &String| subresource == "*" || subresources.contains(&subresource.as_str());
-    wanted.subresource.as_ref().is_none_or(served).then(|| Resource {
+    let kubelet = if *plural == "nodes" { &KUBELET[..] } else { &[] };
+    let known = |name: &String| {
+        name == "*" || name == FINALIZERS || subresources.iter().chain(kubelet).any(|known| known == name)
+    };
+    wanted.subresource.as_ref().is_none_or(known).then(|| Resource {
         version: "v1".into(),
         plural: (*plural).into(),
         namespaced: *namespaced,
+        subresources: subresources.iter().chain(kubelet).map(|&name| name.to_owned()).collect(),
         ..Resource::default()
     })
 }
 
-/// Whether this is a subresource of a resource of the core group, where `RESOURCE/NAME` may have been meant as
-/// rules have it: `pods/log`.
-pub fn is_core_subresource(resource: &Resource, name: &str) -> bool {
-    let row = core_row(&resource.plural).filter(|_| resource.group.is_empty());
-    row.is_some_and(|(.., subresources)| subresources.contains(&name))
+/// Whether the name is one of the core group that is known without asking.
+pub fn is_core(resource: &ResourceName) -> bool {
+    may_be_core(resource) && core_row(&resource.name).is_some()
+}
+
+/// Whether the name may be one of the core group: it names no group, and no version but `v1`.
+pub fn may_be_core(resource: &ResourceName) -> bool {
+    matches!(resource.qualifier.as_deref(), None | Some("v1."))
+}
+
+/// What no server lists by this verb.
+fn in_rules_only(wanted: &Wanted) -> Option<Resource> {
+    let Wanted { verb, resource: ResourceName { name, qualifier }, .. } = wanted;
+    let of_group = |group: &str| qualifier.as_deref().is_none_or(|qualifier| qualifier == group);
+    let resource = |group: &str, namespaced| Resource {
+        group: group.to_owned(),
+        plural: name.clone(),
+        namespaced,
+        ..Resource::default()
+    };
+    if wanted.resource.is_signers() && !SERVED.contains(&verb.as_str()) {
+        return in_rules(wanted);
+    }
+    if verb.starts_with("impersonate:") {
+        let impersonated = IMPERSONATED.iter().find(|(plural, _)| name == plural);
+        return impersonated
+            .filter(|_| of_group(AUTHENTICATION))
+            .map(|(_, namespaced)| resource(AUTHENTICATION, *namespaced));
+    }
+    // The resource is an audience, and the object is a service account.
+    if verb == "request-serviceaccounts-token-audience" {
+        return Some(resource(qualifier.as_deref().unwrap_or_default(), true));
+    }
+    let listed = IN_RULES_ONLY
+        .iter()
+        .find(|(known, plural, group)| verb == known && name == plural && of_group(group));
+    listed.map(|(_, _, group)| resource(group, false))
+}
+
+/// What may stand in rules though no server lists it: signers of any group, and metrics, which come and go.
+pub fn in_rules(wanted: &Wanted) -> Option<Resource> {
+    let ResourceName { name, qualifier } = &wanted.resource;
+    let is_metric = is_metric(&wanted.resource);
+    if !is_metric && !wanted.resource.is_signers() {
+        return None;
+    }
+    let qualifier = qualifier.as_deref().unwrap_or("certificates.k8s.io");
+    let group = match qualifier.split_once('.') {
+        Some((version, group)) if is_version(version) => group,
+        _ => qualifier,
+    };
+    let namespaced = is_metric && core_row(name).is_none_or(|(_, _, _, namespaced, _)| *namespaced);
+    Some(Resource { group: group.to_owned(), plural: name.clone(), namespaced, ..Resource::default() })
 }

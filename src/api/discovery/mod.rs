@@ -8,16 +8,17 @@ mod document;
 mod known;
 mod resource;
 mod search;
+pub mod spelling;
 
 use serde_json::Value;
 
 use super::{Reply, Request};
 use crate::failure::Failure;
 use document::{Candidate, Document, is_plain, versions_of};
-use known::{CORE, core_row};
+use known::{CORE, is_core, may_be_core};
 use search::{Search, group_fit};
 
-pub use known::{is_core_subresource, known};
+pub use known::{SERVED, known};
 pub use resource::{Resource, Unresolved, Wanted};
 
 /// Aggregated discovery, v2 (1.30) and v2beta1 (1.27), with the older documents after them.
@@ -40,8 +41,7 @@ fn ask_groups(
     search: &mut Search<'_>,
     send: &mut dyn FnMut(&Request) -> Result<Reply, Failure>,
 ) -> Result<(), Unresolved> {
-    let in_core =
-        |wanted: &Wanted| wanted.resource.qualifier.is_none() && core_row(&wanted.resource.name).is_some();
+    let in_core = |wanted: &Wanted| is_core(&wanted.resource);
     if !search.open(|wanted| !in_core(wanted)) {
         return Ok(());
     }
@@ -62,10 +62,13 @@ fn ask_groups(
                 continue;
             }
             let reply = send(&Request::get(format!("/apis/{name}/{version}"))).map_err(Unresolved::Failed)?;
+            // A group whose server is down, or answers with something else, costs only itself.
             if reply.status() == 200 {
-                read(search, reply, name, version)?;
+                match read(search, reply, name, version) {
+                    Err(Unresolved::Failed(Failure::Unintelligible(_))) => search.note_silent(name, version),
+                    read => drop(read?),
+                }
             } else {
-                // The group's server is down; the rest of the cluster still resolves.
                 search.note_silent(name, version);
                 reply.drain().map_err(Unresolved::Failed)?;
             }
@@ -87,7 +90,7 @@ fn ask_core(
             &Candidate { plural: name.into(), singulars, short_names, ..Candidate::default() },
         );
     }
-    let unfound = search.misses(|wanted| wanted.resource.qualifier.is_none());
+    let unfound = search.misses(|wanted| may_be_core(&wanted.resource));
     if !unfound {
         return Ok(());
     }
@@ -158,6 +161,9 @@ mod tests {
             }
             Err(Unresolved::Unknown { nearest, silent }) => {
                 format!("unknown, near {}, silent {}", nearest.join(" "), silent.join(" "))
+            }
+            Err(Unresolved::NoSubresource { resource, nearest }) => {
+                format!("no such subresource of {resource}, near {nearest}")
             }
             Err(other) => format!("{other:?}"),
         });
@@ -235,7 +241,8 @@ mod tests {
         assert_eq!(asked, ["/apis"]);
         let (shown, asked) = resolved(&["deploymentz", "pods/nope", "widget"], recorded(RECORDED_1_36));
         assert!(shown[0].starts_with("unknown, near deployments.apps"), "{shown:?}");
-        assert!(shown[1].starts_with("unknown, near pods"), "{shown:?}");
+        // Rules may have what is not listed.
+        assert_eq!(shown[1], "/v1 pods namespaced");
         assert!(shown[2].starts_with("unknown, near"), "{shown:?}");
         assert_eq!(asked, ["/apis", "/api"]);
     }
@@ -314,7 +321,175 @@ mod tests {
     }
 
     #[test]
-    fn documents_that_are_none() {
+    fn subresources_that_are_not_listed() {
+        let names = [
+            "pods/lgo",
+            "pods/ephemeralcontainer",
+            "deployments/sclae",
+            "deployments.apps/finalizers",
+            "deployments.apps/api",
+            "namespaces/statuss",
+            "pods.v1./nope",
+            "pods.v2.",
+            "deployments.v1.",
+            "certificatesigningrequests/selfnodeclient",
+        ];
+        let (shown, _) = resolved(&names, recorded(RECORDED_1_36));
+        assert_eq!(
+            shown,
+            [
+                "no such subresource of pods, near log",
+                "no such subresource of pods, near ephemeralcontainers",
+                "no such subresource of deployments.apps, near scale",
+                "apps/v1 deployments namespaced",
+                "apps/v1 deployments namespaced",
+                "no such subresource of namespaces, near status",
+                "/v1 pods namespaced",
+                "unknown, near pods, silent ",
+                "apps/v1 deployments namespaced",
+                "certificates.k8s.io/v1 certificatesigningrequests cluster",
+            ]
+        );
+    }
+
+    /// Older documents by path; of any other path 404.
+    fn older(
+        documents: &'static [(&'static str, &'static str)],
+    ) -> impl Fn(&Request) -> (u16, String, String) {
+        move |request| match documents.iter().find(|(path, _)| *path == request.path) {
+            Some((_, body)) => (200, "application/json".into(), (*body).into()),
+            None => (404, "text/plain".into(), "404 page not found".into()),
+        }
+    }
+
+    const OLDER_GROUPS: &str = r#"{"kind":"APIGroupList","groups":[
+        {"name":"subresources.kubevirt.io","versions":[{"version":"v1"}]},
+        {"name":"kubevirt.io","versions":[{"version":"v1"}]},
+        {"name":"broken.io","versions":[{"version":"v1"}]}]}"#;
+
+    const KUBEVIRT: &str = r#"{"kind":"APIResourceList","groupVersion":"kubevirt.io/v1","resources":[
+        {"name":"vmis/status","namespaced":true,"verbs":["get"]},
+        {"name":"vmis","singularName":"vmi","namespaced":true,"kind":"VMI","verbs":["get","list"]}]}"#;
+
+    const SUBRESOURCES: &str = r#"{"kind":"APIResourceList","groupVersion":"subresources.kubevirt.io/v1","resources":[
+        {"name":"vmis/console","namespaced":true,"verbs":["get"]},
+        {"name":"vmis/vnc/screenshot","namespaced":true,"verbs":["get"]}]}"#;
+
+    #[test]
+    fn subresources_without_their_resource() {
+        let documents = &[
+            ("/apis", OLDER_GROUPS),
+            ("/apis/subresources.kubevirt.io/v1", SUBRESOURCES),
+            ("/apis/kubevirt.io/v1", KUBEVIRT),
+        ];
+        let names = [
+            "vmis.subresources.kubevirt.io/console",
+            "vmis.subresources.kubevirt.io/vnc/screenshot",
+            "vmis.subresources.kubevirt.io/consol",
+            // The resource itself goes before what only has its subresources.
+            "vmis",
+            "vmis.kubevirt.io/status",
+        ];
+        let (shown, _) = resolved(&names, older(documents));
+        assert_eq!(
+            shown,
+            [
+                "subresources.kubevirt.io/v1 vmis namespaced",
+                "subresources.kubevirt.io/v1 vmis namespaced",
+                "no such subresource of vmis.subresources.kubevirt.io, near console",
+                "kubevirt.io/v1 vmis namespaced",
+                "kubevirt.io/v1 vmis namespaced",
+            ]
+        );
+    }
+
+    #[test]
+    fn one_groups_document_costs_only_that_group() {
+        for body in [
+            "",
+            "<html>Sign in</html>",
+            "{",
+            "{}",
+            "[]",
+            "null",
+            "{\"kind\":\"Status\"}",
+            "{\"resources\":7}",
+        ] {
+            let names = ["vmis.kubevirt.io", "vmis", "things.broken.io", "zebras"];
+            let (shown, _) = resolved(&names, |request| match request.path.as_str() {
+                "/apis/broken.io/v1" => (200, "application/json".into(), body.into()),
+                "/apis" => (200, "application/json".into(), OLDER_GROUPS.into()),
+                "/apis/kubevirt.io/v1" => (200, "application/json".into(), KUBEVIRT.into()),
+                "/apis/subresources.kubevirt.io/v1" => (200, "application/json".into(), SUBRESOURCES.into()),
+                "/api" => (200, "application/json".into(), r#"{"kind":"APIVersions"}"#.into()),
+                _ => (200, "application/json".into(), r#"{"resources":null}"#.into()),
+            });
+            assert_eq!(
+                shown,
+                [
+                    "kubevirt.io/v1 vmis namespaced",
+                    "kubevirt.io/v1 vmis namespaced",
+                    "unknown, near , silent broken.io",
+                    "unknown, near , silent broken.io",
+                ],
+                "{body}"
+            );
+        }
+    }
+
+    /// Verb, name, and the group and scope that are known without asking; nothing where discovery is asked.
+    #[test]
+    fn what_only_rules_know() {
+        for (verb, name, found) in [
+            ("approve", "signers", Some("certificates.k8s.io cluster")),
+            ("sign", "signers.certificates.k8s.io", Some("certificates.k8s.io cluster")),
+            ("approve", "signers.v1.certificates.k8s.io", Some("certificates.k8s.io cluster")),
+            ("approve", "signers.cert-manager.io", Some("cert-manager.io cluster")),
+            ("*", "signers.cert-manager.io", Some("cert-manager.io cluster")),
+            ("get", "signers.example.com", None),
+            ("impersonate", "users", Some(" cluster")),
+            ("impersonate", "userextras/scopes", Some("authentication.k8s.io cluster")),
+            ("impersonate", "serviceaccounts", Some(" namespaced")),
+            ("impersonate:user-info", "users", Some("authentication.k8s.io cluster")),
+            ("impersonate:user-info", "groups.authentication.k8s.io", Some("authentication.k8s.io cluster")),
+            ("impersonate:serviceaccount", "serviceaccounts", Some("authentication.k8s.io namespaced")),
+            ("impersonate:arbitrary-node", "nodes", Some("authentication.k8s.io cluster")),
+            ("impersonate-on:user-info:list", "pods", Some(" namespaced")),
+            ("request-serviceaccounts-token-audience", "vault", Some(" namespaced")),
+            ("get", "nodes/metrics", Some(" cluster")),
+            ("get", "nodes/configz", Some(" cluster")),
+            ("update", "pods/finalizers", Some(" namespaced")),
+            ("list", "pods.v1.", Some(" namespaced")),
+            ("list", "pods.v2.", None),
+            ("get", "nodes/other", None),
+        ] {
+            let found_now = known(&Wanted { verb: verb.into(), ..wanted(name) });
+            let shown = found_now.map(|resource| {
+                format!("{} {}", resource.group, if resource.namespaced { "namespaced" } else { "cluster" })
+            });
+            assert_eq!(shown.as_deref(), found, "{verb} {name}");
+        }
+        // Where discovery knows nothing of them.
+        let names = [
+            "queue_messages.external.metrics.k8s.io",
+            "pods.v1beta1.custom.metrics.k8s.io/http_requests",
+            "nodes.custom.metrics.k8s.io/cpu",
+            "signers.example.com",
+        ];
+        let (shown, _) = resolved(&names, aggregated(""));
+        assert_eq!(
+            shown,
+            [
+                "external.metrics.k8s.io/ queue_messages namespaced",
+                "custom.metrics.k8s.io/ pods namespaced",
+                "custom.metrics.k8s.io/ nodes cluster",
+                "example.com/ signers cluster",
+            ]
+        );
+    }
+
+    #[test]
+    fn answers_that_are_not_documents() {
         for (status, content_type, body) in [
             (200, "application/json", "{"),
             (200, "application/json", "[]"),

@@ -17,16 +17,20 @@ pub struct Resource {
     pub namespaced: bool,
     /// The verbs it serves (the subresource's, where one was asked for); empty if unknown.
     pub verbs: Vec<String>,
+    /// The names of its subresources, as far as they are known.
+    pub subresources: Vec<String>,
+    /// The subresource that was asked for is not among them: only rules may know it.
+    pub unlisted: bool,
 }
 
 /// A name to resolve.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
-    /// What is to be done with it: some verbs are for resources that are in rules only.
+    /// The verb: some are for resources that stand in rules only.
     pub verb: String,
     /// As typed.
     pub resource: ResourceName,
-    /// The subresource, which has to be served too.
+    /// The subresource.
     pub subresource: Option<String>,
 }
 
@@ -35,8 +39,15 @@ pub struct Wanted {
 pub enum Unresolved {
     /// The discovery request got no answer.
     Failed(Failure),
-    /// The discovery request was answered with something else.
+    /// The discovery request got another answer.
     Answered(Answer),
+    /// The resource has no such subresource, and one whose name is a slip of the finger away.
+    NoSubresource {
+        /// The resource, in full.
+        resource: String,
+        /// The subresource it has.
+        nearest: String,
+    },
     /// The server serves nothing of that name.
     Unknown {
         /// Names that are close.

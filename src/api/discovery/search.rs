@@ -1,7 +1,9 @@
 //! The search: which candidate a name means, and which names are near one that means nothing. Asks nothing.
 
 use super::document::{Candidate, Found, is_plain};
+use super::known::{FINALIZERS, in_rules};
 use super::resource::{Resource, Unresolved, Wanted};
+use super::spelling::distance;
 use crate::permission::ResourceName;
 
 /// How many groups that do not answer are named.
@@ -10,21 +12,64 @@ const SILENT_GROUPS: usize = 10;
 /// How many names are offered for an unknown one.
 const OFFERS: usize = 3;
 
-/// How well a resource fits a wanted name: an exact group before a prefix of one, a name before a
-/// short name. Among equals the first one served wins: servers list groups as kubectl prefers them.
+/// How many subresources of a resource are remembered.
+const SUBRESOURCES: usize = 64;
+
+/// How well a resource fits a name: one that is served before one that only has subresources, an exact group before
+/// a prefix of one, a name before a short name. Among equals the first one served wins: servers list groups as kubectl prefers them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Fit {
+    served: bool,
     whole_group: bool,
     whole_name: bool,
 }
 
-const PERFECT: Fit = Fit { whole_group: true, whole_name: true };
+const PERFECT: Fit = Fit { served: true, whole_group: true, whole_name: true };
 
 struct Hit {
     fit: Fit,
     resource: Resource,
     /// False while the wanted subresource has not been seen.
     whole: bool,
+}
+
+impl Hit {
+    fn is_of(&self, group: &str, version: &str, candidate: &Candidate) -> bool {
+        let Resource { group: own, version: of, plural, .. } = &self.resource;
+        own == group && of == version && *plural == candidate.plural
+    }
+
+    /// Adds the subresources that a candidate has.
+    fn add(&mut self, wanted: &Wanted, candidate: &Candidate) {
+        for (name, verbs) in &candidate.subresources {
+            if wanted.subresource.as_ref() == Some(name) {
+                self.whole = true;
+                self.resource.verbs.clone_from(verbs);
+            }
+            // They come into lines to copy.
+            if name.split('/').all(is_plain) && self.resource.subresources.len() < SUBRESOURCES {
+                self.resource.subresources.push(name.clone());
+            }
+        }
+    }
+}
+
+/// A resource that does not list the subresource. Rules may have it all the same, but for one that is a slip of the
+/// finger away from one it lists.
+fn unlisted(resource: Resource, subresource: &str) -> Result<Resource, Unresolved> {
+    let slip = |name: &&String| subresource != FINALIZERS && distance(subresource, name) == 1;
+    match resource.subresources.iter().find(slip) {
+        Some(nearest) => Err(Unresolved::NoSubresource {
+            nearest: nearest.clone(),
+            resource: full_name(&resource.plural, &resource.group),
+        }),
+        None => Ok(Resource { unlisted: subresource != FINALIZERS, verbs: Vec::new(), ..resource }),
+    }
+}
+
+/// `deployments.apps`; of the core group the plural alone.
+fn full_name(plural: &str, group: &str) -> String {
+    if group.is_empty() { plural.to_owned() } else { format!("{plural}.{group}") }
 }
 
 /// A search for names in what the documents hand out.
@@ -54,16 +99,20 @@ impl<'w> Search<'w> {
             .into_iter()
             .zip(self.nearest)
             .zip(self.wanted)
-            .map(|((hit, nearest), wanted)| match hit {
-                Some(Hit { resource, whole: true, .. }) => Ok(resource),
-                _ => Err(failed.cloned().unwrap_or_else(|| Unresolved::Unknown {
+            .map(|((hit, nearest), wanted)| match (hit, failed) {
+                (Some(Hit { resource, whole: true, .. }), _) => Ok(resource),
+                (Some(Hit { fit: PERFECT, resource, .. }), _) | (Some(Hit { resource, .. }), None) => {
+                    unlisted(resource, wanted.subresource.as_deref().unwrap_or_default())
+                }
+                (None | Some(_), Some(failed)) => Err(failed.clone()),
+                (None, None) => in_rules(wanted).ok_or_else(|| Unresolved::Unknown {
                     nearest: nearest.into_iter().map(|(_, name)| name).collect(),
                     silent: silent
                         .iter()
                         .filter(|(group, version)| group_fit(&wanted.resource, group, version).is_some())
                         .map(|(group, _)| group.clone())
                         .collect(),
-                })),
+                }),
             })
             .collect()
     }
@@ -85,56 +134,66 @@ impl<'w> Search<'w> {
     pub fn take(&mut self, found: &Found<'_>) {
         match found {
             Found::Resource(group, version, candidate) => self.offer(group, version, candidate),
-            Found::Subresource(group, plural, name, verbs) => {
-                self.offer_subresource(group, plural, name, verbs);
-            }
+            Found::Subresource(group, version, parent) => self.offer_subresource(group, version, parent),
             Found::Silent(group, version) => self.note_silent(group, version),
         }
     }
 
     fn offer(&mut self, group: &str, version: &str, candidate: &Candidate) {
         for (wanted, hit) in self.wanted.iter().zip(&mut self.hits) {
-            let Some(whole_group) = group_fit(&wanted.resource, group, version) else { continue };
-            let Some(whole_name) = name_fit(&wanted.resource.name, candidate) else { continue };
-            let fit = Fit { whole_group, whole_name };
+            let Some(fit) = fit(&wanted.resource, group, version, candidate) else { continue };
             if hit.as_ref().is_some_and(|hit| hit.fit >= fit) {
                 continue;
             }
-            let verbs = match &wanted.subresource {
-                None => Some(candidate.verbs.clone()),
-                Some(any) if any == "*" => Some(Vec::new()),
-                Some(wanted) => candidate
-                    .subresources
-                    .iter()
-                    .find(|(name, _)| name == wanted)
-                    .map(|(_, verbs)| verbs.clone()),
-            };
-            *hit = Some(Hit {
+            // Its subresources may have come first.
+            let known = hit.take().filter(|hit| hit.is_of(group, version, candidate));
+            let (whole, known) = known.map_or_else(Default::default, |hit| {
+                (hit.whole, (hit.resource.verbs, hit.resource.subresources))
+            });
+            let mut found = Hit {
                 fit,
-                whole: verbs.is_some(),
+                whole: whole || matches!(wanted.subresource.as_deref(), None | Some("*")),
                 resource: Resource {
                     group: group.to_owned(),
                     version: version.to_owned(),
                     plural: candidate.plural.clone(),
                     namespaced: candidate.namespaced,
-                    verbs: verbs.unwrap_or_default(),
+                    verbs: if wanted.subresource.is_none() { candidate.verbs.clone() } else { known.0 },
+                    subresources: known.1,
+                    unlisted: false,
                 },
-            });
+            };
+            found.add(wanted, candidate);
+            *hit = Some(found);
         }
         self.note_nearest(group, candidate);
     }
 
-    /// Older resource lists hold subresources as resources of their own, behind their parent.
-    fn offer_subresource(&mut self, group: &str, plural: &str, subresource: &str, verbs: &[String]) {
+    /// Older resource lists hold subresources as resources of their own; some hold them without their resource
+    /// (`virtualmachineinstances/console` of `subresources.kubevirt.io`).
+    fn offer_subresource(&mut self, group: &str, version: &str, parent: &Candidate) {
         for (wanted, hit) in self.wanted.iter().zip(&mut self.hits) {
-            if let Some(hit) = hit
-                && hit.resource.group == group
-                && hit.resource.plural == plural
-                && wanted.subresource.as_deref() == Some(subresource)
-            {
-                hit.whole = true;
-                hit.resource.verbs = verbs.to_vec();
+            if let Some(hit) = hit.as_mut().filter(|hit| hit.is_of(group, version, parent)) {
+                hit.add(wanted, parent);
+                continue;
             }
+            let Some(fit) = fit(&wanted.resource, group, version, parent) else { continue };
+            if wanted.subresource.is_none() || hit.as_ref().is_some_and(|hit| hit.fit >= fit) {
+                continue;
+            }
+            let mut found = Hit {
+                fit,
+                whole: wanted.subresource.as_deref() == Some("*"),
+                resource: Resource {
+                    group: group.to_owned(),
+                    version: version.to_owned(),
+                    plural: parent.plural.clone(),
+                    namespaced: parent.namespaced,
+                    ..Resource::default()
+                },
+            };
+            found.add(wanted, parent);
+            *hit = Some(found);
         }
     }
 
@@ -148,8 +207,7 @@ impl<'w> Search<'w> {
 
     /// Notes a resource that may have been meant.
     pub fn note_nearest(&mut self, group: &str, candidate: &Candidate) {
-        let shown =
-            if group.is_empty() { candidate.plural.clone() } else { format!("{}.{group}", candidate.plural) };
+        let shown = full_name(&candidate.plural, group);
         for (wanted, nearest) in self.wanted.iter().zip(&mut self.nearest) {
             let name = wanted.resource.name.to_ascii_lowercase();
             let names =
@@ -170,15 +228,25 @@ impl<'w> Search<'w> {
 /// kubectl takes too (`ingresses.networking`).
 pub fn group_fit(wanted: &ResourceName, group: &str, version: &str) -> Option<bool> {
     let Some(qualifier) = wanted.qualifier.as_deref().map(str::to_ascii_lowercase) else { return Some(true) };
+    // Of any group, as kubectl takes it.
+    if let Some(only) = qualifier.strip_suffix('.') {
+        return (only == version).then_some(true);
+    }
     if group.is_empty() {
         return None;
     }
-    let behind_version = qualifier.strip_prefix(version).and_then(|rest| rest.strip_prefix('.'));
-    if qualifier == group || behind_version == Some(group) {
+    let after_version = qualifier.strip_prefix(version).and_then(|rest| rest.strip_prefix('.'));
+    if qualifier == group || after_version == Some(group) {
         return Some(true);
     }
-    // Behind a version the group has to be whole.
+    // After a version the group has to be whole.
     group.starts_with(&qualifier).then_some(false)
+}
+
+fn fit(wanted: &ResourceName, group: &str, version: &str, candidate: &Candidate) -> Option<Fit> {
+    let whole_group = group_fit(wanted, group, version)?;
+    let whole_name = name_fit(&wanted.name, candidate)?;
+    Some(Fit { served: !candidate.verbs.is_empty(), whole_group, whole_name })
 }
 
 /// `None`: another resource. `Some(false)`: its short name.
@@ -188,22 +256,4 @@ fn name_fit(name: &str, candidate: &Candidate) -> Option<bool> {
         return Some(true);
     }
     candidate.short_names.contains(&name).then_some(false)
-}
-
-/// How many letters have to change (Levenshtein).
-fn distance(from: &str, to: &str) -> usize {
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (line, from) in from.bytes().enumerate() {
-        let mut diagonal = line;
-        let mut left = line + 1;
-        let mut next = vec![left];
-        for (to, &above) in to.bytes().zip(row.iter().skip(1)) {
-            let cost = (diagonal + usize::from(from != to)).min(above + 1).min(left + 1);
-            diagonal = above;
-            left = cost;
-            next.push(cost);
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or(0)
 }

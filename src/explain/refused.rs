@@ -37,7 +37,7 @@ pub fn forbidden(
         (Some(asked), Some(subject)) if !asked.question.misspelled => {
             remedy::grant(&asked.question.attributes, subject)
         }
-        (Some(_), _) | (None, _) => Vec::new(),
+        (Some(_) | None, _) => Vec::new(),
     };
     (vec![reason], grant)
 }

@@ -7,7 +7,7 @@ use super::{Knocking, Reporting, now};
 use crate::endpoint;
 use crate::endpoint::board::{Board, Snapshot};
 use crate::exit::{Class, Code, fold};
-use crate::failure::Fault;
+use crate::failure::{Failure, Fault};
 use crate::report::{self, Format, Report, complain, json, print, termination, text};
 use crate::round::{Rounds, Spec};
 use crate::time::backoff::{Backoff, draw, jittered};
@@ -108,11 +108,7 @@ fn serve(address: SocketAddr, request_timeout: Duration, verbose: bool) -> Resul
 fn counting(board: &'static Board, verbose: bool) -> Tracing {
     let tell = move |seen: &Trace| {
         if let Trace::Request { identity, result, .. } = seen {
-            let code = match result {
-                Ok(status) => status.to_string(),
-                Err(failure) => failure.code().name().to_owned(),
-            };
-            board.count(*identity, code);
+            board.count(*identity, result.as_ref().map_err(Failure::code).copied());
             if !verbose {
                 return;
             }

@@ -1,7 +1,6 @@
 //! What the endpoints show: the last completed round, noted by the monitor and read by clients. Neither waits for
 //! the other longer than it takes to copy a few texts.
 
-use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -27,8 +26,16 @@ pub struct Snapshot {
     pub warn_after: Option<i64>,
 }
 
-/// Requests by identity, and by HTTP status or the name of the failure's code.
-pub type Requests = BTreeMap<(&'static str, String), u64>;
+/// Requests of one kind.
+#[derive(Clone, Copy, Debug)]
+pub struct Requests {
+    /// The identity that sent them.
+    pub identity: Identity,
+    /// The HTTP status, or the code of the failure.
+    pub result: Result<u16, Code>,
+    /// How many there were.
+    pub count: u64,
+}
 
 /// Everything that is known at one moment.
 #[derive(Clone, Debug)]
@@ -43,8 +50,8 @@ pub struct State {
     pub completed: SystemTime,
     /// When the outcomes last changed.
     pub changed: SystemTime,
-    /// What was sent.
-    pub requests: Requests,
+    /// What was sent, by kind: there are few.
+    pub requests: Vec<Requests>,
     /// When the last round completed, or the monitor started: by a clock that is never set.
     alive: Instant,
     /// How long a round may take, its pause included.
@@ -72,7 +79,7 @@ impl Board {
             spent: Duration::ZERO,
             completed: now,
             changed: now,
-            requests: Requests::new(),
+            requests: Vec::new(),
             alive: Instant::now(),
             round_may_take,
         }))
@@ -102,9 +109,14 @@ impl Board {
         self.lock().round_may_take = round_may_take;
     }
 
-    /// Counts a request: `code` is its HTTP status, or the name of the code of its failure.
-    pub fn count(&self, identity: Identity, code: String) {
-        *self.lock().requests.entry((identity.name(), code)).or_default() += 1;
+    /// Counts a request by its HTTP status, or the code of its failure.
+    pub fn count(&self, identity: Identity, result: Result<u16, Code>) {
+        let mut state = self.lock();
+        let same = |counted: &&mut Requests| counted.identity == identity && counted.result == result;
+        match state.requests.iter_mut().find(same) {
+            Some(counted) => counted.count += 1,
+            None => state.requests.push(Requests { identity, result, count: 1 }),
+        }
     }
 
     /// What is known now.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::time::{Duration, SystemTime};
 
-use super::board::State;
+use super::board::{Requests, State};
 use crate::exit::{Class, Code};
 
 /// At most so many phrases have series of their own, so that their number is bounded.
@@ -72,8 +72,9 @@ pub fn render(state: &State) -> String {
         "counter",
         "Requests to the API server, by identity and by HTTP status or failure.",
     );
-    for ((identity, code), count) in &state.requests {
-        page.sample("requests_total", &[("identity", identity), ("code", code)], &count.to_string());
+    for Requests { identity, result, count } in &state.requests {
+        let code = result.map_or_else(|code| code.name().to_owned(), |status| status.to_string());
+        page.sample("requests_total", &[("identity", identity.name()), ("code", &code)], &count.to_string());
     }
     page.0
 }
@@ -133,9 +134,9 @@ mod tests {
             before.contains("kubeknock_rounds_total 0\n") && !before.contains("permission_ok"),
             "{before}"
         );
-        board.count(Identity::Token, "200".into());
-        board.count(Identity::Token, "200".into());
-        board.count(Identity::Anonymous, "timeout".into());
+        board.count(Identity::Token, Ok(200));
+        board.count(Identity::Token, Ok(200));
+        board.count(Identity::Anonymous, Err(Code::Timeout));
         let permissions: Vec<(String, Code)> = [("list pods", Code::Ok), ("get \"\\\"", Code::Forbidden)]
             .into_iter()
             .chain([("list pods", Code::Ok)])

@@ -59,10 +59,10 @@ fn marks_the_claims_unconfirmed_where_nothing_is_refused_on_1_20() {
 
 #[test]
 fn without_a_good_token() {
-    let scene = Scene::new().with_token(|spec| spec.expires_in = -60);
+    let scene = Scene::new().with_token(|spec| spec.expires_in = -(3 * 3600 + 30));
     scene.runs(&["whoami"]).gives(
         11,
-        &["rejected (401)", "expired 60s ago", "unauthenticated (11)"],
+        &["rejected (401)", "expired 3h0m ago", "unauthenticated (11)"],
         Stderr::Empty,
     );
     let mut scene = scene.with_file("token", "");

@@ -353,28 +353,28 @@ fn account_deleted(cluster: &Cluster) {
 }
 
 fn namespace_deleted(cluster: &Cluster) {
-    let space = Space::new(cluster, "deleted");
-    space.grant("list", "pods");
-    space.apply(
-        &space.knocker("monitor", &["monitor", "list pods", "--interval", "1s", "--max-interval", "1s"]),
-    );
-    space.last_code("monitor", "kubeknock", 0, SOON);
-    let log = tempfile::NamedTempFile::new().expect("a temporary file");
-    let follow = ["--namespace", &space.name, "logs", "--follow", "monitor"];
-    let mut follower = cluster.kubectl.starts(&follow, log.reopen().expect("open a temporary file"));
-    let start = Instant::now();
-    cluster.kubectl.must(&["delete", "namespace", &space.name, "--wait=false"]);
-    eventually("the pod is gone", Duration::from_secs(28), || {
-        let ran = space.run(&["get", "pod", "monitor", "--ignore-not-found", "-o", "name"]);
-        so(ran.code == Some(0) && ran.stdout.is_empty(), || ran.story())
+    let ended = (0..5).any(|attempt| {
+        let space = Space::new(cluster, &format!("deleted-{attempt}"));
+        space.grant("list", "pods");
+        space.apply(
+            &space.knocker("monitor", &["monitor", "list pods", "--interval", "1s", "--max-interval", "1s"]),
+        );
+        space.last_code("monitor", "kubeknock", 0, SOON);
+        let log = tempfile::NamedTempFile::new().expect("a temporary file");
+        let follow = ["--namespace", &space.name, "logs", "--follow", "monitor"];
+        let mut follower = cluster.kubectl.starts(&follow, log.reopen().expect("open a temporary file"));
+        let end = space.end_after("monitor", "kubeknock", || {
+            cluster.kubectl.must(&["delete", "namespace", &space.name, "--wait=false"]);
+        });
+        drop(follower.kill());
+        drop(follower.wait());
+        let log = fs::read_to_string(log.path()).expect("read a log");
+        let codes = codes(&log);
+        assert!(codes.first() == Some(&0) && codes.iter().all(|code| [0, 10, 11].contains(code)), "{log}");
+        say(&format!("                 it said: {codes:?}"));
+        end.inspect(|end| end.is(0, "")).is_some()
     });
-    let took = start.elapsed();
-    drop(follower.kill());
-    drop(follower.wait());
-    let log = fs::read_to_string(log.path()).expect("read a log");
-    let codes = codes(&log);
-    assert!(codes.first() == Some(&0) && codes.iter().all(|code| [0, 10, 11].contains(code)), "{log}");
-    say(&format!("                 the pod was gone after {:.0} s; said: {codes:?}", took.as_secs_f32()));
+    assert!(ended, "the kubelet lost how the monitor ended, five times");
 }
 
 fn pod_of_the_token_deleted(cluster: &Cluster) {

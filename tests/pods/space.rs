@@ -292,19 +292,15 @@ impl<'a> Space<'a> {
         });
     }
 
-    /// Deletes a pod, which ends its container by SIGTERM with this code, without a termination message, and well
-    /// before its grace of 30 s is over. An old and busy kubelet may lose how a container of a deleted pod ended, and
-    /// says so: then `pod` has to give another one.
+    /// Deletes a pod, which ends its container by SIGTERM with this code (at the end of its grace it would be 137) and
+    /// without a termination message. An old and busy kubelet may lose how a container of a deleted pod ended, and says
+    /// so: then `pod` has to give another one.
     #[track_caller]
     pub fn stops(&self, container: &str, code: u64, mut pod: impl FnMut(u32) -> String) {
         for attempt in 0..5 {
             let pod = pod(attempt);
-            let (end, took) = self.stopped(&pod, container);
-            assert!(
-                took < Duration::from_secs(25),
-                "{pod} ended at the end of its grace, not by SIGTERM: {took:?}"
-            );
-            if !end.is_lost {
+            let delete = || drop(self.kubectl(&["delete", "pod", &pod, "--wait=false"]));
+            if let Some(end) = self.end_after(&pod, container, delete) {
                 end.is(code, "");
                 return;
             }
@@ -312,10 +308,12 @@ impl<'a> Space<'a> {
         panic!("the kubelet lost how {container} ended, five times");
     }
 
+    /// How a container ends once its pod is deleted by `delete`. `None` if the kubelet lost it.
+    ///
     /// A finalizer of this suite keeps the pod until its end was seen. A watch sees it, because an old kubelet may say
     /// it, and a moment later that it cannot find the container.
     #[track_caller]
-    fn stopped(&self, pod: &str, container: &str) -> (Ended, Duration) {
+    pub fn end_after(&self, pod: &str, container: &str, delete: impl FnOnce()) -> Option<Ended> {
         let finalizers = |list: &str| format!(r#"{{"metadata":{{"finalizers":{list}}}}}"#);
         let patch =
             |list: &str| self.kubectl(&["patch", "pod", pod, "--type=merge", "-p", &finalizers(list)]);
@@ -330,8 +328,7 @@ impl<'a> Space<'a> {
             pods.filter_map(|pod| Pod(pod).container(container).ok()).collect::<Vec<_>>()
         };
         eventually("the watch has begun", SOON, || so(!states().is_empty(), String::new));
-        let start = Instant::now();
-        self.kubectl(&["delete", "pod", pod, "--wait=false"]);
+        delete();
         let ended = eventually(&format!("the end of {container} in {pod}"), SOON, || {
             let states = states();
             let story = format!("{states:?}");
@@ -341,11 +338,10 @@ impl<'a> Space<'a> {
             });
             ends.ok_or(story)
         });
-        let took = start.elapsed();
         drop(watcher.kill());
         drop(watcher.wait());
         patch("null");
-        (ended, took)
+        (!ended.is_lost).then_some(ended)
     }
 
     /// Texts of the events with this reason.

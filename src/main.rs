@@ -1,4 +1,32 @@
-//! kubeknock: argv to exit code. Nothing else sees the process: arguments, environment, panics.
+//! kubeknock: from argv to an exit code. Only this file sees the process: arguments, environment, signals, panics.
+//!
+//! The modules, from the command line down to the leaves. A module uses only those below it; `tests/it/house.rs` holds
+//! that, and this map.
+//!
+//! - `cli`: the command line becomes an [`Invocation`], or a usage error
+//! - `command`: what each command does, one file or folder each; returns an exit code
+//! - `report`: what a run shows: text, JSON, the termination message
+//! - `endpoint`: probes and metrics of `monitor --listen`, over plain HTTP
+//! - `explain`: what happened, the likely cause, what to type: the lines under an outcome
+//! - `remedy`: the kubectl lines that grant a permission
+//! - `round`: every permission asked once, and what was found
+//! - `recognition`: which user the API server takes the sender of a request for
+//! - `rules`: the rules of a namespace, and how complete their list is
+//! - `verdict`: answers become an outcome
+//! - `visit`: some requests to the API server, as either identity, within one deadline
+//! - `knock`: the request that asks about one permission, and what one identity got
+//! - `api`: HTTP, TLS, discovery, and what an answer of the API server means
+//! - `cluster`: where the API server is, and who we are there: variables, mount, options
+//! - `mount`: where the service account mount is in a container that has none of its own
+//! - `permission`: the phrase, parsed and printed
+//! - `token`: the bearer token, which is never shown, and its claims
+//! - `trace`: the lines of `-v`, and warnings, as they happen
+//! - `failure`: why something could not be asked, or was not answered
+//! - `exit`: every exit code: number, name, sentence
+//! - `identity`: who knocks, and which knock decides
+//! - `noexec`: whether programs can be run from a mount
+//! - `text`: text for people: what may be shown, how wide, how a shell reads it
+//! - `time`: deadlines, pauses between rounds, durations and dates
 
 mod api;
 mod cli;

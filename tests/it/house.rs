@@ -187,6 +187,29 @@ fn arrows_point_down() {
     }
 }
 
+/// The map in the documentation of `main.rs` has each top-level module once, those of a higher layer first.
+#[test]
+fn the_map_is_whole() {
+    let main = sources().into_iter().find(|(path, _)| path == "main.rs").expect("main.rs").1;
+    let mapped: Vec<&str> = main
+        .lines()
+        .filter_map(|line| line.strip_prefix("//! - `")?.split_once("`: "))
+        .map(|(name, _)| name)
+        .collect();
+    let layers = LAYERS.iter().rev().skip(1);
+    let mut rest = mapped.as_slice();
+    for layer in layers {
+        let mut modules: Vec<&str> = layer.iter().copied().filter(|module| !module.contains("::")).collect();
+        let (of_layer, below) = rest.split_at(modules.len().min(rest.len()));
+        let mut of_layer = of_layer.to_vec();
+        modules.sort_unstable();
+        of_layer.sort_unstable();
+        assert_eq!(of_layer, modules, "the map in src/main.rs, of {mapped:?}");
+        rest = below;
+    }
+    assert!(rest.is_empty(), "the map in src/main.rs has {rest:?} besides");
+}
+
 #[test]
 fn a_file_is_not_too_long() {
     let says_why = |code: &str| {

@@ -52,7 +52,7 @@ impl Token {
             return Ok(None);
         }
         if !text.iter().all(u8::is_ascii_graphic) {
-            let why = form::fault(text)
+            let why = form::fault_of_pieces(text)
                 .unwrap_or("holds bytes that no header can hold (a line break, a space or binary data)");
             return Err(fault(why));
         }

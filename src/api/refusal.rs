@@ -51,6 +51,10 @@ impl Refusal {
 /// A text that Go quoted and the API server escaped for HTML (`%q`, then `&amp;`, `&lt;`, `&gt;`), and what comes after it.
 fn quoted(text: &str) -> Option<(String, &str)> {
     let mut rest = text.strip_prefix('"')?;
+    // Nearly always there is nothing to undo.
+    if let Some((plain, rest)) = rest.split_once('"').filter(|(plain, _)| !plain.contains(['\\', '&'])) {
+        return Some((plain.to_owned(), rest));
+    }
     let mut plain = String::new();
     loop {
         let mut characters = rest.chars();

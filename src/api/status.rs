@@ -12,7 +12,7 @@ use super::glance::Glance;
 use super::refusal::Refusal;
 use super::{LARGEST_BODY, Reply, failure_of_io, json, stranger};
 use crate::failure::Failure;
-use crate::text::escape;
+use crate::text::{escape, lossy};
 use crate::token::Token;
 
 /// How much of an allowed read is inspected, to see that it is from a Kubernetes API server.
@@ -302,7 +302,7 @@ const STATUS: &str = "\"Status\"";
 pub fn is_status(body: &[u8]) -> bool {
     let begin = body.get(..GLANCE + LONG_GLANCE).unwrap_or(body);
     // Nearly no answer has the word in it, and then nothing has to be taken apart.
-    if !String::from_utf8_lossy(begin).contains(STATUS) {
+    if !lossy(begin).contains(STATUS) {
         return false;
     }
     Glance::of(begin).and_then(|glance| glance.kind).is_some_and(|kind| kind == "Status")

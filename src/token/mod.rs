@@ -220,7 +220,7 @@ impl Claims {
         let time =
             |value: &Value| value.as_i64().or_else(|| value.to_string().split_once('.')?.0.parse().ok());
         let kubernetes = json.get("kubernetes.io").unwrap_or(&Value::Null);
-        let bound = |kind: &str| kubernetes.pointer(&format!("/{kind}/name")).and_then(text);
+        let bound = |kind: &str| kubernetes.get(kind)?.get("name").and_then(text);
         Some(Claims {
             issuer: json.get("iss").and_then(text),
             audiences: match json.get("aud") {

@@ -6,6 +6,7 @@ use rustls::pki_types::CertificateDer;
 
 use crate::api::certificate::Certificate;
 use crate::failure::Fault;
+use crate::text::lossy;
 
 const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----";
 
@@ -22,7 +23,7 @@ impl Bundle {
     /// Reads PEM. A bundle without one good certificate is a setup fault; `name` is for its text.
     pub fn read(pem: &[u8], name: &str) -> Result<Bundle, Fault> {
         let mut bundle = Bundle { certificates: Vec::new(), skipped: 0 };
-        let text = unglued(String::from_utf8_lossy(pem));
+        let text = unglued(lossy(pem));
         let mut rest = text.as_bytes();
         for der in rustls_pemfile::certs(&mut rest) {
             match der.ok().and_then(|der| Some((Certificate::parse(&der)?, der))) {
@@ -40,7 +41,7 @@ impl Bundle {
             return Err(Fault::Setup(format!("CA bundle {name}: {why}")));
         }
         // A mark or spaces in front of a header hide it from the reader above, and from client-go.
-        let headers = text.matches(CERTIFICATE).count();
+        let headers = text.lines().filter(|line| line.contains(CERTIFICATE)).count();
         bundle.skipped = bundle.skipped.max(headers.saturating_sub(bundle.certificates.len()));
         Ok(bundle)
     }

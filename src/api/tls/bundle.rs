@@ -41,7 +41,7 @@ impl Bundle {
             return Err(Fault::Setup(format!("CA bundle {name}: {why}")));
         }
         // A mark or spaces in front of a header hide it from the reader above, and from client-go.
-        let headers = text.lines().filter(|line| line.contains(CERTIFICATE)).count();
+        let headers = text.lines().filter(|line| line.trim_ascii_end().ends_with(CERTIFICATE)).count();
         bundle.skipped = bundle.skipped.max(headers.saturating_sub(bundle.certificates.len()));
         Ok(bundle)
     }

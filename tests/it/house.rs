@@ -16,7 +16,7 @@ const LAYERS: &[&[&str]] = &[
     &["mount", "permission", "token", "trace"],
     &["cluster"],
     &["api"],
-    &["knock"],
+    &["files", "knock"],
     &["visit"],
     &["verdict"],
     &["recognition", "rules"],

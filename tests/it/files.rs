@@ -1,0 +1,252 @@
+//! Permission files (`-f`): what they hold is asked after the arguments, and a fault in one names its line.
+
+use std::fs;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use tempfile::TempDir;
+use testbed::{Finished, Running, Stderr, eventually, memory_is_the_runners, runner_delay};
+
+use crate::Scene;
+
+/// A folder with these files, and what they are called.
+struct Files(TempDir);
+
+impl Files {
+    fn new(files: &[(&str, &str)]) -> Files {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, content) in files {
+            fs::write(folder.path().join(name), content).unwrap();
+        }
+        Files(folder)
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.path().join(name).display().to_string()
+    }
+}
+
+/// Runs it with this text as stdin.
+fn piped(scene: &Scene, command: &mut Command, text: &str) -> Finished {
+    let start = Instant::now();
+    let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = piped.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    scene.pod.ended(command, output, start.elapsed())
+}
+
+#[test]
+fn files_come_after_the_arguments_in_order() {
+    let scene = Scene::with_lister();
+    let files = Files::new(&[
+        ("app", "\u{feff}# what the app does\r\nlist pods in ns-1\r\n\r\n  get /version # of any server\r\n"),
+        ("not", "cannot list secrets\ncannot list pods in default"),
+    ]);
+    let (app, not) = (files.path("app"), files.path("not"));
+    scene.runs(&["check", "-f", &app, "cannot list nodes", &format!("--filename={not}")]).is(
+        0,
+        "cannot list nodes            anonymous 403  token 403  forbidden, as required\n\
+         list pods in ns-1            anonymous 403  token 200  ok\n\
+         get /version                 anonymous 200  token 200  ok\n    \
+             it is allowed without a token too, so it says nothing about the token\n\
+         cannot list secrets in ns-1  anonymous 403  token 403  forbidden, as required\n\
+         cannot list pods in default  anonymous 403  token 403  forbidden, as required\n\
+         ok (0): every permission is as required\n",
+        "",
+    );
+    // Options are for the phrases of files too; what a phrase says itself goes before.
+    scene.runs(&["check", "-n", "default", "-qf", &app]).is(0, "", "");
+    let finished = scene.runs(&["check", "-n", "default", "-f", &not, "--token-only"]);
+    finished.gives(0, &["cannot list secrets in default "], Stderr::Empty);
+    // Without an argument, and the first that is not as required decides.
+    scene.runs(&["check", "-f", &not, "-f", &app, "-n", "ns-1"]).gives(0, &["ok (0)"], Stderr::Empty);
+    let forbidden = Files::new(&[("f", "list pods\nlist secrets\ncannot list pods\n")]);
+    scene.runs(&["check", "-f", &forbidden.path("f")]).gives(10, &["forbidden (10)"], Stderr::Empty);
+}
+
+#[test]
+fn stdin_is_a_file_and_is_read_before_cmd() {
+    let scene = Scene::with_lister();
+    let mut check = scene.command(&["check", "-f", "-"]);
+    piped(&scene, &mut check, "list pods\ncannot list secrets\n").gives(
+        0,
+        &["list pods in ns-1 ", "cannot list secrets in ns-1 "],
+        Stderr::Empty,
+    );
+    let mut wait = scene.command(&["wait", "-q", "-f", "-"]);
+    let finished = piped(&scene, wait.args(["--", "/bin/cat"]), "list pods\n");
+    finished.is(0, "", "");
+}
+
+#[test]
+fn each_command_with_phrases_takes_files() {
+    let scene = Scene::with_lister();
+    let files = Files::new(&[("f", "list pods\n"), ("excess", "cannot list pods\n")]);
+    let (good, excess) = (files.path("f"), files.path("excess"));
+    scene.runs(&["wait", "-f", &good]).gives(0, &["list pods in ns-1 "], Stderr::Empty);
+    scene.runs(&["wait", "-f", &excess, "--fail-fast"]).gives(13, &["excess (13)"], Stderr::Empty);
+    scene.runs(&["monitor", "-f", &excess, "--until-lost"]).gives(13, &["excess (13)"], Stderr::Empty);
+    scene.runs(&["doctor", "-f", &good]).gives(0, &["list pods in ns-1"], Stderr::Any);
+    scene.runs(&["doctor", "-f", &excess]).gives(13, &["cannot list pods in ns-1"], Stderr::Any);
+}
+
+/// As arguments are: a round does not read it again.
+#[test]
+fn a_file_is_read_once() {
+    let scene = Scene::with_lister();
+    let files = Files::new(&[("f", "list pods\n")]);
+    let path = files.path("f");
+    let monitor = Running::start(&mut scene.command(&["monitor", "-f", &path, "--interval", "50ms"]));
+    monitor.prints("ok (0)");
+    fs::write(&path, "no phrase").unwrap();
+    scene.cluster.wait_for_requests(6);
+    monitor.send(Signal::TERM);
+    let (stdout, stderr) = monitor.ends_with(0);
+    assert_eq!((stdout.as_str(), stderr.as_str()), ("", ""));
+}
+
+#[test]
+fn a_fault_names_the_file_and_the_line() {
+    const NOTHING: &str = "it holds no permission; write phrases such as \"list pods\", one a line";
+    let scene = Scene::new();
+    let large = "# ".repeat(512 * 1024 + 1);
+    for (content, line) in [
+        (
+            "list pods\n\n  list pods in Ns # of the app\n",
+            ", line 3: a namespace is a DNS label: at most 63 lower-case letters, digits and -, a letter or digit at both ends\n    \
+             list pods in Ns \n                 ^",
+        ),
+        (
+            "List pods",
+            ", line 1: a verb is lower-case letters, digits, - and :, such as get, list, watch, create or delete\n  List pods\n  ^",
+        ),
+        (
+            "list p\u{1b}[31mods\n",
+            ", line 1: a phrase holds no control characters\n  list p\u{fffd}[31mods\n        ^",
+        ),
+        ("", &format!(": {NOTHING}")),
+        ("\n# list pods\n", &format!(": {NOTHING}")),
+        (&large, ": permission files hold more than 1 MiB"),
+        (
+            "# what the app does\napiVersion: rbac.authorization.k8s.io/v1\nkind: Role\n",
+            ": this is YAML; give it as JSON: kubectl create -f FILE --dry-run=client -o json",
+        ),
+    ] {
+        let files = Files::new(&[("f", content)]);
+        for arguments in [&["check", "get /version"][..], &["wait"], &["doctor"]] {
+            let path = files.path("f");
+            let finished = scene.runs(&[arguments, &["-f", &path]].concat());
+            finished.is(30, "", &format!("kubeknock: --filename \"{path}\"{line}\n"));
+        }
+    }
+    let files = Files::new(&[("f", "list pods\n")]);
+    fs::write(files.0.path().join("f"), b"list pods\nlist p\xffds\n").unwrap();
+    let path = files.path("f");
+    let line = format!("kubeknock: --filename \"{path}\", line 2: the text is not valid UTF-8\n");
+    scene.runs(&["check", "-f", &path]).is(30, "", &line);
+    fs::write(files.0.path().join("f"), b"\xff\xfel\0i\0s\0t\0").unwrap();
+    let line = format!("kubeknock: --filename \"{path}\": the text is UTF-16: save it as UTF-8\n");
+    scene.runs(&["check", "-f", &path]).is(30, "", &line);
+    // Arguments and files together are too many.
+    fs::write(files.0.path().join("f"), "get,list pods\n".repeat(5000)).unwrap();
+    let line =
+        format!("kubeknock: --filename \"{path}\", line 5000: these are more than 10000 permissions\n");
+    scene.runs(&["check", "get /version", "-f", &path]).is(30, "", &line);
+    // Files together are too large.
+    let half = "#".repeat(600 * 1024) + "\nlist pods";
+    let files = Files::new(&[("a", &half), ("b", &half)]);
+    let (a, b) = (files.path("a"), files.path("b"));
+    let line = format!("kubeknock: --filename \"{b}\": permission files hold more than 1 MiB\n");
+    scene.runs(&["check", "-f", &a, "-f", &b]).is(30, "", &line);
+    // Where to report is heeded.
+    let finished = scene.runs(&["check", "-ojson", "-f", "-", "-f", "-"]);
+    finished.gives(
+        30,
+        &["\"exitCode\":30", "--filename"],
+        Stderr::Has("--filename - is given twice: stdin can be read only once"),
+    );
+    assert_eq!(scene.cluster.connections(), 0);
+}
+
+/// What is not mounted is a fault of the pod.
+#[test]
+fn a_file_that_cannot_be_read() {
+    let scene = Scene::new();
+    let files = Files::new(&[("f", "list pods")]);
+    let folder = files.0.path().display().to_string();
+    for (path, why) in [
+        (files.path("missing"), "No such file or directory (os error 2)"),
+        (files.path("f/below"), "Not a directory (os error 20)"),
+        (folder, "Is a directory (os error 21)"),
+    ] {
+        let line = format!(
+            "kubeknock: --filename \"{path}\": {why}; name a file that is there, such as a key of a mounted ConfigMap\n"
+        );
+        scene.runs(&["check", "list pods", "-f", &path]).is(31, "", &line);
+        scene.runs(&["wait", "-f", &path]).is(31, "", &line);
+    }
+    assert_eq!(scene.cluster.connections(), 0);
+}
+
+/// The deadline is for the reading of files too, and what that takes is not given twice.
+#[test]
+fn a_pipe_that_nothing_writes_to() {
+    const WHY: &str = "not read in time: it is a pipe or a device that nothing writes to; name a file";
+    let scene = Scene::new();
+    let files = Files::new(&[]);
+    let path = files.path("pipe");
+    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+    for arguments in [
+        &["check", "--timeout=200ms"][..],
+        &["wait", "--timeout=200ms"],
+        &["monitor", "--request-timeout=200ms"],
+        &["doctor", "--timeout=200ms"],
+    ] {
+        let finished = scene.runs(&[arguments, &["-f", &path]].concat());
+        let took = finished.took;
+        finished.is(23, "", &format!("kubeknock: --filename \"{path}\": {WHY}\n"));
+        assert!(took < Duration::from_millis(300) + runner_delay(), "{took:?}");
+    }
+    let mut silent = scene.command(&["check", "-f", "-", "--timeout=200ms"]);
+    let start = Instant::now();
+    let output = {
+        let child = silent.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let mut child = child.unwrap();
+        let open = child.stdin.take();
+        let output = child.wait_with_output().unwrap();
+        drop(open);
+        output
+    };
+    let finished = scene.pod.ended(&silent, output, start.elapsed());
+    finished.is(23, "", &format!("kubeknock: --filename \"-\": {WHY}\n"));
+    assert_eq!(scene.cluster.connections(), 0);
+}
+
+/// As many as a file may hold leave most of the 16 MiB that a container has.
+#[test]
+fn the_most_phrases_take_little_memory() {
+    let scene = Scene::new();
+    let phrases = |count: usize| -> String {
+        (0..count).map(|at| format!("get secrets/app-{at} in namespace-{at}\n")).collect()
+    };
+    let files = Files::new(&[("one", &phrases(1)), ("most", &phrases(9_999))]);
+    // With the file in memory it waits for stdin, in a thread.
+    let peak = |name: &str| {
+        let mut command = scene.command(&["check", "-f", &files.path(name), "-f", "-"]);
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let proc = format!("/proc/{}", child.id());
+        eventually("it waits for stdin", || fs::read_dir(format!("{proc}/task")).unwrap().count() == 2);
+        let status = fs::read_to_string(format!("{proc}/status")).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap()
+    };
+    let (one, most) = (peak("one"), peak("most"));
+    println!("one phrase: {one} KiB, the most: {most} KiB");
+    assert!(most < one + 6 * 1024 || memory_is_the_runners(), "{one} KiB, then {most} KiB");
+}

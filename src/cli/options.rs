@@ -169,7 +169,7 @@ macro_rules! phrase_command {
     ($(#[$about:meta])* $name:ident { $($(#[$option:meta])* $own:ident: $type:ident $(<$of:ident>)?,)* }) => {
         $(#[$about])*
         pub struct $name {
-            /// phrases from a file, one a line; - is stdin; repeatable
+            /// phrases from a file, one a line, or a role as JSON; - is stdin; repeatable
             #[argh(option, short = 'f', arg_name = "FILE")]
             filename: Vec<String>,
             /// namespace of phrases without "in" [default: the pod's own]
@@ -361,7 +361,7 @@ pub struct Rules {
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand, name = "doctor")]
 pub struct Doctor {
-    /// phrases from a file, one a line; - is stdin; repeatable
+    /// phrases from a file, one a line, or a role as JSON; - is stdin; repeatable
     #[argh(option, short = 'f', arg_name = "FILE")]
     pub filename: Vec<String>,
     /// namespace of everything asked without "in" [default: the pod's own]

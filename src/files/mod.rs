@@ -1,19 +1,18 @@
 //! Permission files (`-f`): reads them, and makes permissions of what they hold. Sends nothing.
 
+mod role;
+
 use std::path::Path;
 use std::time::Duration;
 
 use crate::failure::Fault;
-use crate::permission::{self, Defaults, Permission};
+use crate::permission::{self, Defaults, MOST, Permission};
 use crate::text::escape;
 use crate::time::deadline::Deadline;
 use crate::time::reading::{Content, Unread, read, read_stdin};
 
 /// All files of a run together are not larger, in bytes.
 const LARGEST: usize = 1024 * 1024;
-
-/// A run does not ask more, arguments and files together.
-const MOST: usize = 10_000;
 
 /// Adds the permissions of these files, in order, to those of the arguments; `-` is stdin. What the reading takes
 /// comes off `patience`.
@@ -71,9 +70,15 @@ pub fn parse(content: &[u8], defaults: &Defaults, permissions: &mut Vec<Permissi
     })?;
     // Editors on Windows put it before UTF-8.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    phrases(text, defaults, permissions)?;
+    let is_json = text.trim_start().starts_with(['{', '[']);
+    if is_json {
+        role::read(text, defaults, permissions)?;
+    } else {
+        phrases(text, defaults, permissions)?;
+    }
     if permissions.len() == before {
-        return Err(": it holds no permission; write phrases such as \"list pods\", one a line".into());
+        let more = if is_json { "" } else { "; write phrases such as \"list pods\", one a line" };
+        return Err(format!(": it holds no permission{more}"));
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use tempfile::TempDir;
-use testbed::{Finished, Running, Stderr, eventually, memory_is_the_runners, runner_delay};
+use testbed::{Finished, Running, Stderr, World, eventually, memory_is_the_runners, runner_delay};
 
 use crate::Scene;
 
@@ -222,6 +222,180 @@ fn a_pipe_that_nothing_writes_to() {
     };
     let finished = scene.pod.ended(&silent, output, start.elapsed());
     finished.is(23, "", &format!("kubeknock: --filename \"-\": {WHY}\n"));
+    assert_eq!(scene.cluster.connections(), 0);
+}
+
+/// As `kubectl get role pod-lister -n ns-1 -o json` prints it.
+const POD_LISTER: &str = r#"{
+    "apiVersion": "rbac.authorization.k8s.io/v1",
+    "kind": "Role",
+    "metadata": {
+        "creationTimestamp": "2026-11-26T04:00:00Z",
+        "name": "pod-lister",
+        "namespace": "ns-1",
+        "resourceVersion": "261",
+        "uid": "5e1d5c0d-7d0c-4f7e-a0a4-6f1f2b9c7d10"
+    },
+    "rules": [
+        {
+            "apiGroups": [
+                ""
+            ],
+            "resources": [
+                "pods"
+            ],
+            "verbs": [
+                "get",
+                "list"
+            ]
+        }
+    ]
+}
+"#;
+
+/// A Role is about its own namespace, whatever options say, and a grant of it makes all of it 0.
+#[test]
+fn a_role_is_asked_as_its_permissions() {
+    let scene = Scene::new();
+    let files = Files::new(&[("role.json", POD_LISTER)]);
+    let path = files.path("role.json");
+    scene.runs(&["check", "-f", &path, "-n", "default"]).is(
+        10,
+        "get pods in ns-1   anonymous unknown  token no   forbidden\n    \
+             nothing grants it to system:serviceaccount:ns-1:k-sa-1\n    \
+             kubectl create role k-sa-1-get-pods --verb=get --resource=pods --namespace=ns-1\n    \
+             kubectl create rolebinding k-sa-1-get-pods --role=k-sa-1-get-pods --serviceaccount=ns-1:k-sa-1 --namespace=ns-1\n\
+         list pods in ns-1  anonymous 403      token 403  forbidden\n    \
+             pods is forbidden: User \"system:serviceaccount:ns-1:k-sa-1\" cannot list resource \"pods\" in API group \"\" in the namespace \"ns-1\"\n    \
+             kubectl create role k-sa-1-list-pods --verb=list --resource=pods --namespace=ns-1\n    \
+             kubectl create rolebinding k-sa-1-list-pods --role=k-sa-1-list-pods --serviceaccount=ns-1:k-sa-1 --namespace=ns-1\n\
+         forbidden (10): the API server refuses the permission to the token's identity\n",
+        "",
+    );
+    scene.grant("pod-lister", &["get", "list"], "", &["pods"]);
+    scene.runs(&["wait", "-f", &path, "-A"]).gives(0, &["ok (0)"], Stderr::Empty);
+    piped(&scene, &mut scene.command(&["check", "-f", "-"]), POD_LISTER).gives(0, &["ok (0)"], Stderr::Empty);
+}
+
+/// A ClusterRole is about the namespace that phrases without one are about; what lies in none ignores it.
+#[test]
+fn a_cluster_role_is_asked_where_phrases_are() {
+    const ROLE: &str = r#"{"kind":"ClusterRole","apiVersion":"rbac.authorization.k8s.io/v1","rules":[
+        {"apiGroups":[""],"resources":["configmaps","nodes"],"verbs":["list"]},
+        {"apiGroups":["apps"],"resources":["deployments/scale"],"resourceNames":["web"],"verbs":["patch"]},
+        {"nonResourceURLs":["/openapi","/logs/*"],"verbs":["get"]}
+    ]}"#;
+    let scene = Scene::new();
+    let files = Files::new(&[("role.json", ROLE)]);
+    let path = files.path("role.json");
+    for (options, place) in [(&[][..], "ns-1"), (&["-n", "default"], "default"), (&["-A"], "*")] {
+        let finished = scene.runs(&[&["check", "--token-only", "-f", &path], options].concat());
+        let asked: Vec<String> = finished
+            .stdout
+            .lines()
+            .filter_map(|line| Some(line.split_once("  anonymous -")?.0.trim_end().to_owned()))
+            .collect();
+        assert_eq!(
+            asked,
+            [
+                &format!("list configmaps in {place}"),
+                "list nodes",
+                &format!("patch deployments.apps/web/scale in {place}"),
+                "get /openapi",
+                "get /logs/*",
+            ],
+            "{}",
+            finished.story()
+        );
+        finished.gives(10, &[], Stderr::Empty);
+    }
+    // Bound in the cluster it is granted everywhere: also what is not served, such as /openapi.
+    let rules: serde_json::Value = serde_json::from_str(ROLE).unwrap();
+    scene.grant_everywhere("r", rules["rules"].clone());
+    scene.runs(&["check", "-A", "-f", &path]).gives(0, &["ok (0)"], Stderr::Empty);
+}
+
+/// Rule by rule: what is granted, and what is asked. What is not served is asked by review, and said.
+#[test]
+fn a_rule_is_meant_to_the_letter() {
+    let rule = |groups: &[&str], resources: &[&str], verbs: &[&str]| serde_json::json!({ "apiGroups": groups, "resources": resources, "verbs": verbs });
+    let whole =
+        |rule: &serde_json::Value| serde_json::json!({ "kind": "ClusterRole", "rules": [rule] }).to_string();
+    let everything = rule(&["*"], &["*"], &["*"]);
+    for (asked, granted, code, shown) in [
+        (&everything, everything.clone(), 0, "* * in ns-1  anonymous unknown  token yes  ok\n"),
+        (&everything, rule(&["", "apps"], &["*"], &["*"]), 10, "* * in ns-1 "),
+        (&everything, rule(&["*"], &["*"], &["get", "list"]), 10, "* * in ns-1 "),
+        (&rule(&[""], &["*"], &["get"]), rule(&[""], &["*"], &["get"]), 0, "get *. in ns-1 "),
+        (&rule(&[""], &["*"], &["get"]), rule(&["apps"], &["*"], &["get"]), 10, "get *. in ns-1 "),
+        (&rule(&["*"], &["pods"], &["list"]), rule(&["*"], &["pods"], &["list"]), 0, "list pods.* in ns-1 "),
+        (&rule(&["*"], &["pods"], &["list"]), rule(&[""], &["pods"], &["list"]), 10, "\"apiGroups\":[\"*\"]"),
+        (
+            &rule(&["*"], &["*/scale"], &["get"]),
+            rule(&["*"], &["*/scale"], &["get"]),
+            0,
+            "get */*/scale in ns-1 ",
+        ),
+        (
+            &rule(&["*"], &["*/scale"], &["get"]),
+            rule(&["apps"], &["*/scale"], &["get"]),
+            10,
+            "get */*/scale in ",
+        ),
+        (&rule(&[""], &["pods/*"], &["get"]), rule(&[""], &["pods/*"], &["get"]), 0, "get pods/*/* in ns-1 "),
+        // A singular is no resource for RBAC.
+        (&rule(&[""], &["pod"], &["list"]), rule(&[""], &["pods"], &["list"]), 10, "list pod in ns-1 "),
+        (
+            &rule(&[""], &["pod"], &["list"]),
+            rule(&[""], &["pod"], &["list"]),
+            0,
+            "    the API server serves no pod: only rules may know it\n",
+        ),
+        (
+            &rule(&["extensions"], &["ingresses"], &["watch"]),
+            everything.clone(),
+            0,
+            "watch ingresses.extensions in ",
+        ),
+        (
+            &rule(&["apps"], &["deployments/sclae"], &["get"]),
+            everything.clone(),
+            0,
+            "lists no subresource sclae of deployments.apps: only rules may know it",
+        ),
+        (&rule(&[""], &["pods"], &["Get"]), everything.clone(), 0, "close to it: get"),
+    ] {
+        let scene = Scene::new();
+        scene.cluster.role_with_rules("ns-1", "r", serde_json::json!([granted]));
+        scene.cluster.role_binding("ns-1", "r", "r", "ns-1", "k-sa-1");
+        let files = Files::new(&[("role.json", &whole(asked))]);
+        scene.runs(&["check", "-f", &files.path("role.json")]).gives(code, &[shown], Stderr::Empty);
+    }
+}
+
+#[test]
+fn a_fault_of_a_role_names_the_line() {
+    let scene = Scene::new();
+    for (from, to, line) in [
+        ("\"list\"\n", "\"list\",\n", ", line 22, column 13: this is not JSON: trailing comma"),
+        ("\"verbs\"", "\"verb\"", ", line 19: rules[0]: a rule has no field \"verb\""),
+        (
+            "\"kind\": \"Role\"",
+            "\"kind\": \"RoleBinding\", \"roleRef\": {\"kind\": \"Role\", \"name\": \"pod-lister\"}",
+            ", line 25: RoleBinding pod-lister names a role: give that, kubectl get role pod-lister -o json",
+        ),
+        (
+            "\"kind\": \"Role\"",
+            "\"kind\": \"Pod\"",
+            ", line 25: kind \"Pod\": a file holds a Role, a ClusterRole, or a list of them",
+        ),
+    ] {
+        let content = POD_LISTER.replacen(from, to, 1);
+        let files = Files::new(&[("role.json", &content)]);
+        let path = files.path("role.json");
+        let line = format!("kubeknock: --filename \"{path}\"{line}\n");
+        scene.runs(&["check", "-f", &path]).is(30, "", &line);
+    }
     assert_eq!(scene.cluster.connections(), 0);
 }
 

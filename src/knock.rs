@@ -125,7 +125,8 @@ impl Question {
             name: objects.name.clone(),
             namespace: if is_namespace { objects.name.clone() } else { namespace.clone() },
         };
-        let (shape, request) = if review || resource.unlisted || needs_review(permission) {
+        let of_rules = resource.unlisted || permission.exact && lacks(resource, &permission.verb);
+        let (shape, request) = if review || of_rules || needs_review(permission) {
             (Shape::Review, attributes.access_review())
         } else {
             harmless_read(&permission.verb, resource, objects.name.as_deref(), namespace.as_deref())
@@ -266,14 +267,18 @@ fn notes(verb: &str, objects: &Objects, resource: &Resource) -> Vec<String> {
     {
         notes.push(format!("a grant for signers/{domain}/* is as good: ask about that too"));
     }
-    if !resource.verbs.is_empty()
-        && SERVED.contains(&verb)
-        && !resource.verbs.iter().any(|served| served == verb)
-    {
+    if lacks(resource, verb) {
         let of = objects.subresource.as_ref().map(|name| format!("/{name}")).unwrap_or_default();
         notes.push(format!("the API server serves no {verb} on {}{of}", resource.plural));
     }
     notes
+}
+
+/// True for a verb that others of the server's resources have, and this one does not.
+fn lacks(resource: &Resource, verb: &str) -> bool {
+    !resource.verbs.is_empty()
+        && SERVED.contains(&verb)
+        && !resource.verbs.iter().any(|served| served == verb)
 }
 
 /// The one harmless read that asks a `list`, a `watch`, or a `get` with a name.

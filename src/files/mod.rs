@@ -41,7 +41,9 @@ pub fn add(
             Ok(Content::Whole(content)) => content,
             Ok(Content::EmptyPipe) => Vec::new(),
             Ok(Content::TooLarge) => {
-                return Err(Fault::Usage(format!("{place}: permission files hold more than 1 MiB")));
+                return Err(Fault::Usage(format!(
+                    "{place}: larger than 1 MiB, the limit of all files together"
+                )));
             }
             Err(Unread::Broken(error)) => {
                 return Err(Fault::Setup(format!(

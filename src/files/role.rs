@@ -167,10 +167,15 @@ impl<'r> Reader<'r> {
         let kind = kind.as_str().unwrap_or_default();
         if kind.ends_with("RoleBinding") {
             let role = of("roleRef");
+            let (role_kind, role) = (text(&role, "kind"), text(&role, "name"));
+            let place = if role_kind == "Role" && !namespace.is_empty() {
+                format!(" -n {namespace}")
+            } else {
+                String::new()
+            };
             return Err(format!(
-                "{kind} {name} names a role: give that, kubectl get {} {} -o json",
-                text(&role, "kind").to_ascii_lowercase(),
-                text(&role, "name"),
+                "{kind} {name} is not a role: give the role that it names: kubectl get {} {role}{place} -o json",
+                role_kind.to_ascii_lowercase(),
             ));
         }
         let api = of("apiVersion");
@@ -272,7 +277,8 @@ fn words(value: &Value, field: usize) -> Option<Vec<String>> {
     let may_be_empty = is_name || field == 1;
     let bad = |c: char| c.is_control() || !is_name && (c.is_whitespace() || c == ',');
     let word = |value: &Value| {
-        let good = |word: &&str| !word.contains(bad) && (may_be_empty || !word.is_empty());
+        let nameless = |word: &str| !may_be_empty && (word.is_empty() || field == 2 && word.starts_with('/'));
+        let good = |word: &&str| !word.contains(bad) && !nameless(word);
         value.as_str().filter(good).map(str::to_owned)
     };
     list.iter().map(word).collect()
@@ -411,11 +417,11 @@ mod tests {
             ),
             (
                 bound.into(),
-                ", line 1: ClusterRoleBinding b names a role: give that, kubectl get clusterrole view -o json",
+                ", line 1: ClusterRoleBinding b is not a role: give the role that it names: kubectl get clusterrole view -o json",
             ),
             (
                 format!("{{\"kind\":\"List\",\"items\":[\n{},\n{bound}\n]}}", role("ClusterRole", PODS)),
-                ", line 3: ClusterRoleBinding b names a role",
+                ", line 3: ClusterRoleBinding b is not a role",
             ),
             ("[1]".into(), ", line 1: invalid type: integer `1`, expected a Role, a ClusterRole, or a list"),
             (r#"{"kind":"Role","rules":{}}"#.into(), ", line 1: rules and items are lists"),
@@ -448,6 +454,10 @@ mod tests {
             (
                 with(r#"{"apiGroups":[""],"resources":["pods"],"verbs":["get,list"]}"#),
                 ", line 2: rules[1].verbs: the value is one list of words",
+            ),
+            (
+                with(r#"{"apiGroups":[""],"resources":["/log"],"verbs":["get"]}"#),
+                ", line 2: rules[1].resources: the value is one list of words",
             ),
             (
                 with(r#"{"apiGroups":[""],"resources":[""],"verbs":["get"]}"#),

@@ -129,7 +129,7 @@ fn a_fault_names_the_file_and_the_line() {
         ),
         ("", &format!(": {NOTHING}")),
         ("\n# list pods\n", &format!(": {NOTHING}")),
-        (&large, ": permission files hold more than 1 MiB"),
+        (&large, ": larger than 1 MiB, the limit of all files together"),
         (
             "# what the app does\napiVersion: rbac.authorization.k8s.io/v1\nkind: Role\n",
             ": this is YAML; give it as JSON: kubectl create -f FILE --dry-run=client -o json",
@@ -159,7 +159,7 @@ fn a_fault_names_the_file_and_the_line() {
     let half = "#".repeat(600 * 1024) + "\nlist pods";
     let files = Files::new(&[("a", &half), ("b", &half)]);
     let (a, b) = (files.path("a"), files.path("b"));
-    let line = format!("kubeknock: --filename \"{b}\": permission files hold more than 1 MiB\n");
+    let line = format!("kubeknock: --filename \"{b}\": larger than 1 MiB, the limit of all files together\n");
     scene.runs(&["check", "-f", &a, "-f", &b]).is(30, "", &line);
     // Where to report is heeded.
     let finished = scene.runs(&["check", "-ojson", "-f", "-", "-f", "-"]);
@@ -363,6 +363,19 @@ fn a_rule_is_meant_to_the_letter() {
             0,
             "lists no subresource sclae of deployments.apps: only rules may know it",
         ),
+        (&rule(&[""], &["bindings"], &["list"]), everything.clone(), 0, "serves no list on bindings\n"),
+        (
+            &rule(&[""], &["componentstatuses"], &["watch"]),
+            everything.clone(),
+            10,
+            "serves no watch on componentst",
+        ),
+        (
+            &rule(&["apps"], &["deployments"], &["impersonate"]),
+            everything.clone(),
+            0,
+            "impersonate deployments.apps",
+        ),
         (&rule(&[""], &["pods"], &["Get"]), everything.clone(), 0, "close to it: get"),
     ] {
         let scene = Scene::new();
@@ -382,7 +395,7 @@ fn a_fault_of_a_role_names_the_line() {
         (
             "\"kind\": \"Role\"",
             "\"kind\": \"RoleBinding\", \"roleRef\": {\"kind\": \"Role\", \"name\": \"pod-lister\"}",
-            ", line 25: RoleBinding pod-lister names a role: give that, kubectl get role pod-lister -o json",
+            ", line 25: RoleBinding pod-lister is not a role: give the role that it names: kubectl get role pod-lister -n ns-1 -o json",
         ),
         (
             "\"kind\": \"Role\"",

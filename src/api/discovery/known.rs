@@ -97,8 +97,15 @@ pub fn known(wanted: &Wanted) -> Option<Resource> {
     let known = |name: &String| {
         name == "*" || name == FINALIZERS || subresources.iter().chain(kubelet).any(|known| known == name)
     };
+    // All others have all verbs that are asked by a read.
+    let verbs: &[&str] = match *plural {
+        "bindings" => &["create"],
+        "componentstatuses" => &["get", "list"],
+        _ => &[],
+    };
     wanted.subresource.as_ref().is_none_or(known).then(|| Resource {
         version: "v1".into(),
+        verbs: verbs.iter().map(|&verb| verb.to_owned()).collect(),
         plural: (*plural).into(),
         namespaced: *namespaced,
         subresources: subresources.iter().chain(kubelet).map(|&name| name.to_owned()).collect(),

@@ -117,18 +117,9 @@ impl<'de> Visitor<'de> for Piece<'_, '_> {
         let mut rule = Rule::default();
         while let Some(Value::String(key)) = map.next_key_seed(reader.value())? {
             match (part, key.as_str()) {
-                (Part::Rule, _) => {
-                    let place = format!("rules[{}]", reader.rule);
-                    let Some(at) = FIELDS.iter().position(|field| key == *field) else {
-                        return Err(A::Error::custom(format!("{place}: a rule has no field \"{key}\"")));
-                    };
-                    let words = words(&map.next_value_seed(reader.value())?, at);
-                    let field = rule.get_mut(at).filter(|field| field.is_empty());
-                    let (Some(field), Some(words)) = (field, words) else {
-                        let why = "one list of words, such as [\"pods\"]";
-                        return Err(A::Error::custom(format!("{place}.{key}: the value is {why}")));
-                    };
-                    *field = words;
+                (Part::Rule, field) => {
+                    let value = map.next_value_seed(reader.value())?;
+                    take(&mut rule, field, &value).map_err(|why| reader.fault(why))?;
                 }
                 (_, "items") => map.next_value_seed(Piece(reader, Part::Items))?,
                 (_, "rules") => map.next_value_seed(Piece(reader, Part::Rules))?,
@@ -139,12 +130,11 @@ impl<'de> Visitor<'de> for Piece<'_, '_> {
             }
         }
         match part {
-            Part::Rule => reader.grant(rule),
+            Part::Rule => reader.grant(rule).map_err(|why| reader.fault(why)),
             Part::Object | Part::Item | Part::Items | Part::Rules => {
-                reader.role(&object, first, part == Part::Item)
+                reader.role(&object, first, part == Part::Item).map_err(A::Error::custom)
             }
         }
-        .map_err(A::Error::custom)
     }
 }
 
@@ -155,31 +145,29 @@ impl<'r> Reader<'r> {
         Sparing { room: self.room, token: None }
     }
 
+    /// What is wrong with the present rule; `why` goes after `rules[3]`.
+    fn fault<E: Error>(&self, why: &str) -> E {
+        E::custom(format!("rules[{}]{why}", self.rule))
+    }
+
     /// The role whose rules have been read, from the `first` permission on.
     fn role(&mut self, object: &Map<String, Value>, first: usize, is_item: bool) -> Result<(), String> {
-        let text = |object: &Value, key: &str| {
-            object.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
+        let text = |first: &str, second: &str| {
+            let value = object.get(first);
+            let value = if second.is_empty() { value } else { value.and_then(|value| value.get(second)) };
+            value.and_then(Value::as_str).unwrap_or_default()
         };
-        let of = |key: &str| object.get(key).cloned().unwrap_or_default();
-        let kind = of("kind");
-        let metadata = of("metadata");
-        let (name, namespace) = (text(&metadata, "name"), text(&metadata, "namespace"));
-        let kind = kind.as_str().unwrap_or_default();
+        let (kind, api) = (text("kind", ""), text("apiVersion", ""));
+        let (name, namespace) = (text("metadata", "name"), text("metadata", "namespace"));
         if kind.ends_with("RoleBinding") {
-            let role = of("roleRef");
-            let (role_kind, role) = (text(&role, "kind"), text(&role, "name"));
-            let place = if role_kind == "Role" && !namespace.is_empty() {
-                format!(" -n {namespace}")
-            } else {
-                String::new()
-            };
+            let (role, of) = (text("roleRef", "name"), text("roleRef", "kind").to_ascii_lowercase());
+            let place = if of == "role" && !namespace.is_empty() { " -n " } else { "" };
+            let at = if place.is_empty() { "" } else { namespace };
             return Err(format!(
-                "{kind} {name} is not a role: give the role that it names: kubectl get {} {role}{place} -o json",
-                role_kind.to_ascii_lowercase(),
+                "{kind} {name} is not a role: give the role that it names: kubectl get {of} {role}{place}{at} -o json"
             ));
         }
-        let api = of("apiVersion");
-        let is_rbac = api.as_str().is_none_or(|api| api.starts_with("rbac.authorization.k8s.io/"));
+        let is_rbac = api.is_empty() || api.starts_with("rbac.authorization.k8s.io/");
         match kind {
             "List" | "RoleList" | "ClusterRoleList" => return Ok(()),
             "Role" | "ClusterRole" if is_rbac => {}
@@ -192,10 +180,10 @@ impl<'r> Reader<'r> {
         }
         let mut own = None;
         if !namespace.is_empty() {
-            if let Some((_, why)) = namespace_fault(&namespace) {
+            if let Some((_, why)) = namespace_fault(namespace) {
                 return Err(format!("metadata.namespace \"{namespace}\": {why}"));
             }
-            own = Some(Namespace::Named(namespace));
+            own = Some(Namespace::Named(namespace.to_owned()));
         }
         for permission in self.permissions.iter_mut().skip(first) {
             match (&mut permission.target, &own) {
@@ -210,25 +198,22 @@ impl<'r> Reader<'r> {
     }
 
     /// Groups × resources × names × verbs, or paths × verbs.
-    fn grant(&mut self, rule: Rule) -> Result<(), String> {
+    fn grant(&mut self, rule: Rule) -> Result<(), &'static str> {
         let [verbs, groups, resources, names, paths] = rule;
-        let place = format!("rules[{}]", self.rule);
         let is_path = !paths.is_empty();
         if verbs.is_empty() {
-            return Err(format!("{place}: a rule needs verbs"));
+            return Err(": a rule needs verbs");
         }
         if is_path == (!groups.is_empty() && !resources.is_empty())
             || is_path && !(groups.is_empty() && resources.is_empty() && names.is_empty())
         {
-            return Err(format!("{place}: a rule has apiGroups and resources, or nonResourceURLs"));
+            return Err(": a rule has apiGroups and resources, or nonResourceURLs");
         }
         for path in paths {
             self.add(&verbs, &Target::Path(path))?;
         }
         if names.iter().any(|name| name == "*") {
-            return Err(format!(
-                "{place}.resourceNames: * is not any name; leave resourceNames out for that"
-            ));
+            return Err(".resourceNames: * is not any name; leave resourceNames out for that");
         }
         let names: Vec<Option<String>> = if names.is_empty() {
             vec![None]
@@ -258,10 +243,10 @@ impl<'r> Reader<'r> {
         Ok(())
     }
 
-    fn add(&mut self, verbs: &[String], target: &Target) -> Result<(), String> {
+    fn add(&mut self, verbs: &[String], target: &Target) -> Result<(), &'static str> {
         for verb in verbs {
             if self.permissions.len() >= MOST {
-                return Err(format!("rules[{}]: these are more than {MOST} permissions", self.rule));
+                return Err(": these are more than 10000 permissions");
             }
             let (verb, target) = (verb.clone(), target.clone());
             self.permissions.push(Permission { expected: Expected::Can, verb, target, exact: true });
@@ -270,18 +255,25 @@ impl<'r> Reader<'r> {
     }
 }
 
-/// The value of the field at this place of [`FIELDS`]: what RBAC takes, but for text that could not be shown as it is.
-fn words(value: &Value, field: usize) -> Option<Vec<String>> {
-    let Some(list) = value.as_array() else { return value.is_null().then(Vec::new) };
-    let is_name = field == 3;
-    let may_be_empty = is_name || field == 1;
+/// Takes a field of a rule: what RBAC takes, but for text that could not be shown as it is.
+fn take(rule: &mut Rule, field: &str, value: &Value) -> Result<(), &'static str> {
+    const UNKNOWN: &str =
+        ": a rule has verbs, apiGroups, resources, resourceNames and nonResourceURLs, and no other field";
+    const WORDS: &str = ": each field of a rule is one list of words, such as [\"pods\"]";
+    let at = FIELDS.iter().position(|known| field == *known).ok_or(UNKNOWN)?;
+    let list = rule.get_mut(at).filter(|list| list.is_empty()).ok_or(WORDS)?;
+    let is_name = field == "resourceNames";
+    let may_be_empty = is_name || field == "apiGroups";
     let bad = |c: char| c.is_control() || !is_name && (c.is_whitespace() || c == ',');
     let word = |value: &Value| {
-        let nameless = |word: &str| !may_be_empty && (word.is_empty() || field == 2 && word.starts_with('/'));
-        let good = |word: &&str| !word.contains(bad) && !nameless(word);
-        value.as_str().filter(good).map(str::to_owned)
+        let word = value.as_str()?;
+        let nameless = !may_be_empty && (word.is_empty() || field == "resources" && word.starts_with('/'));
+        (!nameless && !word.contains(bad)).then(|| word.to_owned())
     };
-    list.iter().map(word).collect()
+    let empty = Vec::new();
+    let values = if value.is_null() { &empty } else { value.as_array().ok_or(WORDS)? };
+    *list = values.iter().map(word).collect::<Option<_>>().ok_or(WORDS)?;
+    Ok(())
 }
 
 #[cfg(test)]
@@ -431,7 +423,7 @@ mod tests {
             ),
             (with("7"), ", line 2: invalid type: integer `7`, expected a rule"),
             (with("[]"), ", line 2: a rule is an object"),
-            (with(r#"{"verb":["get"]}"#), ", line 2: rules[1]: a rule has no field \"verb\""),
+            (with(r#"{"verb":["get"]}"#), ", line 2: rules[1]: a rule has verbs, apiGroups,"),
             (with(r#"{"apiGroups":[""],"resources":["pods"]}"#), ", line 2: rules[1]: a rule needs verbs"),
             (
                 with(r#"{"resources":["pods"],"verbs":["get"]}"#),
@@ -449,23 +441,23 @@ mod tests {
             ),
             (
                 with(r#"{"apiGroups":[""],"resources":["pods"],"verbs":"get"}"#),
-                ", line 2: rules[1].verbs: the value is one list of words",
+                ", line 2: rules[1]: each field of a rule is one list of words",
             ),
             (
                 with(r#"{"apiGroups":[""],"resources":["pods"],"verbs":["get,list"]}"#),
-                ", line 2: rules[1].verbs: the value is one list of words",
+                ", line 2: rules[1]: each field of a rule is one list of words",
             ),
             (
                 with(r#"{"apiGroups":[""],"resources":["/log"],"verbs":["get"]}"#),
-                ", line 2: rules[1].resources: the value is one list of words",
+                ", line 2: rules[1]: each field of a rule is one list of words",
             ),
             (
                 with(r#"{"apiGroups":[""],"resources":[""],"verbs":["get"]}"#),
-                ", line 2: rules[1].resources: the value is one list of words",
+                ", line 2: rules[1]: each field of a rule is one list of words",
             ),
             (
                 with(r#"{"apiGroups":[""],"resources":["pods"],"resourceNames":["a\nb"],"verbs":["get"]}"#),
-                ", line 2: rules[1].resourceNames: the value is one list of words",
+                ", line 2: rules[1]: each field of a rule is one list of words",
             ),
             (
                 with(r#"{"apiGroups":[""],"resources":["pods"],"resourceNames":["*"],"verbs":["get"]}"#),
@@ -473,7 +465,7 @@ mod tests {
             ),
             (
                 with(r#"{"verbs":["get"],"verbs":["get"]}"#),
-                ", line 2: rules[1].verbs: the value is one list of words",
+                ", line 2: rules[1]: each field of a rule is one list of words",
             ),
             (
                 role("Role", r#"{"nonResourceURLs":["/x"],"verbs":["get"]}"#),

@@ -391,7 +391,11 @@ fn a_fault_of_a_role_names_the_line() {
     let scene = Scene::new();
     for (from, to, line) in [
         ("\"list\"\n", "\"list\",\n", ", line 22, column 13: this is not JSON: trailing comma"),
-        ("\"verbs\"", "\"verb\"", ", line 19: rules[0]: a rule has no field \"verb\""),
+        (
+            "\"verbs\"",
+            "\"verb\"",
+            ", line 23: rules[0]: a rule has verbs, apiGroups, resources, resourceNames and nonResourceURLs, and no other field",
+        ),
         (
             "\"kind\": \"Role\"",
             "\"kind\": \"RoleBinding\", \"roleRef\": {\"kind\": \"Role\", \"name\": \"pod-lister\"}",

@@ -224,13 +224,14 @@ fn wait(
 fn monitor(arguments: options::Monitor, context: Context) -> Result<monitor::Monitor, Fault> {
     let (phrases, (request_timeout, interval, max_interval, listen, until_lost)) = arguments.part();
     let request_timeout = request_timeout.of("--request-timeout")?;
+    let mut patience = request_timeout;
     Ok(monitor::Monitor {
         request_timeout,
         interval: interval.of("--interval")?,
         max_interval: max_interval.of("--max-interval")?,
         listen: listen.map(|listen| listen.of("--listen")).transpose()?,
         until_lost,
-        knocking: context.knocking(phrases, &mut request_timeout.clone())?,
+        knocking: context.knocking(phrases, &mut patience)?,
     })
 }
 

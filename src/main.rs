@@ -14,6 +14,7 @@
 //! - `rules`: the rules of a namespace, and how complete their list is
 //! - `verdict`: answers become an outcome
 //! - `visit`: some requests to the API server, as either identity, within one deadline
+//! - `files`: permission files, read once: what they hold, as permissions
 //! - `knock`: the request that asks about one permission, and what one identity got
 //! - `api`: HTTP, TLS, discovery, and what an answer of the API server means
 //! - `cluster`: where the API server is, and who we are there: variables, mount, options
@@ -36,6 +37,7 @@ mod endpoint;
 mod exit;
 mod explain;
 mod failure;
+mod files;
 mod identity;
 mod knock;
 mod mount;

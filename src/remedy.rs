@@ -99,15 +99,20 @@ fn kubectl_creates(attributes: &Attributes) -> bool {
         Attributes::Path { verb, .. } => {
             matches!(verb.as_str(), "*" | "get" | "post" | "put" | "delete" | "patch" | "head" | "options")
         }
-        Attributes::Resource { resource, .. } if resource == "*" => true,
-        Attributes::Resource { verb, group, resource, .. } => match (verb.as_str(), resource.as_str()) {
-            ("impersonate", "users" | "groups" | "serviceaccounts") => group.is_empty(),
-            ("impersonate", "userextras") => group == "authentication.k8s.io",
-            ("bind" | "escalate", "roles" | "clusterroles") => group == RBAC,
-            ("use", "podsecuritypolicies") => true,
-            ("impersonate" | "bind" | "escalate" | "use", _) | (_, "signers") => false,
-            _ => true,
-        },
+        Attributes::Resource { group, resource, .. } if group == "*" || resource == "*" => {
+            resource == "*" && !group.is_empty()
+        }
+        Attributes::Resource { verb, group, resource, version, .. } => {
+            match (verb.as_str(), resource.as_str()) {
+                ("impersonate", "users" | "groups" | "serviceaccounts") => group.is_empty(),
+                ("impersonate", "userextras") => group == "authentication.k8s.io",
+                ("bind" | "escalate", "roles" | "clusterroles") => group == RBAC,
+                ("use", "podsecuritypolicies") => true,
+                ("impersonate" | "bind" | "escalate" | "use", _) | (_, "signers") => false,
+                // What only rules know has no version, and kubectl asks the server for it.
+                _ => !version.is_empty(),
+            }
+        }
     }
 }
 

@@ -13,7 +13,8 @@ use argh::FromArgs;
 use crate::cluster::{Cluster, ServiceVariables, Where};
 use crate::command::{Common, Knocking, Reporting, check, doctor, get, monitor, rules, wait, whoami};
 use crate::failure::Fault;
-use crate::permission::{self, Defaults, Namespace};
+use crate::files;
+use crate::permission::{self, Defaults, Namespace, Permission};
 use crate::report::{Format, termination};
 use crate::round::Spec;
 use crate::text::escape;
@@ -144,10 +145,10 @@ impl Context {
         Ok(Common { cluster, output: output.of("--output")?, timeout: timeout.of("--timeout")?, verbose })
     }
 
-    /// For the commands that take phrases.
-    fn knocking(self, phrases: Phrases) -> Result<Knocking, Fault> {
+    /// For the commands that take phrases. What the reading of files takes comes off `patience`.
+    fn knocking(self, phrases: Phrases, patience: &mut Duration) -> Result<Knocking, Fault> {
         let Context { cluster, verbose } = self;
-        let Phrases { token_only, forbid_anonymous, review, quiet, typed, .. } = phrases;
+        let Phrases { filename, token_only, forbid_anonymous, review, quiet, typed, .. } = phrases;
         let reporting = Reporting {
             output: phrases.output.of("--output")?,
             quiet,
@@ -177,10 +178,10 @@ impl Context {
                 cluster.server
             ));
         }
-        if typed.is_empty() {
+        let permissions = permissions(&typed, &filename, &defaults, patience)?;
+        if permissions.is_empty() {
             return usage("a permission phrase is missing, such as \"list pods\" or \"get /metrics\"");
         }
-        let permissions = permission::parse(&typed, &defaults).map_err(Fault::Usage)?;
         let spec = Spec { cluster, permissions, review, token_only, forbid_anonymous };
         if forbid_anonymous && let Some(permission) = spec.asked_by_review() {
             return usage(format!(
@@ -194,8 +195,8 @@ impl Context {
 
 fn check(arguments: options::Check, context: Context) -> Result<check::Check, Fault> {
     let (phrases, (timeout, fail_open)) = arguments.part();
-    let timeout = timeout.of("--timeout")?;
-    Ok(check::Check { knocking: context.knocking(phrases)?, timeout, fail_open })
+    let mut timeout = timeout.of("--timeout")?;
+    Ok(check::Check { knocking: context.knocking(phrases, &mut timeout)?, timeout, fail_open })
 }
 
 fn wait(
@@ -208,26 +209,29 @@ fn wait(
         return usage("a command is missing after --");
     }
     let timeout = timeout.of("--timeout")?;
+    let mut patience = if timeout.is_zero() { Duration::MAX } else { timeout };
     Ok(wait::Wait {
-        timeout: (!timeout.is_zero()).then_some(timeout),
+        knocking: context.knocking(phrases, &mut patience)?,
+        timeout: (!timeout.is_zero()).then_some(patience),
         request_timeout: request_timeout.of("--request-timeout")?,
         max_interval: max_interval.of("--max-interval")?,
         fail_fast,
         stable: stable.of("--stable")?,
         command,
-        knocking: context.knocking(phrases)?,
     })
 }
 
 fn monitor(arguments: options::Monitor, context: Context) -> Result<monitor::Monitor, Fault> {
     let (phrases, (request_timeout, interval, max_interval, listen, until_lost)) = arguments.part();
+    let request_timeout = request_timeout.of("--request-timeout")?;
+    let mut patience = request_timeout;
     Ok(monitor::Monitor {
-        request_timeout: request_timeout.of("--request-timeout")?,
+        request_timeout,
         interval: interval.of("--interval")?,
         max_interval: max_interval.of("--max-interval")?,
         listen: listen.map(|listen| listen.of("--listen")).transpose()?,
         until_lost,
-        knocking: context.knocking(phrases)?,
+        knocking: context.knocking(phrases, &mut patience)?,
     })
 }
 
@@ -281,16 +285,28 @@ fn doctor(
     context: Context,
     surroundings: doctor::Surroundings,
 ) -> Result<doctor::Doctor, Fault> {
-    let options::Doctor { namespace: typed, output, timeout, phrases } = arguments;
-    let Common { cluster, output, timeout, verbose } = context.common(output, timeout)?;
+    let options::Doctor { filename, namespace: typed, output, timeout, phrases } = arguments;
+    let Common { cluster, output, mut timeout, verbose } = context.common(output, timeout)?;
     let namespace = namespace(typed)?;
     let own = namespace.clone().map_or(Namespace::Own, Namespace::Named);
-    let permissions = match phrases.as_slice() {
-        [] => Vec::new(),
-        phrases => permission::parse(phrases, &Defaults { namespace: own, subresource: None })
-            .map_err(Fault::Usage)?,
-    };
+    let defaults = Defaults { namespace: own, subresource: None };
+    let permissions = permissions(&phrases, &filename, &defaults, &mut timeout)?;
     Ok(doctor::Doctor { cluster, surroundings, namespace, permissions, output, timeout, verbose })
+}
+
+/// The permissions of phrases, then those of files.
+fn permissions(
+    typed: &[String],
+    files: &[String],
+    defaults: &Defaults,
+    patience: &mut Duration,
+) -> Result<Vec<Permission>, Fault> {
+    let mut permissions = match typed {
+        [] => Vec::new(),
+        typed => permission::parse(typed, defaults).map_err(Fault::Usage)?,
+    };
+    files::add(&mut permissions, files, defaults, patience)?;
+    Ok(permissions)
 }
 
 /// `--namespace`, checked.

@@ -139,6 +139,8 @@ pub enum Command {
 /// What `check`, `wait` and `monitor` share.
 #[derive(Debug)]
 pub struct Phrases {
+    /// `--filename`.
+    pub filename: Vec<String>,
     /// `--namespace`.
     pub namespace: Option<String>,
     /// `--all-namespaces`.
@@ -167,6 +169,9 @@ macro_rules! phrase_command {
     ($(#[$about:meta])* $name:ident { $($(#[$option:meta])* $own:ident: $type:ident $(<$of:ident>)?,)* }) => {
         $(#[$about])*
         pub struct $name {
+            /// phrases from a file, one a line, or a role as JSON; - is stdin; repeatable
+            #[argh(option, short = 'f', arg_name = "FILE")]
+            filename: Vec<String>,
             /// namespace of phrases without "in" [default: the pod's own]
             #[argh(option, short = 'n', arg_name = "NS")]
             namespace: Option<String>,
@@ -204,11 +209,11 @@ macro_rules! phrase_command {
             /// Parts what is shared from what is the command's own.
             pub fn part(self) -> (Phrases, ($($type $(<$of>)?,)*)) {
                 let Self {
-                    namespace, all_namespaces, subresource, token_only, forbid_anonymous, review, output, quiet,
+                    filename, namespace, all_namespaces, subresource, token_only, forbid_anonymous, review, output, quiet,
                     termination_log, phrases: typed, $($own,)*
                 } = self;
                 let shared = Phrases {
-                    namespace, all_namespaces, subresource, token_only, forbid_anonymous, review, output, quiet,
+                    filename, namespace, all_namespaces, subresource, token_only, forbid_anonymous, review, output, quiet,
                     termination_log, typed,
                 };
                 (shared, ($($own,)*))
@@ -356,6 +361,9 @@ pub struct Rules {
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand, name = "doctor")]
 pub struct Doctor {
+    /// phrases from a file, one a line, or a role as JSON; - is stdin; repeatable
+    #[argh(option, short = 'f', arg_name = "FILE")]
+    pub filename: Vec<String>,
     /// namespace of everything asked without "in" [default: the pod's own]
     #[argh(option, short = 'n', arg_name = "NS")]
     pub namespace: Option<String>,

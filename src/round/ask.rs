@@ -110,6 +110,7 @@ fn wanted(permission: &Permission) -> Option<Wanted> {
             verb: permission.verb.clone(),
             resource: objects.resource.clone(),
             subresource: objects.subresource.clone(),
+            exact: permission.exact,
         }),
     }
 }

@@ -10,6 +10,7 @@ mod endpoints;
 mod field_answers;
 mod field_names;
 mod field_trust;
+mod files;
 mod gate;
 mod hostile;
 mod house;

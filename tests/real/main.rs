@@ -8,6 +8,7 @@
 
 mod can_i;
 mod doctor;
+mod files;
 mod gate;
 mod names;
 mod outcomes;
@@ -46,6 +47,9 @@ fn one_cluster_for_all() {
         ("whoami without a review", whoami::without_a_review),
         ("names resolve as kubectl's", names::resolved_as_kubectl_does),
         ("remedies hold", remedies::remedies_hold),
+        ("default roles hold", files::default_roles_hold),
+        ("roles to the letter", files::roles_are_asked_to_the_letter),
+        ("roles in YAML", files::yaml_becomes_json),
         ("timeout", outcomes::timeout),
     ];
     let Some(cluster) = cluster(&[]) else { return };

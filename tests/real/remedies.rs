@@ -67,6 +67,9 @@ const PHRASES: &[&str] = &[
     "list /metrics",
     // Everything.
     "get *",
+    "get *.",
+    "list pods.*",
+    "get */*/scale",
     "* *",
     "* * in *",
     // Verbs that stand in rules only.

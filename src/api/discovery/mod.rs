@@ -41,8 +41,7 @@ fn ask_groups(
     search: &mut Search<'_>,
     send: &mut dyn FnMut(&Request) -> Result<Reply, Failure>,
 ) -> Result<(), Unresolved> {
-    let in_core = |wanted: &Wanted| is_core(&wanted.resource);
-    if !search.open(|wanted| !in_core(wanted)) {
+    if !search.open(|wanted| !is_core(wanted)) {
         return Ok(());
     }
     let request = Request { accept: AGGREGATED, ..Request::get("/apis") };
@@ -57,7 +56,7 @@ fn ask_groups(
         }
         for version in &versions {
             let wanted_here =
-                |wanted: &Wanted| !in_core(wanted) && group_fit(&wanted.resource, name, version).is_some();
+                |wanted: &Wanted| !is_core(wanted) && group_fit(wanted, name, version).is_some();
             if !search.open(wanted_here) {
                 continue;
             }
@@ -90,7 +89,7 @@ fn ask_core(
             &Candidate { plural: name.into(), singulars, short_names, ..Candidate::default() },
         );
     }
-    let unfound = search.misses(|wanted| may_be_core(&wanted.resource));
+    let unfound = search.misses(may_be_core);
     if !unfound {
         return Ok(());
     }
@@ -117,15 +116,18 @@ mod tests {
     const RECORDED_1_36: &str = include_str!("../../../tests/recordings/v1.36.2.json");
 
     fn wanted(name: &str) -> Wanted {
+        // As a rule has it: `=deployments.apps`.
+        let (exact, name) = name.strip_prefix('=').map_or((false, name), |name| (true, name));
         let (resource, subresource) = match name.split_once('/') {
             Some((resource, subresource)) => (resource, Some(subresource.to_owned())),
             None => (name, None),
         };
         let (name, qualifier) = match resource.split_once('.') {
             Some((name, qualifier)) => (name, Some(qualifier.to_owned())),
-            None => (resource, None),
+            None => (resource, exact.then(String::new)),
         };
-        Wanted { verb: "list".into(), resource: ResourceName { name: name.into(), qualifier }, subresource }
+        let resource = ResourceName { name: name.into(), qualifier };
+        Wanted { verb: "list".into(), resource, subresource, exact }
     }
 
     fn reply(status: u16, content_type: &str, body: &str) -> Reply {
@@ -245,6 +247,63 @@ mod tests {
         assert_eq!(shown[1], "/v1 pods namespaced");
         assert!(shown[2].starts_with("unknown, near"), "{shown:?}");
         assert_eq!(asked, ["/apis", "/api"]);
+    }
+
+    /// A rule's name is meant to the letter, and what no server has is its own.
+    #[test]
+    fn of_rules_names_are_exact() {
+        let names = [
+            "=deployments.apps",
+            "=deployments.apps/sclae",
+            "=pods/lgo",
+            "=deploy.apps",
+            "=Deployments.apps",
+            "=ingresses.networking",
+            "=ingresses.extensions",
+            "=deployments",
+            "=pods.apps",
+            "=nodes.",
+        ];
+        let shown = [
+            "apps/v1 deployments namespaced",
+            "apps/v1 deployments namespaced",
+            "/v1 pods namespaced",
+            "apps/ deploy namespaced",
+            "apps/ Deployments namespaced",
+            "networking/ ingresses namespaced",
+            "extensions/ ingresses namespaced",
+            "/ deployments namespaced",
+            "apps/ pods namespaced",
+            "/v1 nodes cluster",
+        ];
+        assert_eq!(
+            resolved(&names, recorded(RECORDED_1_36)),
+            (shown.map(str::to_owned).into(), vec!["/apis".to_owned(), "/api".to_owned()])
+        );
+        // Of the core group alone no other is asked for, and what is known is known without asking.
+        assert_eq!(resolved(&["=deployments"], recorded(RECORDED_1_36)).1, ["/api"]);
+        for (name, shown) in [
+            ("=pods", Some("/v1 pods true")),
+            ("=po", None),
+            ("=pod", None),
+            ("=PODS", None),
+            ("=pods.*", Some("*/* pods true")),
+            ("=nodes.*", Some("*/* nodes false")),
+            ("=deployments.*", Some("*/* deployments true")),
+            ("=*.", Some("/* * true")),
+            ("=*.apps", Some("apps/* * true")),
+            ("=*.*", Some("*/* * true")),
+        ] {
+            let found = known(&wanted(name));
+            let found = found.map(|found| {
+                format!("{}/{} {} {}", found.group, found.version, found.plural, found.namespaced)
+            });
+            assert_eq!(found.as_deref(), shown, "{name}");
+        }
+        // A group whose server is down may have it.
+        let down = resolved(&["=jobs.batch", "=x.apps"], recorded(RECORDED_1_20));
+        assert!(down.0[0].ends_with("silent batch batch"), "{down:?}");
+        assert_eq!(down.0[1], "apps/ x namespaced");
     }
 
     #[test]

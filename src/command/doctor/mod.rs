@@ -321,5 +321,10 @@ fn list_pods(namespace: &str) -> Permission {
         subresource: None,
         namespace: Namespace::Named(namespace.into()),
     };
-    Permission { expected: Expected::Can, verb: "list".into(), target: Target::Objects(objects) }
+    Permission {
+        expected: Expected::Can,
+        verb: "list".into(),
+        target: Target::Objects(objects),
+        exact: false,
+    }
 }

@@ -203,15 +203,19 @@ fn wait(
     context: Context,
     command: Option<Vec<OsString>>,
 ) -> Result<wait::Wait, Fault> {
-    let (phrases, (timeout, request_timeout, max_interval, fail_fast, stable)) = arguments.part();
+    let (phrases, (timeout, request_timeout, max_interval, fail_open, fail_fast, stable)) = arguments.part();
     if command.as_ref().is_some_and(Vec::is_empty) {
         return usage("a command is missing after --");
     }
     let timeout = timeout.of("--timeout")?;
+    if fail_open && timeout.is_zero() {
+        return usage("--fail-open goes on at the deadline, and --timeout 0 has none: set a --timeout");
+    }
     Ok(wait::Wait {
         timeout: (!timeout.is_zero()).then_some(timeout),
         request_timeout: request_timeout.of("--request-timeout")?,
         max_interval: max_interval.of("--max-interval")?,
+        fail_open,
         fail_fast,
         stable: stable.of("--stable")?,
         command,

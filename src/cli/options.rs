@@ -245,6 +245,9 @@ phrase_command! {
         /// longest pause while waiting for an answer or a grant [default: 30s]
         #[argh(option, arg_name = "DURATION", from_str_fn(positive_duration), default = "seconds(30)")]
         max_interval: Value<Duration>,
+        /// no answer (2x) is not a failure: go on at the deadline
+        #[argh(switch)]
+        fail_open: bool,
         /// stop at once on a definite no (1x)
         #[argh(switch)]
         fail_fast: bool,

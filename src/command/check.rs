@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Knocking, now};
-use crate::exit::{Code, fold};
+use crate::exit::Code;
 use crate::report::Report;
 use crate::round::Rounds;
 
@@ -26,7 +26,7 @@ pub fn run(check: Check, color: bool) -> Code {
         Ok(round) => round,
         Err(fault) => return reporting.fault(&fault),
     };
-    let code = fold(round.findings.iter().map(|finding| finding.code), fail_open);
+    let code = round.code(fail_open);
     let cluster = &rounds.spec.cluster;
     reporting.report(&Report { round: &round, cluster, code, fail_open, now: now(), waited: None }, color);
     code

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::{Knocking, Reporting, now};
-use crate::exit::{Class, Code, fold};
+use crate::exit::{Class, Code};
 use crate::failure::Fault;
 use crate::report::{Report, complain, summary};
 use crate::round::{Round, Rounds};
@@ -29,6 +29,8 @@ pub struct Wait {
     pub request_timeout: Duration,
     /// The longest pause.
     pub max_interval: Duration,
+    /// At the deadline, no answer (2x) is not a failure.
+    pub fail_open: bool,
     /// Stop at once on a definite no.
     pub fail_fast: bool,
     /// Good rounds in a row.
@@ -39,7 +41,7 @@ pub struct Wait {
 
 /// Runs it. `color`: stdout is a terminal, and NO_COLOR is not set.
 pub fn run(wait: &Wait, color: bool) -> Code {
-    let Wait { knocking: Knocking { spec, reporting }, command, .. } = wait;
+    let Wait { knocking: Knocking { spec, reporting }, fail_open, command, .. } = wait;
     let start = Instant::now();
     let mut rounds = Rounds::new(spec.clone());
     let ended = knock(wait, &mut rounds);
@@ -50,9 +52,16 @@ pub fn run(wait: &Wait, color: bool) -> Code {
             let reporting = Reporting { quiet: reporting.quiet || command.is_some(), ..reporting.clone() };
             return reporting.fault(&fault);
         }
-        Ok((round, code)) => {
+        Ok((round, last)) => {
+            let code = if *fail_open { round.code(true) } else { last };
+            if code == Code::Ok && last != code {
+                complain(&format!(
+                    "warning: going on without an answer (--fail-open): {}",
+                    because(&round, last)
+                ));
+            }
             let cluster = &rounds.spec.cluster;
-            let report = Report { round: &round, cluster, code, fail_open: false, now: now(), waited };
+            let report = Report { round: &round, cluster, code, fail_open: *fail_open, now: now(), waited };
             match command {
                 None => reporting.report(&report, color),
                 Some(_) => report_beside(reporting, &report),
@@ -77,7 +86,7 @@ fn knock(wait: &Wait, rounds: &mut Rounds) -> Result<(Round, Code), Fault> {
     loop {
         let patience = deadline.left().map_or(wait.request_timeout, |left| left.min(wait.request_timeout));
         let round = rounds.next(patience, tracing)?;
-        let code = fold(round.findings.iter().map(|finding| finding.code), false);
+        let code = round.code(false);
         let over = deadline.left().is_some_and(|left| left.is_zero());
         if over && round.timed_out {
             // Cut short by the end of the wait, it says nothing that the last whole round did not.
@@ -91,7 +100,11 @@ fn knock(wait: &Wait, rounds: &mut Rounds) -> Result<(Round, Code), Fault> {
                 }
                 STABLE_PAUSE
             }
-            Class::No if wait.fail_fast => return Ok((round, code)),
+            Class::No | Class::NoAnswer
+                if wait.fail_fast && round.code(wait.fail_open).class() == Class::No =>
+            {
+                return Ok((round, code));
+            }
             Class::NotAsked | Class::Ended => return Ok((round, code)),
             Class::No | Class::NoAnswer => {
                 if std::mem::take(&mut good_rounds) > 0 {

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use crate::api::discovery::{Resource, Unresolved};
 use crate::api::status::{Answer, Meaning, Shape};
 use crate::cluster::Cluster;
-use crate::exit::Code;
+use crate::exit::{Code, fold};
 use crate::identity::{Bearer, Both};
 use crate::knock::{Knock, Question, needs_review};
 use crate::permission::{Expected, Permission};
@@ -128,6 +128,12 @@ pub struct Round {
 }
 
 impl Round {
+    /// The code of the run: that of the first permission that is not as required. With `fail_open` those without an
+    /// answer (2x) are passed over.
+    pub fn code(&self, fail_open: bool) -> Code {
+        fold(self.findings.iter().map(|finding| finding.code), fail_open)
+    }
+
     /// The longest `Retry-After` of the answers that decide.
     pub fn retry_after(&self, now: SystemTime) -> Option<Duration> {
         let answers = self.findings.iter().filter_map(|finding| finding.answer(self.bearer));

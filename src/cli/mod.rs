@@ -53,11 +53,15 @@ pub struct Refused {
 }
 
 /// Reads the arguments (without the program's name). Every fault is a usage fault, but for a server
-/// that the variables name badly.
-pub fn parse(arguments: Vec<OsString>, variables: &ServiceVariables) -> Result<Invocation, Refused> {
+/// that the variables name badly. `disabled` gives `KUBEKNOCK_DISABLED`.
+pub fn parse(
+    arguments: Vec<OsString>,
+    variables: &ServiceVariables,
+    disabled: &dyn Fn() -> Option<String>,
+) -> Result<Invocation, Refused> {
     let sorted = arguments::sort(arguments);
     let reporting = reporting(&sorted);
-    understand(sorted, variables).map_err(|fault| Refused { fault, reporting })
+    understand(sorted, variables, disabled).map_err(|fault| Refused { fault, reporting })
 }
 
 /// How to report, whatever else is wrong. What is malformed is reported as by default.
@@ -76,7 +80,11 @@ fn usage<T>(why: impl Into<String>) -> Result<T, Fault> {
     Err(Fault::Usage(why.into()))
 }
 
-fn understand(sorted: Sorted, variables: &ServiceVariables) -> Result<Invocation, Fault> {
+fn understand(
+    sorted: Sorted,
+    variables: &ServiceVariables,
+    disabled: &dyn Fn() -> Option<String>,
+) -> Result<Invocation, Fault> {
     if sorted.help {
         return help::render(sorted.command.as_deref()).map(Invocation::Print).map_err(Fault::Usage);
     }
@@ -105,10 +113,21 @@ fn understand(sorted: Sorted, variables: &ServiceVariables) -> Result<Invocation
         tls_server_name: program.tls_server_name,
         insecure: program.insecure_skip_tls_verify,
     };
+    let disabled = match program.command {
+        Command::Wait(_) => disabled().filter(|reason| !reason.is_empty()),
+        Command::Check(_)
+        | Command::Monitor(_)
+        | Command::Get(_)
+        | Command::Whoami(_)
+        | Command::Rules(_)
+        | Command::Doctor(_)
+        | Command::Install(_) => None,
+    };
     let (cluster, bad_variables) = match (Cluster::resolve(place.clone(), variables), &program.command) {
         (Ok(cluster), _) => (cluster, None),
-        // Doctor shows what is wrong with them among its steps, and goes on with the well-known name.
-        (Err(Fault::Setup(why)), Command::Doctor(_)) => {
+        // Doctor shows what is wrong with them among its steps, and goes on with the well-known name; a wait that
+        // is disabled asks no server.
+        (Err(Fault::Setup(why)), command) if disabled.is_some() || matches!(command, Command::Doctor(_)) => {
             let variables = ServiceVariables { port: None, ..variables.clone() };
             (Cluster::resolve(place, &variables)?, Some(why))
         }
@@ -117,7 +136,8 @@ fn understand(sorted: Sorted, variables: &ServiceVariables) -> Result<Invocation
     let context = Context { cluster, verbose: program.verbose };
     match program.command {
         Command::Check(arguments) => check(arguments, context).map(Invocation::Check),
-        Command::Wait(arguments) => wait(arguments, context, sorted.after).map(Invocation::Wait),
+        Command::Wait(arguments) => wait(arguments, context, sorted.after)
+            .map(|wait| Invocation::Wait(wait::Wait { disabled, ..wait })),
         Command::Monitor(arguments) => monitor(arguments, context).map(Invocation::Monitor),
         Command::Install(arguments) => install(&arguments).map(Invocation::Install),
         Command::Get(arguments) => get(arguments, context).map(Invocation::Get),
@@ -219,6 +239,7 @@ fn wait(
         fail_fast,
         stable: stable.of("--stable")?,
         command,
+        disabled: None,
         knocking: context.knocking(phrases)?,
     })
 }
@@ -332,7 +353,7 @@ mod tests {
     }
 
     fn parsed(arguments: Vec<OsString>) -> Result<String, String> {
-        let parsed = parse(arguments, &ServiceVariables::default());
+        let parsed = parse(arguments, &ServiceVariables::default(), &|| None);
         parsed.map(|invocation| format!("{invocation:?}")).map_err(|refused| refused.fault.text().to_owned())
     }
 

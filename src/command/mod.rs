@@ -18,6 +18,7 @@ use crate::failure::Fault;
 use crate::identity::Bearer;
 use crate::report::{self, Format, Report, complain, json, print, termination, text};
 use crate::round::Spec;
+use crate::text::escape;
 use crate::trace::Tracing;
 use crate::visit::Visit;
 
@@ -88,9 +89,19 @@ impl Reporting {
     /// Says why it could not be asked.
     pub fn fault(&self, fault: &Fault) -> Code {
         if self.output == Format::Json && !self.quiet {
-            print(&json::render_fault(fault));
+            print(&json::render_message(fault.code(), fault.text()));
         }
         could_not_ask(fault, &self.termination)
+    }
+
+    /// Says why nothing was asked, and that this is as it should be.
+    pub fn pass(&self, why: &str) -> Code {
+        let code = Code::Ok;
+        if self.output == Format::Json && !self.quiet {
+            print(&json::render_message(code, why));
+        }
+        complain(&format!("warning: {}", escape(why)));
+        code
     }
 }
 

@@ -37,21 +37,28 @@ pub struct Wait {
     pub stable: u32,
     /// What to become.
     pub command: Option<Vec<OsString>>,
+    /// `KUBEKNOCK_DISABLED`: why nothing is asked.
+    pub disabled: Option<String>,
 }
 
 /// Runs it. `color`: stdout is a terminal, and NO_COLOR is not set.
 pub fn run(wait: &Wait, color: bool) -> Code {
     let Wait { knocking: Knocking { spec, reporting }, fail_open, command, .. } = wait;
-    let start = Instant::now();
+    // stdout is the command's, if there is one.
+    let beside = Reporting { quiet: reporting.quiet || command.is_some(), ..reporting.clone() };
+    if let Some(reason) = &wait.disabled {
+        beside.pass(&format!("KUBEKNOCK_DISABLED is set, so nothing is asked: {reason}"));
+        return start(command.as_deref(), Code::Ok, reporting);
+    }
+    let begun = Instant::now();
     let mut rounds = Rounds::new(spec.clone());
     let ended = knock(wait, &mut rounds);
-    let waited = Some((start.elapsed(), rounds.made));
+    let waited = Some((begun.elapsed(), rounds.made));
     let code = match ended {
-        // stdout is the command's, if there is one.
-        Err(fault) => {
-            let reporting = Reporting { quiet: reporting.quiet || command.is_some(), ..reporting.clone() };
-            return reporting.fault(&fault);
+        Err(fault) if *fail_open && fault.code().class() == Class::NoAnswer => {
+            beside.pass(&format!("going on without an answer (--fail-open): {}", fault.text()))
         }
+        Err(fault) => return beside.fault(&fault),
         Ok((round, last)) => {
             let code = if *fail_open { round.code(true) } else { last };
             if code == Code::Ok && last != code {
@@ -69,7 +76,12 @@ pub fn run(wait: &Wait, color: bool) -> Code {
             code
         }
     };
-    match command.as_deref() {
+    start(command.as_deref(), code, reporting)
+}
+
+/// Becomes the command where the gate is open; else the code.
+fn start(command: Option<&[OsString]>, code: Code, reporting: &Reporting) -> Code {
+    match command {
         Some([program, arguments @ ..]) if code == Code::Ok => become_program(program, arguments, reporting),
         Some(_) | None => code,
     }

@@ -8,9 +8,9 @@ use std::{fs, thread};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use testbed::faults::{self, Listener};
-use testbed::{Fault, Running, Stderr, Times, World, eventually, runner_delay, write_mount};
+use testbed::{Fault, Program, Running, Stderr, Times, World, eventually, runner_delay, write_mount};
 
-use crate::{Pod, Scene};
+use crate::{Kubeknock, Pod, Scene};
 
 /// `kubeknock wait OPTIONS -- CMD`: the server and the mount stand before the dashes.
 fn gate(scene: &Scene, options: &[&str], command: &[&str]) -> Command {
@@ -185,6 +185,59 @@ fn fail_open_does_not_pass_over_a_no() {
         &[],
         Stderr::Has("ca.crt"),
     );
+}
+
+/// `KUBEKNOCK_DISABLED` starts at once: no mount, no server, no phrase is looked at.
+#[test]
+fn a_gate_that_is_disabled_opens_at_once() {
+    const WARNING: &str = "kubeknock: warning: KUBEKNOCK_DISABLED is set, so nothing is asked: ";
+    let scene = Scene::new();
+    let run = |mut command: Command, reason: &str| scene.pod.run(command.env("KUBEKNOCK_DISABLED", reason));
+    let waits = || scene.command(&["wait", "list pods"]);
+    run(waits(), "incident 42").is(0, "", &format!("{WARNING}incident 42\n"));
+    run(waits(), "a\u{1b}[31mb\nc").is(0, "", &format!("{WARNING}a\\u{{1b}}[31mb\\nc\n"));
+    run(scene.command(&["wait", "list pods", "-q"]), " ").is(0, "", &format!("{WARNING} \n"));
+    let app = || gate(&scene, &["wait", "list pods", "-o", "json"], &["/bin/echo", "started"]);
+    run(app(), "why").is(0, "started\n", &format!("{WARNING}why\n"));
+    let finished = run(scene.command(&["wait", "list pods", "-o", "json"]), "why");
+    let report: Value = serde_json::from_str(&finished.stdout).unwrap();
+    assert_eq!((&report["outcome"], &report["exitCode"]), (&json!("ok"), &json!(0)), "{report}");
+    assert!(report["message"].as_str().unwrap().ends_with(": why"), "{report}");
+    run(gate(&scene, &["wait", "list pods"], &["/no/such/program"]), "why").gives(
+        127,
+        &[],
+        Stderr::Has(WARNING),
+    );
+    // What the pod lacks does not matter.
+    let mut bare = Kubeknock::command(["wait", "list pods"]);
+    bare.env("KUBERNETES_SERVICE_HOST", "no host").env("KUBERNETES_SERVICE_PORT", "443");
+    run(bare, "why").is(0, "", &format!("{WARNING}why\n"));
+    let mut odd = scene.command(&["wait", "list pods"]);
+    let reason = <std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(b"\xff");
+    scene.pod.run(odd.env("KUBEKNOCK_DISABLED", reason)).gives(0, &[], Stderr::Has(WARNING));
+    assert!(scene.cluster.requests().is_empty());
+}
+
+/// A wrong command line is wrong all the same; the empty reason is none; only `wait` heeds it.
+#[test]
+fn what_is_not_disabled() {
+    let scene = Scene::new();
+    let run = |arguments: &[&str], reason: &str| {
+        scene.pod.run(scene.command(arguments).env("KUBEKNOCK_DISABLED", reason))
+    };
+    for arguments in [&["wait"][..], &["wait", "list"], &["wait", "list pods", "--stable", "0"]] {
+        run(arguments, "why").gives(30, &[], Stderr::Any).has_no_stdout();
+    }
+    scene.pod.run(gate(&scene, &["wait", "list pods"], &[]).env("KUBEKNOCK_DISABLED", "why")).gives(
+        30,
+        &[],
+        Stderr::Has("a command is missing"),
+    );
+    run(&["wait", "list pods", "--fail-fast"], "").gives(10, &["forbidden"], Stderr::Empty);
+    run(&["check", "list pods"], "why").gives(10, &["forbidden"], Stderr::Empty);
+    run(&["monitor", "list pods", "--until-lost"], "why").gives(10, &["forbidden"], Stderr::Empty);
+    run(&["get", "/api/v1/pods"], "why").gives(10, &[], Stderr::Any);
+    run(&["doctor"], "why").gives(10, &["list pods"], Stderr::Any);
 }
 
 #[test]

@@ -12,6 +12,7 @@ use crate::failure::Failure;
 use crate::identity::Bearer;
 use crate::remedy;
 use crate::round::{Finding, Round, State};
+use crate::time::duration::span;
 use crate::token::Claims;
 use aggregated::Aggregated;
 
@@ -106,6 +107,10 @@ pub fn explain(finding: &Finding, context: Context<'_>) -> Explanation {
     if !finding.is_own() {
         return explanation;
     }
+    if let State::TokenEnds { left, least } = finding.state {
+        explanation.why = token_ends(left, least, context);
+        return explanation;
+    }
     let answer = finding.answer(context.bearer);
     let api = answer.and_then(|answer| Aggregated::of(finding, answer));
     let why = match (finding.code, answer) {
@@ -169,6 +174,26 @@ impl Explanation {
         }
         self
     }
+}
+
+/// Why a token is not used that the API server may still accept.
+fn token_ends(left: i64, least: i64, context: Context<'_>) -> Vec<String> {
+    let ends = if left > 0 {
+        format!("ends in {}", span(left))
+    } else {
+        format!("expired {} ago", span(left.saturating_neg()))
+    };
+    let path = context.cluster.token_path();
+    vec![
+        format!(
+            "{}: by its own claims the token {ends}, and --min-token-life requires {}",
+            path.display(),
+            span(least)
+        ),
+        "the kubelet renews a mounted token after 80% of its life: wait for that, or raise expirationSeconds of its \
+         volume"
+            .into(),
+    ]
 }
 
 /// Why a 401 came although a token was sent.
@@ -263,6 +288,7 @@ fn unserved(finding: &Finding, answer: Option<&Answer>) -> Vec<String> {
         | State::Unresolved(Unresolved::Failed(_) | Unresolved::Answered(_))
         | State::NotAsked
         | State::NoToken
+        | State::TokenEnds { .. }
         | State::Late => vec![
             format!("the API server does not refuse it, but does not serve it{words}"),
             "list what there is: kubectl api-resources, and for paths kubectl get --raw /".into(),
@@ -311,6 +337,7 @@ fn no_answer(finding: &Finding, answer: Option<&Answer>) -> Vec<String> {
             | State::Unresolved(Unresolved::Answered(_) | Unresolved::NoSubresource { .. })
             | State::NotAsked
             | State::NoToken
+            | State::TokenEnds { .. }
             | State::Late,
             None,
             None,

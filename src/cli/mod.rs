@@ -191,9 +191,11 @@ impl Context {
                  them",
             );
         }
-        if token_only && !cluster.server.tls {
+        let min_token_life = phrases.min_token_life.map(|life| life.of("--min-token-life")).transpose()?;
+        if (token_only || min_token_life.is_some()) && !cluster.server.tls {
             return usage(format!(
-                "--token-only needs an https:// server, found {}: kubeknock never sends the token over plain HTTP",
+                "{} needs an https:// server, found {}: kubeknock never sends the token over plain HTTP",
+                if token_only { "--token-only" } else { "--min-token-life" },
                 cluster.server
             ));
         }
@@ -201,7 +203,7 @@ impl Context {
             return usage("a permission phrase is missing, such as \"list pods\" or \"get /metrics\"");
         }
         let permissions = permission::parse(&typed, &defaults).map_err(Fault::Usage)?;
-        let spec = Spec { cluster, permissions, review, token_only, forbid_anonymous };
+        let spec = Spec { cluster, permissions, review, token_only, forbid_anonymous, min_token_life };
         if forbid_anonymous && let Some(permission) = spec.asked_by_review() {
             return usage(format!(
                 "--forbid-anonymous cannot be checked for \"{permission}\": it is asked by access review, which \

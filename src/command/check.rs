@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use super::{Knocking, now};
+use super::Knocking;
 use crate::exit::{Class, Code};
 use crate::report::Report;
 use crate::round::Rounds;
+use crate::time::date::now;
 
 /// What `check` was asked to do.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use serde_json::{Map, Value};
 
-use super::{Common, end, now};
+use super::{Common, end};
 use crate::api;
 use crate::api::status::{self, Answer, Meaning, Shape};
 use crate::api::{LARGEST_BODY, Reply, Request};
@@ -13,6 +13,7 @@ use crate::failure::{Failure, Fault};
 use crate::identity::Bearer;
 use crate::report::{Format, complain, json, print, summary, tracing};
 use crate::text::escape;
+use crate::time::date::now;
 use crate::time::deadline::Deadline;
 use crate::token::{Claims, Token};
 use crate::verdict;

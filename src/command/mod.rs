@@ -9,7 +9,7 @@ pub mod rules;
 pub mod wait;
 pub mod whoami;
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use crate::cluster::Cluster;
 use crate::exit::Code;
@@ -19,6 +19,7 @@ use crate::identity::Bearer;
 use crate::report::{self, Format, Report, complain, json, print, termination, text};
 use crate::round::Spec;
 use crate::text::escape;
+use crate::time::date::now;
 use crate::trace::Tracing;
 use crate::visit::Visit;
 
@@ -132,10 +133,4 @@ fn visit_context<'a>(visit: &'a Visit, cluster: &'a Cluster) -> Context<'a> {
     let claims = visit.claims.as_ref().filter(|_| visit.bearer == Bearer::Token);
     let subject = claims.and_then(|claims| claims.subject.as_deref());
     Context { cluster, bearer: visit.bearer, claims, subject, now: now() }
-}
-
-/// Now, in seconds since 1970.
-fn now() -> i64 {
-    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(elapsed.as_secs()).unwrap_or(i64::MAX)
 }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::{Knocking, Reporting, now};
+use super::{Knocking, Reporting};
 use crate::endpoint;
 use crate::endpoint::board::{Board, Snapshot};
 use crate::exit::{Class, Code};
@@ -11,7 +11,7 @@ use crate::failure::{Failure, Fault};
 use crate::report::{self, Format, Report, complain, json, print, termination, text};
 use crate::round::{Rounds, Spec};
 use crate::time::backoff::{Backoff, draw, jittered};
-use crate::time::date::timestamp;
+use crate::time::date::{now, timestamp};
 use crate::time::deadline::Deadline;
 use crate::trace::{Trace, Tracing};
 

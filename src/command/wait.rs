@@ -6,13 +6,14 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::{Knocking, Reporting, now};
+use super::{Knocking, Reporting};
 use crate::exit::{Class, Code};
 use crate::failure::Fault;
-use crate::report::{Report, complain, summary};
+use crate::report::{Report, complain, summary, summary_of};
 use crate::round::{Round, Rounds};
 use crate::text::escape;
 use crate::time::backoff::{Backoff, draw};
+use crate::time::date::now;
 use crate::time::deadline::Deadline;
 
 /// Between the good rounds that `--stable` asks for.
@@ -142,7 +143,7 @@ fn knock(wait: &Wait, rounds: &mut Rounds) -> Result<(Round, Code), Fault> {
 fn because(round: &Round, code: Code) -> String {
     let first = round.findings.iter().find(|finding| finding.code == code);
     let phrase = first.map(|finding| escape(&finding.phrase)).unwrap_or_default();
-    format!("{phrase}: {}", summary(code))
+    format!("{phrase}: {}", summary_of(round, code))
 }
 
 /// stdout is the command's: the report goes to stderr.

@@ -239,6 +239,12 @@ impl Claims {
         })
     }
 
+    /// In how many seconds the token ends, where that is sooner than in `least`. A token that claims no end has none.
+    pub fn ends_within(&self, least: i64, now: i64) -> Option<i64> {
+        let left = self.expires?.saturating_sub(now);
+        (left < least).then_some(left)
+    }
+
     /// Why a server answers 401 to this token, most likely cause first; `now` in seconds since 1970.
     pub fn explain_rejection(&self, now: i64) -> String {
         self.explain_rejection_by(now, None)
@@ -305,6 +311,24 @@ mod tests {
 
     fn jwt(claims: &str) -> String {
         format!("eyJhbGciOiJSUzI1NiJ9.{}.c2ln", URL_SAFE_NO_PAD.encode(claims))
+    }
+
+    /// Its end, the least it must have left at 1000, and how much it has where that is too little.
+    #[test]
+    fn a_token_that_ends_too_soon() {
+        for (expires, least, left) in [
+            (None, i64::MAX, None),
+            (Some(4600), 3600, None),
+            (Some(4600), 3601, Some(3600)),
+            (Some(1001), 1, None),
+            (Some(1000), 1, Some(0)),
+            (Some(940), 1, Some(-60)),
+            (Some(i64::MIN), 1, Some(i64::MIN)),
+            (Some(i64::MAX), i64::MAX, Some(i64::MAX - 1000)),
+        ] {
+            let claims = Claims { expires, ..Claims::default() };
+            assert_eq!(claims.ends_within(least, 1000), left, "{expires:?} {least}");
+        }
     }
 
     #[test]

@@ -23,6 +23,7 @@ mod rules;
 mod sidecar;
 mod strange_answers;
 mod termination;
+mod token_life;
 mod whoami;
 mod words;
 

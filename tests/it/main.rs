@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "as tests do")]
 
+mod audit;
 mod bad_input;
 mod deadline;
 mod doctor;

@@ -83,9 +83,10 @@ impl<'a> Context<'a> {
         Context { cluster, bearer: *bearer, claims: claims.as_ref(), subject: round.subject(), now }
     }
 
-    /// Whether the token is over by its own claims.
-    fn has_expired(self) -> bool {
-        self.claims.and_then(|claims| claims.expires).is_some_and(|end| end <= self.now)
+    /// Whether the token is over by its own claims and the clock of the server that answers.
+    fn has_expired(self, answer: &Answer) -> bool {
+        let time = self.now.saturating_add(answer.skew.unwrap_or_default());
+        self.claims.and_then(|claims| claims.expires).is_some_and(|end| end <= time)
     }
 }
 
@@ -120,7 +121,7 @@ pub fn explain(finding: &Finding, context: Context<'_>) -> Explanation {
             explanation.remedy = remedy;
             why
         }
-        (Code::Unauthenticated, Some(answer)) => match api.filter(|_| !context.has_expired()) {
+        (Code::Unauthenticated, Some(answer)) => match api.filter(|_| !context.has_expired(answer)) {
             Some(api) => api.unauthenticated(),
             None => unauthenticated(answer, context),
         },
@@ -213,20 +214,23 @@ fn unauthenticated(answer: &Answer, context: Context<'_>) -> Vec<String> {
     };
     let account =
         claims.subject.as_deref().and_then(|subject| subject.strip_prefix("system:serviceaccount:"));
-    let advice = match (claims.expires, account.and_then(|account| account.split_once(':'))) {
-        (Some(end), _) if end <= context.now => {
+    let advice = match account.and_then(|account| account.split_once(':')) {
+        _ if claims.is_a_matter_of_clocks(context.now, answer.skew) => {
+            "set the clock that is wrong (NTP), and compare the two: kubeknock doctor".to_owned()
+        }
+        _ if context.has_expired(answer) => {
             "the file itself is old, a copy or a volume that the kubelet no longer updates: mount a projected serviceAccountToken".to_owned()
         }
-        _ if claims.issued.is_some_and(|issued| issued > context.now + 60) => {
-            "compare this clock with the API server's: kubeknock doctor".to_owned()
-        }
-        (_, Some((namespace, name))) => format!(
+        Some((namespace, name)) => format!(
             "check that the account exists, and that the token is of this cluster's issuer: kubectl get serviceaccount {name} -n {namespace}; \
              kubectl get --raw /.well-known/openid-configuration"
         ),
-        _ => "check that the token is of this cluster's issuer: kubectl get --raw /.well-known/openid-configuration".to_owned(),
+        None => "check that the token is of this cluster's issuer: kubectl get --raw /.well-known/openid-configuration".to_owned(),
     };
-    why.extend([format!("{}: {}", path.display(), claims.explain_rejection(context.now)), advice]);
+    why.extend([
+        format!("{}: {}", path.display(), claims.explain_rejection(context.now, answer.skew)),
+        advice,
+    ]);
     why
 }
 
@@ -403,7 +407,7 @@ mod tests {
 
     fn answered(meaning: Meaning, status: u16, reason: &str) -> Answer {
         let user = reason.contains("User").then(|| USER.to_owned());
-        Answer { status, meaning, user, reason: reason.into(), retry_after: None }
+        Answer { status, meaning, user, reason: reason.into(), retry_after: None, skew: None }
     }
 
     fn finding(code: Code, token: Result<Answer, Failure>) -> Finding {

@@ -59,6 +59,8 @@ pub struct Answer {
     pub reason: String,
     /// The `Retry-After` header, as it came.
     pub retry_after: Option<String>,
+    /// Of a 401: how many seconds the server's clock is ahead of this one. Nothing else depends on it.
+    pub skew: Option<i64>,
 }
 
 impl Answer {

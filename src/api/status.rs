@@ -99,7 +99,9 @@ pub fn answer_from(reply: &Reply, shape: &Shape, body: &[u8]) -> Answer {
         }
         _ => understand(shape, status, reply.header("content-type").unwrap_or_default(), body, reply.token()),
     };
-    Answer { status, meaning, user, reason, retry_after: reply.header("retry-after").map(str::to_owned) }
+    let retry_after = reply.header("retry-after").map(str::to_owned);
+    let skew = if status == 401 { reply.skew() } else { None };
+    Answer { status, meaning, user, reason, retry_after, skew }
 }
 
 /// Whether a redirect stays on the server that was asked (RFC 3986, 4.2): a path, or the server's own URL.

@@ -4,6 +4,7 @@
 
 mod audit;
 mod bad_input;
+mod clocks;
 mod deadline;
 mod doctor;
 mod documents;

@@ -34,7 +34,7 @@ use crate::recognition::recognize;
 use crate::report::{Format, print, tracing};
 use crate::round::{Rounds, Spec};
 use crate::rules;
-use crate::time::date::{http_date, now};
+use crate::time::date::now;
 use crate::time::deadline::Deadline;
 use crate::token::Token;
 use crate::trace::Tracing;
@@ -191,7 +191,7 @@ fn visit(
 fn ask(visit: &Visit, namespace: Option<&str>, withheld: bool, evidence: &mut Evidence) {
     let start = Instant::now();
     let sent = visit.send(&Request::get("/version"), Identity::Anonymous);
-    let skew = sent.as_ref().ok().and_then(|reply| Some(http_date(reply.header("date")?)? - now()));
+    let skew = sent.as_ref().ok().and_then(Reply::skew);
     let (result, version) = match sent.and_then(read_version) {
         Ok((answer, version)) => (Ok(answer), version),
         Err(failure) => (Err(failure), None),

@@ -120,7 +120,7 @@ fn stream(mut reply: Reply, page: &mut Page<'_>) -> Result<Answer, Failure> {
         }
         page.chunk(chunk);
     }
-    Ok(status::answer_from(&reply, &Shape::Path, &kept))
+    Ok(status::answer_from(&reply, &Shape::of_path(&page.get.path), &kept))
 }
 
 /// Where the answer goes.

@@ -235,7 +235,7 @@ fn read_version(mut reply: Reply) -> Result<(Answer, Option<String>), Failure> {
         return Ok((status::answer(reply, &Shape::Path)?, None));
     }
     let body = reply.take(LARGEST)?;
-    let answer = status::answer_from(&reply, &Shape::Path, &body);
+    let answer = status::answer_from(&reply, &Shape::of_path("/version"), &body);
     let object = crate::api::json::parse(&body, reply.token()).unwrap_or_default();
     reply.drain()?;
     Ok((answer, object.get("gitVersion").and_then(Value::as_str).map(str::to_owned)))

@@ -12,6 +12,7 @@ use crate::failure::Failure;
 use crate::identity::Bearer;
 use crate::remedy;
 use crate::round::{Finding, Round, State};
+use crate::time::duration::span;
 use crate::token::Claims;
 use aggregated::Aggregated;
 
@@ -82,9 +83,10 @@ impl<'a> Context<'a> {
         Context { cluster, bearer: *bearer, claims: claims.as_ref(), subject: round.subject(), now }
     }
 
-    /// Whether the token is over by its own claims.
-    fn has_expired(self) -> bool {
-        self.claims.and_then(|claims| claims.expires).is_some_and(|end| end <= self.now)
+    /// Whether the token is over by its own claims and the clock of the server that answers.
+    fn has_expired(self, answer: &Answer) -> bool {
+        let time = self.now.saturating_add(answer.skew.unwrap_or_default());
+        self.claims.and_then(|claims| claims.expires).is_some_and(|end| end <= time)
     }
 }
 
@@ -106,6 +108,10 @@ pub fn explain(finding: &Finding, context: Context<'_>) -> Explanation {
     if !finding.is_own() {
         return explanation;
     }
+    if let State::TokenEnds { left, least } = finding.state {
+        explanation.why = token_ends(left, least, context);
+        return explanation;
+    }
     let answer = finding.answer(context.bearer);
     let api = answer.and_then(|answer| Aggregated::of(finding, answer));
     let why = match (finding.code, answer) {
@@ -115,7 +121,7 @@ pub fn explain(finding: &Finding, context: Context<'_>) -> Explanation {
             explanation.remedy = remedy;
             why
         }
-        (Code::Unauthenticated, Some(answer)) => match api.filter(|_| !context.has_expired()) {
+        (Code::Unauthenticated, Some(answer)) => match api.filter(|_| !context.has_expired(answer)) {
             Some(api) => api.unauthenticated(),
             None => unauthenticated(answer, context),
         },
@@ -171,6 +177,26 @@ impl Explanation {
     }
 }
 
+/// Why a token is not used that the API server may still accept.
+fn token_ends(left: i64, least: i64, context: Context<'_>) -> Vec<String> {
+    let ends = if left > 0 {
+        format!("ends in {}", span(left))
+    } else {
+        format!("expired {} ago", span(left.saturating_neg()))
+    };
+    let path = context.cluster.token_path();
+    vec![
+        format!(
+            "{}: by its own claims the token {ends}, and --min-token-life requires {}",
+            path.display(),
+            span(least)
+        ),
+        "the kubelet renews a mounted token after 80% of its life: wait for that, or raise expirationSeconds of its \
+         volume"
+            .into(),
+    ]
+}
+
 /// Why a 401 came although a token was sent.
 fn unauthenticated(answer: &Answer, context: Context<'_>) -> Vec<String> {
     let path = context.cluster.token_path();
@@ -188,20 +214,23 @@ fn unauthenticated(answer: &Answer, context: Context<'_>) -> Vec<String> {
     };
     let account =
         claims.subject.as_deref().and_then(|subject| subject.strip_prefix("system:serviceaccount:"));
-    let advice = match (claims.expires, account.and_then(|account| account.split_once(':'))) {
-        (Some(end), _) if end <= context.now => {
+    let advice = match account.and_then(|account| account.split_once(':')) {
+        _ if claims.is_a_matter_of_clocks(context.now, answer.skew) => {
+            "set the clock that is wrong (NTP), and compare the two: kubeknock doctor".to_owned()
+        }
+        _ if context.has_expired(answer) => {
             "the file itself is old, a copy or a volume that the kubelet no longer updates: mount a projected serviceAccountToken".to_owned()
         }
-        _ if claims.issued.is_some_and(|issued| issued > context.now + 60) => {
-            "compare this clock with the API server's: kubeknock doctor".to_owned()
-        }
-        (_, Some((namespace, name))) => format!(
+        Some((namespace, name)) => format!(
             "check that the account exists, and that the token is of this cluster's issuer: kubectl get serviceaccount {name} -n {namespace}; \
              kubectl get --raw /.well-known/openid-configuration"
         ),
-        _ => "check that the token is of this cluster's issuer: kubectl get --raw /.well-known/openid-configuration".to_owned(),
+        None => "check that the token is of this cluster's issuer: kubectl get --raw /.well-known/openid-configuration".to_owned(),
     };
-    why.extend([format!("{}: {}", path.display(), claims.explain_rejection(context.now)), advice]);
+    why.extend([
+        format!("{}: {}", path.display(), claims.explain_rejection(context.now, answer.skew)),
+        advice,
+    ]);
     why
 }
 
@@ -263,6 +292,7 @@ fn unserved(finding: &Finding, answer: Option<&Answer>) -> Vec<String> {
         | State::Unresolved(Unresolved::Failed(_) | Unresolved::Answered(_))
         | State::NotAsked
         | State::NoToken
+        | State::TokenEnds { .. }
         | State::Late => vec![
             format!("the API server does not refuse it, but does not serve it{words}"),
             "list what there is: kubectl api-resources, and for paths kubectl get --raw /".into(),
@@ -311,6 +341,7 @@ fn no_answer(finding: &Finding, answer: Option<&Answer>) -> Vec<String> {
             | State::Unresolved(Unresolved::Answered(_) | Unresolved::NoSubresource { .. })
             | State::NotAsked
             | State::NoToken
+            | State::TokenEnds { .. }
             | State::Late,
             None,
             None,
@@ -376,7 +407,7 @@ mod tests {
 
     fn answered(meaning: Meaning, status: u16, reason: &str) -> Answer {
         let user = reason.contains("User").then(|| USER.to_owned());
-        Answer { status, meaning, user, reason: reason.into(), retry_after: None }
+        Answer { status, meaning, user, reason: reason.into(), retry_after: None, skew: None }
     }
 
     fn finding(code: Code, token: Result<Answer, Failure>) -> Finding {

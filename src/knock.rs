@@ -89,7 +89,10 @@ impl Question {
         let (shape, request) = if review || needs_review(permission) {
             (Shape::Review, attributes.access_review())
         } else {
-            (Shape::Path, Request { accept: "application/json, */*", ..Request::get(percent_encode(path)) })
+            (
+                Shape::of_path(path),
+                Request { accept: "application/json, */*", ..Request::get(percent_encode(path)) },
+            )
         };
         let odd = OddVerb::of(&permission.verb, &METHODS, &FOR_PATHS);
         let misspelled = odd.as_ref().is_some_and(|odd| odd.near.is_some());

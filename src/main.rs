@@ -85,7 +85,9 @@ fn main() -> ExitCode {
     };
     let color = || io::stdout().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let arguments: Vec<OsString> = env::args_os().skip(1).collect();
-    let code = match cli::parse(arguments, &variables) {
+    // The last place that the environment is read: a command that does not heed it must not pay for it.
+    let disabled = || env::var_os("KUBEKNOCK_DISABLED").map(|reason| reason.to_string_lossy().into_owned());
+    let code = match cli::parse(arguments, &variables, &disabled) {
         Ok(Invocation::Print(text)) => {
             report::print(&text);
             Code::Ok

@@ -54,11 +54,15 @@ pub struct Refused {
 }
 
 /// Reads the arguments (without the program's name). Every fault is a usage fault, but for a server
-/// that the variables name badly.
-pub fn parse(arguments: Vec<OsString>, variables: &ServiceVariables) -> Result<Invocation, Refused> {
+/// that the variables name badly. `disabled` gives `KUBEKNOCK_DISABLED`.
+pub fn parse(
+    arguments: Vec<OsString>,
+    variables: &ServiceVariables,
+    disabled: &dyn Fn() -> Option<String>,
+) -> Result<Invocation, Refused> {
     let sorted = arguments::sort(arguments);
     let reporting = reporting(&sorted);
-    understand(sorted, variables).map_err(|fault| Refused { fault, reporting })
+    understand(sorted, variables, disabled).map_err(|fault| Refused { fault, reporting })
 }
 
 /// How to report, whatever else is wrong. What is malformed is reported as by default.
@@ -77,7 +81,11 @@ fn usage<T>(why: impl Into<String>) -> Result<T, Fault> {
     Err(Fault::Usage(why.into()))
 }
 
-fn understand(sorted: Sorted, variables: &ServiceVariables) -> Result<Invocation, Fault> {
+fn understand(
+    sorted: Sorted,
+    variables: &ServiceVariables,
+    disabled: &dyn Fn() -> Option<String>,
+) -> Result<Invocation, Fault> {
     if sorted.help {
         return help::render(sorted.command.as_deref()).map(Invocation::Print).map_err(Fault::Usage);
     }
@@ -106,10 +114,21 @@ fn understand(sorted: Sorted, variables: &ServiceVariables) -> Result<Invocation
         tls_server_name: program.tls_server_name,
         insecure: program.insecure_skip_tls_verify,
     };
+    let disabled = match program.command {
+        Command::Wait(_) => disabled().filter(|reason| !reason.is_empty()),
+        Command::Check(_)
+        | Command::Monitor(_)
+        | Command::Get(_)
+        | Command::Whoami(_)
+        | Command::Rules(_)
+        | Command::Doctor(_)
+        | Command::Install(_) => None,
+    };
     let (cluster, bad_variables) = match (Cluster::resolve(place.clone(), variables), &program.command) {
         (Ok(cluster), _) => (cluster, None),
-        // Doctor shows what is wrong with them among its steps, and goes on with the well-known name.
-        (Err(Fault::Setup(why)), Command::Doctor(_)) => {
+        // Doctor shows what is wrong with them among its steps, and goes on with the well-known name; a wait that
+        // is disabled asks no server.
+        (Err(Fault::Setup(why)), command) if disabled.is_some() || matches!(command, Command::Doctor(_)) => {
             let variables = ServiceVariables { port: None, ..variables.clone() };
             (Cluster::resolve(place, &variables)?, Some(why))
         }
@@ -118,7 +137,8 @@ fn understand(sorted: Sorted, variables: &ServiceVariables) -> Result<Invocation
     let context = Context { cluster, verbose: program.verbose };
     match program.command {
         Command::Check(arguments) => check(arguments, context).map(Invocation::Check),
-        Command::Wait(arguments) => wait(arguments, context, sorted.after).map(Invocation::Wait),
+        Command::Wait(arguments) => wait(arguments, context, sorted.after)
+            .map(|wait| Invocation::Wait(wait::Wait { disabled, ..wait })),
         Command::Monitor(arguments) => monitor(arguments, context).map(Invocation::Monitor),
         Command::Install(arguments) => install(&arguments).map(Invocation::Install),
         Command::Get(arguments) => get(arguments, context).map(Invocation::Get),
@@ -172,9 +192,11 @@ impl Context {
                  them",
             );
         }
-        if token_only && !cluster.server.tls {
+        let min_token_life = phrases.min_token_life.map(|life| life.of("--min-token-life")).transpose()?;
+        if (token_only || min_token_life.is_some()) && !cluster.server.tls {
             return usage(format!(
-                "--token-only needs an https:// server, found {}: kubeknock never sends the token over plain HTTP",
+                "{} needs an https:// server, found {}: kubeknock never sends the token over plain HTTP",
+                if token_only { "--token-only" } else { "--min-token-life" },
                 cluster.server
             ));
         }
@@ -182,7 +204,7 @@ impl Context {
         if permissions.is_empty() {
             return usage("a permission phrase is missing, such as \"list pods\" or \"get /metrics\"");
         }
-        let spec = Spec { cluster, permissions, review, token_only, forbid_anonymous };
+        let spec = Spec { cluster, permissions, review, token_only, forbid_anonymous, min_token_life };
         if forbid_anonymous && let Some(permission) = spec.asked_by_review() {
             return usage(format!(
                 "--forbid-anonymous cannot be checked for \"{permission}\": it is asked by access review, which \
@@ -204,20 +226,25 @@ fn wait(
     context: Context,
     command: Option<Vec<OsString>>,
 ) -> Result<wait::Wait, Fault> {
-    let (phrases, (timeout, request_timeout, max_interval, fail_fast, stable)) = arguments.part();
+    let (phrases, (timeout, request_timeout, max_interval, fail_open, fail_fast, stable)) = arguments.part();
     if command.as_ref().is_some_and(Vec::is_empty) {
         return usage("a command is missing after --");
     }
     let timeout = timeout.of("--timeout")?;
+    if fail_open && timeout.is_zero() {
+        return usage("--fail-open goes on at the deadline, and --timeout 0 has none: set a --timeout");
+    }
     let mut patience = if timeout.is_zero() { Duration::MAX } else { timeout };
     Ok(wait::Wait {
         knocking: context.knocking(phrases, &mut patience)?,
         timeout: (!timeout.is_zero()).then_some(patience),
         request_timeout: request_timeout.of("--request-timeout")?,
         max_interval: max_interval.of("--max-interval")?,
+        fail_open,
         fail_fast,
         stable: stable.of("--stable")?,
         command,
+        disabled: None,
     })
 }
 
@@ -344,7 +371,7 @@ mod tests {
     }
 
     fn parsed(arguments: Vec<OsString>) -> Result<String, String> {
-        let parsed = parse(arguments, &ServiceVariables::default());
+        let parsed = parse(arguments, &ServiceVariables::default(), &|| None);
         parsed.map(|invocation| format!("{invocation:?}")).map_err(|refused| refused.fault.text().to_owned())
     }
 

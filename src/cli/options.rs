@@ -153,6 +153,8 @@ pub struct Phrases {
     pub forbid_anonymous: bool,
     /// `--review`.
     pub review: bool,
+    /// `--min-token-life`.
+    pub min_token_life: Option<Value<Duration>>,
     /// `--output`.
     pub output: Value<Format>,
     /// `--quiet`.
@@ -190,6 +192,9 @@ macro_rules! phrase_command {
             /// ask about every permission by access review
             #[argh(switch)]
             review: bool,
+            /// fail where the token ends sooner by its own claims (exit 11)
+            #[argh(option, arg_name = "DURATION", from_str_fn(positive_duration))]
+            min_token_life: Option<Value<Duration>>,
             /// text or json [default: text]
             #[argh(option, short = 'o', arg_name = "FORMAT", from_str_fn(output), default = "Value(Ok(Format::Text))")]
             output: Value<Format>,
@@ -209,12 +214,12 @@ macro_rules! phrase_command {
             /// Parts what is shared from what is the command's own.
             pub fn part(self) -> (Phrases, ($($type $(<$of>)?,)*)) {
                 let Self {
-                    filename, namespace, all_namespaces, subresource, token_only, forbid_anonymous, review, output, quiet,
-                    termination_log, phrases: typed, $($own,)*
+                    filename, namespace, all_namespaces, subresource, token_only, forbid_anonymous, review,
+                    min_token_life, output, quiet, termination_log, phrases: typed, $($own,)*
                 } = self;
                 let shared = Phrases {
-                    filename, namespace, all_namespaces, subresource, token_only, forbid_anonymous, review, output, quiet,
-                    termination_log, typed,
+                    filename, namespace, all_namespaces, subresource, token_only, forbid_anonymous, review,
+                    min_token_life, output, quiet, termination_log, typed,
                 };
                 (shared, ($($own,)*))
             }
@@ -250,6 +255,9 @@ phrase_command! {
         /// longest pause while waiting for an answer or a grant [default: 30s]
         #[argh(option, arg_name = "DURATION", from_str_fn(positive_duration), default = "seconds(30)")]
         max_interval: Value<Duration>,
+        /// no answer (2x) is not a failure: go on at the deadline
+        #[argh(switch)]
+        fail_open: bool,
         /// stop at once on a definite no (1x)
         #[argh(switch)]
         fail_fast: bool,

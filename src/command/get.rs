@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use serde_json::{Map, Value};
 
-use super::{Common, end, now};
+use super::{Common, end};
 use crate::api;
 use crate::api::status::{self, Answer, Meaning, Shape};
 use crate::api::{LARGEST_BODY, Reply, Request};
@@ -13,6 +13,7 @@ use crate::failure::{Failure, Fault};
 use crate::identity::Bearer;
 use crate::report::{Format, complain, json, print, summary, tracing};
 use crate::text::escape;
+use crate::time::date::now;
 use crate::time::deadline::Deadline;
 use crate::token::{Claims, Token};
 use crate::verdict;
@@ -65,7 +66,7 @@ fn why(get: &Get, result: &Result<Answer, Failure>, bearer: Bearer, claims: Opti
     let path = path.display();
     match (answer.meaning, bearer) {
         (Meaning::Unauthenticated, Bearer::Token) => match claims {
-            Some(claims) => claims.explain_rejection(now()),
+            Some(claims) => claims.explain_rejection(now(), answer.skew),
             None => format!("{path} does not hold a service account token (not a JWT)"),
         },
         (Meaning::Unauthenticated | Meaning::Forbidden, Bearer::None) if get.anonymous => {
@@ -119,7 +120,7 @@ fn stream(mut reply: Reply, page: &mut Page<'_>) -> Result<Answer, Failure> {
         }
         page.chunk(chunk);
     }
-    Ok(status::answer_from(&reply, &Shape::Path, &kept))
+    Ok(status::answer_from(&reply, &Shape::of_path(&page.get.path), &kept))
 }
 
 /// Where the answer goes.

@@ -116,6 +116,52 @@ fn a_status_of_failure_inside_a_good_answer() {
 }
 
 /// Kind and shape fit the question, or it is no answer to it.
+/// Paths that serve one document have to serve that; what a real server says is said so by its `Audit-Id`.
+#[test]
+fn documents_that_do_not_fit() {
+    let foo = || json!({ "kind": "Foo", "apiVersion": "v1" }).to_string();
+    let paths = [
+        ("get /version", "gitVersion", json!({ "major": "1", "minor": "36", "gitVersion": "v1.36.2" })),
+        ("get /api", "APIVersions", json!({ "kind": "APIVersions", "versions": ["v1"] })),
+        ("get /api/v1", "APIResourceList", json!({ "kind": "APIResourceList", "resources": [] })),
+        ("get /apis", "APIGroupList", json!({ "kind": "APIGroupList", "groups": [] })),
+        ("get /apis/", "APIGroupList", json!({ "groups": ["x".repeat(2000)], "kind": "APIGroupList" })),
+        ("get /apis/apps", "APIGroup", json!({ "kind": "APIGroup", "name": "apps" })),
+        ("get /apis/apps/v1", "APIResourceList", json!({ "kind": "APIResourceList", "resources": [] })),
+        ("get /openapi/v2", "swagger", json!({ "swagger": "2.0", "paths": { "x": "y".repeat(2000) } })),
+        ("get /openapi/v3", "paths", json!({ "paths": { "x": "y".repeat(2000) } })),
+    ];
+    for (phrase, what, good) in paths {
+        let words: &str =
+            Box::leak(format!("not the document of this path, which has {what}").into_boxed_str());
+        let bad = [foo(), "{}".into(), "[]".into(), "ok".into(), String::new(), "{\"kind\":\"Foo\",".into()];
+        hold(bad.map(|body| -> Case { ("200 OK", JSON, &[], body, phrase, 26, words) }));
+        let other = format!("{{\"kind\":\"APIVersionsList\",\"items\":[\"{}\"]}}", "x".repeat(2000));
+        hold([
+            ("200 OK", JSON, &[][..], other, phrase, 26, words),
+            ("200 OK", JSON, &[], good.to_string(), phrase, 0, "ok (0)"),
+            ("200 OK", "text/plain", &[], good.to_string(), phrase, 0, "ok (0)"),
+            ("200 OK", JSON, AUDITED, foo(), phrase, 0, "ok (0)"),
+        ]);
+    }
+    // What they serve below, and any other path, may be anything.
+    for phrase in [
+        "get /version/x",
+        "get /openapi/v3/api/v1",
+        "get /openapi",
+        "get /healthz",
+        "get /metrics",
+        "get /foo",
+    ] {
+        hold([("200 OK", JSON, &[][..], foo(), phrase, 0, "ok (0)")]);
+    }
+    let listener = faults::answers("200 OK", JSON, &[], &foo());
+    let pod = Pod::in_front_of(&listener);
+    pod.runs(&["get", "/version"]).gives(26, &["Foo"], Stderr::Has("which has gitVersion"));
+    pod.runs(&["get", "/version?timeout=1s"]).gives(26, &["Foo"], Stderr::Has("which has gitVersion"));
+    pod.runs(&["doctor"]).gives(26, &["which has gitVersion"], Stderr::Any);
+}
+
 #[test]
 fn kinds_that_do_not_fit() {
     let list = "list pods";

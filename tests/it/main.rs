@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "as tests do")]
 
+mod audit;
 mod bad_input;
+mod clocks;
 mod deadline;
 mod doctor;
 mod documents;
@@ -24,6 +26,7 @@ mod rules;
 mod sidecar;
 mod strange_answers;
 mod termination;
+mod token_life;
 mod whoami;
 mod words;
 

@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "as tests do")]
 
+mod audit;
 mod can_i;
 mod doctor;
 mod files;
@@ -74,6 +75,15 @@ fn gate_before_the_api_server() {
 fn hardened() {
     if let Some(cluster) = cluster(&["--anonymous-auth=false"]) {
         settings::hardened(&cluster);
+    }
+}
+
+#[test]
+fn audited() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = audit::options(folder.path());
+    if let Some(cluster) = cluster(&options.each_ref().map(String::as_str)) {
+        audit::the_table_is_what_is_logged(&cluster, folder.path());
     }
 }
 

@@ -10,9 +10,10 @@ use super::protobuf;
 use super::rbac::{Attributes, User, authorize};
 use super::request::{Accepted, Query, attributes};
 use super::reviews::review;
-use super::storage::{Event, Storage};
+use super::storage::{self, Storage};
 use super::token::{TokenSpec, Tokens, random};
 use super::{Fault, Seen};
+use crate::audit::Event;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use hyper::body::Bytes;
@@ -41,6 +42,8 @@ pub struct State {
     pub strip_token: bool,
     /// What goes wrong next.
     pub faults: Vec<Rule>,
+    /// What was decided about whom.
+    pub audited: Vec<Event>,
     /// `127.0.0.1:PORT`.
     pub address: String,
 }
@@ -85,6 +88,12 @@ pub fn serve(state: &mut State, user: &User, seen: &Seen) -> Answer {
     let query = Query::new(query);
     let wanted = attributes(&seen.method, path, &query);
     let decision = authorize(&state.storage, user, &wanted);
+    state.audited.push(Event {
+        user: user.name.clone(),
+        verb: wanted.verb.clone(),
+        what: wanted.path.clone().unwrap_or_else(|| group_resource(&wanted.group, &wanted.resource)),
+        decision: if decision.allowed { "allow" } else { "forbid" }.to_owned(),
+    });
     if !decision.allowed {
         return forbidden(user, &wanted, &decision.reason);
     }
@@ -338,7 +347,7 @@ fn watch(state: &State, known: Resource, selection: Selection, partial: bool, qu
             match events.recv().await {
                 Err(RecvError::Closed) => break,
                 Err(RecvError::Lagged(_)) => {}
-                Ok(Event { what, kind, key, object }) => {
+                Ok(storage::Event { what, kind, key, object }) => {
                     let ours = kind.0 == known.group && kind.1 == known.name;
                     let ours = ours && selection.has(&key.0, &key.1);
                     if ours && frames.send(line(what, &object, &known)).is_err() {

@@ -122,6 +122,34 @@ fn a_subresource_that_is_not_listed_is_said() {
     }
 }
 
+/// Resources of a version that is not v1: the request is that version's, on a server whose documents have their keys
+/// sorted (the stand-in's have).
+#[test]
+fn versions_of_custom_resources() {
+    let scene = Scene::new();
+    scene.cluster.custom_resource("a.example.com", "v1", "gadgets", "Gadget", "Namespaced");
+    scene.cluster.custom_resource("example.com", "v1beta1", "widgets", "Widget", "Namespaced");
+    scene.cluster.custom_resource("example.com", "v2alpha1", "planets", "Planet", "Cluster");
+    scene.grant_everywhere("all", json!([{ "verbs": ["*"], "apiGroups": ["*"], "resources": ["*"] }]));
+    for (phrase, path) in [
+        ("list widgets", "/apis/example.com/v1beta1/namespaces/ns-1/widgets"),
+        ("list widget.example.com", "/apis/example.com/v1beta1/namespaces/ns-1/widgets"),
+        ("list planets.v2alpha1.example.com", "/apis/example.com/v2alpha1/planets"),
+        ("get planets/mars", "/apis/example.com/v2alpha1/planets/mars"),
+    ] {
+        scene.asked();
+        scene.runs(&["check", "--token-only", phrase]).gives(0, &["ok (0)"], Stderr::Empty);
+        let asked = scene.asked();
+        let wanted = format!("token GET {path}");
+        assert!(asked.iter().any(|line| line.split('?').next() == Some(&wanted)), "{phrase}: {asked:?}");
+    }
+    scene.runs(&["check", "list widgets.v1.example.com"]).gives(
+        25,
+        &["no resource of that name"],
+        Stderr::Empty,
+    );
+}
+
 /// A slip of the finger is not asked: a `cannot` would be satisfied by it.
 #[test]
 fn a_misspelled_subresource_is_unserved() {
@@ -255,6 +283,7 @@ fn the_phrase_for_a_url_asks_it() {
         ("/apis/apps/v1/deployments", true),
         ("/apis/apps/v1/namespaces/ns-1/deployments/web", true),
         ("/apis/autoscaling/v1/namespaces/ns-1/horizontalpodautoscalers", true),
+        ("/apis/autoscaling/v2/namespaces/ns-1/horizontalpodautoscalers", true),
         ("/apis/example.com/v1/planets", true),
         ("/apis/example.com/v1/planets/mars", true),
         ("/apis/rbac.authorization.k8s.io/v1/clusterroles", true),

@@ -430,8 +430,8 @@ mod tests {
         assert_eq!(
             shown,
             [
-                "subresources.kubevirt.io/v1 vmis namespaced",
-                "subresources.kubevirt.io/v1 vmis namespaced",
+                "subresources.kubevirt.io/ vmis namespaced",
+                "subresources.kubevirt.io/ vmis namespaced",
                 "no such subresource of vmis.subresources.kubevirt.io, near console",
                 "kubevirt.io/v1 vmis namespaced",
                 "kubevirt.io/v1 vmis namespaced",

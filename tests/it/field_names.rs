@@ -1,7 +1,7 @@
 //! Names and phrases from the field: what only rules know, what is misspelled, and what is offered for a URL.
 
 use serde_json::{Value, json};
-use testbed::{Fault, Stderr, Times, Version};
+use testbed::{Fault, Stderr, Times, Version, World, custom_resource_definition};
 
 use crate::Scene;
 
@@ -195,6 +195,11 @@ fn a_name_where_a_subresource_was_meant() {
     for version in [Version::V1_36, Version::V1_20] {
         let scene = Scene::of(version);
         scene.grant_everywhere("all", json!([{ "verbs": ["*"], "apiGroups": ["*"], "resources": ["*"] }]));
+        let mut widgets =
+            custom_resource_definition("example.com", "v1beta1", "widgets", "Widget", "Namespaced");
+        widgets["spec"]["names"]["shortNames"] = json!(["wdg"]);
+        widgets["spec"]["versions"][0]["subresources"] = json!({ "scale": {}, "status": {} });
+        scene.cluster.create("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", widgets);
         for (phrase, resource, name) in [
             ("patch deployments.apps/scale", "deployments.apps", "scale"),
             ("patch deploy/status", "deployments.apps", "status"),
@@ -203,6 +208,13 @@ fn a_name_where_a_subresource_was_meant() {
             ("create pods/exec", "pods", "exec"),
             ("get nodes/metrics", "nodes", "metrics"),
             ("get namespaces/finalize", "namespaces", "finalize"),
+            ("update deployments.apps/finalizers", "deployments.apps", "finalizers"),
+            ("update pods/finalizers", "pods", "finalizers"),
+            ("patch widgets/status", "widgets.example.com", "status"),
+            ("update wdg/scale", "widgets.example.com", "scale"),
+            ("patch widgets/finalizers", "widgets.example.com", "finalizers"),
+            ("patch *.apps/scale", "*.apps", "scale"),
+            ("update */status", "*", "status"),
         ] {
             let words =
                 format!("{name} is taken for an object's name; the subresource is {resource}/*/{name}");

@@ -18,7 +18,7 @@ use document::{Candidate, Document, is_plain, versions_of};
 use known::{CORE, is_core, may_be_core};
 use search::{Search, group_fit};
 
-pub use known::{SERVED, known};
+pub use known::{FINALIZERS, SERVED, known};
 pub use resource::{Resource, Unresolved, Wanted};
 
 /// Aggregated discovery, v2 (1.30) and v2beta1 (1.27), with the older documents after them.

@@ -425,7 +425,7 @@ fn custom_resources(storage: &Storage) -> Vec<Resource> {
         let versions = spec["versions"].as_array().into_iter().flatten();
         let served = versions.filter(|version| version["served"] != false);
         served.map(|version| {
-            let names = &spec["names"];
+            let (names, subresources) = (&spec["names"], &version["subresources"]);
             let (group, version, name) =
                 (text(&spec["group"]), text(&version["name"]), text(&names["plural"]));
             let scope = if spec["scope"] == "Cluster" { "Cluster" } else { "Namespaced" };
@@ -438,6 +438,15 @@ fn custom_resources(storage: &Storage) -> Vec<Resource> {
                 if names[optional].is_array() {
                     entry[optional] = names[optional].clone();
                 }
+            }
+            if let Some(subresources) = subresources.as_object() {
+                let listed = subresources.keys().map(|name| {
+                    json!({
+                        "subresource": name, "verbs": ["get", "patch", "update"],
+                        "responseKind": entry["responseKind"],
+                    })
+                });
+                entry["subresources"] = listed.collect();
             }
             Resource { group, version, name, entry, custom: true }
         })

@@ -324,7 +324,7 @@ fn no_answer(finding: &Finding, answer: Option<&Answer>) -> Vec<String> {
 pub fn advice(code: Code) -> Option<&'static str> {
     Some(match code {
         Code::Unresolved => {
-            "use the address in KUBERNETES_SERVICE_HOST, which needs no DNS, or check the container's /etc/resolv.conf and the cluster's DNS"
+            "use the API server's address, which needs no DNS (kubectl get service kubernetes -n default), or check the container's /etc/resolv.conf and the cluster's DNS"
         }
         Code::Unreachable => {
             "check the address, that the API server is up, and that no NetworkPolicy or mesh blocks it: kubeknock doctor"
@@ -491,7 +491,11 @@ mod tests {
                 Ok(answered(Unintelligible, 200, "a web page")),
                 ["a web page", "--server"],
             ),
-            (Code::Unresolved, failed(Failure::Unresolved), ["what broke", "KUBERNETES_SERVICE_HOST"]),
+            (
+                Code::Unresolved,
+                failed(Failure::Unresolved),
+                ["what broke", "which needs no DNS (kubectl get service kubernetes -n default)"],
+            ),
             (Code::Unreachable, failed(Failure::Unreachable), ["what broke", "NetworkPolicy"]),
             (Code::Untrusted, failed(Failure::Untrusted), ["what broke", "--tls-server-name"]),
             (Code::Timeout, failed(Failure::Timeout), ["what broke", "--timeout"]),

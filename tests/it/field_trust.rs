@@ -75,6 +75,16 @@ fn variables_that_name_no_server() {
             "443",
             "KUBERNETES_SERVICE_HOST \"10.0.0.1\\n\": it has spaces or line breaks around it; set the name or address alone",
         ),
+        (
+            "fd00::1%eth0",
+            "443",
+            "KUBERNETES_SERVICE_HOST \"fd00::1%eth0\": \"fd00::1%eth0\" is not an IPv6 address",
+        ),
+        (
+            "::ffff:10.0.0.256",
+            "443",
+            "KUBERNETES_SERVICE_HOST \"::ffff:10.0.0.256\": \"::ffff:10.0.0.256\" is not an IPv6 address",
+        ),
         ("api server", "443", "KUBERNETES_SERVICE_HOST \"api server\": \"api server\" is not a host name"),
         (
             "10.0.0.1",

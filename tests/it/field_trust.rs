@@ -371,6 +371,7 @@ fn bundles_that_are_something_else() {
         (pem.replace("CERTIFICATE", "TRUSTED CERTIFICATE"), "it is OpenSSL's TRUSTED CERTIFICATE"),
         (format!("  {}", pem.replace('\n', "\n  ")), "its lines are indented"),
         (pem.replace('\n', "\\n"), "its line breaks are written as \\n"),
+        (pem.replace('\n', " "), "its line breaks are missing"),
         (format!("\u{feff}{pem}"), "it begins with a byte order mark"),
         (pem.replace("CERTIFICATE", "PRIVATE KEY"), "it is a private key"),
     ] {

@@ -166,8 +166,8 @@ fn of_pem(file: &[u8]) -> Option<&'static str> {
     if !has("-----END CERTIFICATE-----") {
         return Some("it ends before -----END CERTIFICATE-----: it is cut off");
     }
-    let after = file.get(header + CERTIFICATE.len()..).and_then(<[u8]>::first);
-    if !after.is_some_and(|byte| matches!(byte, b'\n' | b'\r' | b' ')) {
+    let mut after = file.get(header + CERTIFICATE.len()..).unwrap_or_default().iter();
+    if !after.find(|byte| **byte != b' ').is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {
         return Some(
             "its line breaks are missing; the header, the base64 and the trailer must be on lines of their own",
         );

@@ -631,6 +631,8 @@ fn refusals_that_no_grant_lifts() {
         ("", GRANT),
         (": RBAC: [role \"a\" not found, role \"b\" not found]", GRANT),
         (": No policy matched.", GRANT),
+        (": Azure does not have opinion for this user.", GRANT),
+        (": RBAC: role \"r\" not found\nAzure does not have opinion for this user.", GRANT),
     ] {
         let listener = faults::answers("403 Forbidden", JSON, &[], &because(reason));
         let pod = Pod::in_front_of(&listener);

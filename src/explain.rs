@@ -14,6 +14,7 @@ use crate::remedy;
 use crate::round::{Finding, Round, State};
 use crate::token::Claims;
 use aggregated::Aggregated;
+pub use aggregated::hint;
 
 /// An explanation has no more lines than this.
 const LINES: usize = 3;

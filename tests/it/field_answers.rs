@@ -756,6 +756,29 @@ fn aggregated_api_servers() {
     }
 }
 
+/// `get` knows no group, but what is in the path.
+#[test]
+fn paths_of_aggregated_api_servers() {
+    const HINT: &str = "; if an aggregated server answers for metrics.k8s.io, see whether it is up and trusts the \
+                        kube-apiserver: kubectl get apiservices v1beta1.metrics.k8s.io\n";
+    let unauthorized = status_of(&json!({ "code": 401, "message": "Unauthorized" }));
+    for (status, content_type, body, code) in [
+        ("401 Unauthorized", JSON, unauthorized.as_str(), 11),
+        ("503 Service Unavailable", "text/plain", "service unavailable\n", 24),
+    ] {
+        let listener = faults::answers(status, content_type, &[], body);
+        let pod = Pod::in_front_of(&listener);
+        for path in ["/apis/metrics.k8s.io/v1beta1/pods", "/apis/metrics.k8s.io/v1beta1?timeout=3s"] {
+            pod.runs(&["get", path]).gives(code, &[], Stderr::Has(HINT));
+        }
+        for path in ["/apis/apps/v1/deployments", "/api/v1/pods", "/apis", "/apis/metrics.k8s.io", "/healthz"]
+        {
+            let finished = pod.runs(&["get", path]).gives(code, &[], Stderr::Any);
+            assert!(!finished.stderr.contains("aggregated"), "{}", finished.story());
+        }
+    }
+}
+
 /// kubectl proxy has an identity and filters of its own.
 #[test]
 fn what_kubectl_proxy_says() {

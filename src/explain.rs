@@ -46,6 +46,9 @@ pub fn request(code: Code, result: &Result<Answer, Failure>, context: Context<'_
     match code {
         Code::Unauthenticated => unauthenticated(answer, context),
         Code::Anonymous => anonymous(Some(answer), context),
+        Code::Unserved => {
+            vec![answer.line(), "check that authorization.k8s.io/v1 is served: kubectl api-versions".into()]
+        }
         Code::Forbidden if answer.meaning == Meaning::OtherForbidden => {
             vec![own_words(answer), refused::something_else(&answer.reason)]
         }
@@ -62,7 +65,6 @@ pub fn request(code: Code, result: &Result<Answer, Failure>, context: Context<'_
         | Code::Untrusted
         | Code::Timeout
         | Code::Unavailable
-        | Code::Unserved
         | Code::Unintelligible
         | Code::Usage
         | Code::Setup
@@ -131,6 +133,11 @@ pub fn explain(finding: &Finding, context: Context<'_>) -> Explanation {
         (Code::Unavailable, Some(answer)) if api.is_some() => {
             [vec![answer.line()], api.map(Aggregated::unavailable).unwrap_or_default()].concat()
         }
+        // A gateway says so of what is after it, as kubectl proxy does.
+        (Code::Unavailable, Some(answer)) if matches!(answer.status, 502 | 504) => vec![
+            answer.line(),
+            "a proxy on the way does not reach the API server: check that both are up, or use kubeknock wait".into(),
+        ],
         (Code::Unintelligible, Some(answer)) if context.bearer == Bearer::Plain && answer.status == 403 => vec![
             answer.line(),
             "kubectl proxy refuses a path or a host like this: start it with --accept-paths, --reject-paths and \

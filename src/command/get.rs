@@ -80,7 +80,10 @@ fn why(get: &Get, result: &Result<Answer, Failure>, bearer: Bearer, claims: Opti
         (Meaning::Unauthenticated | Meaning::Forbidden, Bearer::None) => {
             format!("no token was sent, because {path} is missing or empty: {words}")
         }
-        (Meaning::Unauthenticated | Meaning::Forbidden, Bearer::Plain) => {
+        (Meaning::Unauthenticated, Bearer::Plain) => {
+            format!("the API server rejects the credentials of the proxy itself (kubectl proxy): {words}")
+        }
+        (Meaning::Forbidden, Bearer::Plain) => {
             format!("no token was sent, because {} is plain HTTP: {words}", get.common.cluster.server)
         }
         (Meaning::Forbidden, Bearer::Token)

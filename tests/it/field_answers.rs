@@ -815,6 +815,22 @@ fn what_kubectl_proxy_says() {
         let finished = pod.runs(&["check", "list pods"]).gives(code, &[words], Stderr::Empty);
         assert!(!finished.stdout.contains("--token-file"), "{}", finished.story());
     }
+    for (status, content_type, body, code, words) in [
+        ("401 Unauthorized", JSON, unauthorized(), 12, "rejects the credentials of the proxy itself"),
+        (
+            "502 Bad Gateway",
+            "text/plain",
+            "dial tcp 10.0.0.1:443: connect: connection refused".to_owned(),
+            24,
+            "dial tcp 10.0.0.1:443: connect: connection refused",
+        ),
+    ] {
+        let listener = proxy(status, content_type, body);
+        let pod = Pod::in_front_of(&listener).at_server(&format!("http://{}", listener.address()));
+        pod.runs(&["get", "/version"]).gives(code, &[], Stderr::Has(words));
+        let finished = pod.runs(&["check", "list pods"]).gives(code, &[words], Stderr::Empty);
+        assert!(!finished.stdout.contains("the API server is up"), "{}", finished.story());
+    }
 }
 
 /// What is not known is not said to be allowed, and what a name lacks is named.
@@ -850,6 +866,12 @@ fn what_is_not_served() {
             "something before the API server may reject it: status 401 {\"message\":\"No API key found in request\"}",
         ),
     ]);
+    let listener = faults::answers("404 Not Found", "text/plain", &[], "404 page not found");
+    Pod::in_front_of(&listener).runs(&["rules"]).gives(
+        25,
+        &[],
+        Stderr::Has("check that authorization.k8s.io/v1 is served: kubectl api-versions"),
+    );
     let scene = Scene::new();
     for (phrase, words) in [
         ("get pods/*/lgo", "pods has no such subresource; similar names: log\n"),

@@ -287,6 +287,48 @@ fn a_group_whose_document_is_broken() {
     }
 }
 
+/// A group whose API service is down is said, and costs no other; as recorded from 1.36.
+#[test]
+fn an_api_service_that_is_down() {
+    for version in [Version::V1_36, Version::V1_20] {
+        let scene = Scene::of(version);
+        scene.cluster.create(
+            "/apis/apiregistration.k8s.io/v1/apiservices",
+            json!({
+                "metadata": { "name": "v1.down.example.com" },
+                "spec": {
+                    "group": "down.example.com", "version": "v1",
+                    "service": { "namespace": "default", "name": "down" },
+                },
+            }),
+        );
+        scene.grant("lister", &["list"], "*", &["*"]);
+        for phrase in
+            ["list widgets.down.example.com", "cannot list widgets.v1.down.example.com", "list wdgts"]
+        {
+            scene.runs(&["check", "list deployments.apps", phrase]).gives(
+                24,
+                &[
+                    "an API group whose server does not answer: down.example.com",
+                    "list the API services that are down: kubectl get apiservices",
+                    "list deployments.apps in ns-1",
+                ],
+                Stderr::Empty,
+            );
+        }
+        scene.runs(&["check", "list deployments.apps", "list cronjobs.batch"]).gives(
+            0,
+            &["ok (0)"],
+            Stderr::Empty,
+        );
+        scene.runs(&["get", "/apis/down.example.com/v1/namespaces/ns-1/widgets"]).gives(
+            24,
+            &["service unavailable"],
+            Stderr::Has("kubectl get apiservices v1.down.example.com"),
+        );
+    }
+}
+
 /// What is offered for a URL is a phrase that asks for that very URL, where one request asks it.
 #[test]
 fn the_phrase_for_a_url_asks_it() {

@@ -15,6 +15,7 @@ use crate::round::{Finding, Round, State};
 use crate::time::duration::span;
 use crate::token::Claims;
 use aggregated::Aggregated;
+pub use aggregated::hint;
 
 /// An explanation has no more lines than this.
 const LINES: usize = 3;
@@ -46,6 +47,9 @@ pub fn request(code: Code, result: &Result<Answer, Failure>, context: Context<'_
     match code {
         Code::Unauthenticated => unauthenticated(answer, context),
         Code::Anonymous => anonymous(Some(answer), context),
+        Code::Unserved => {
+            vec![answer.line(), "check that authorization.k8s.io/v1 is served: kubectl api-versions".into()]
+        }
         Code::Forbidden if answer.meaning == Meaning::OtherForbidden => {
             vec![own_words(answer), refused::something_else(&answer.reason)]
         }
@@ -62,7 +66,6 @@ pub fn request(code: Code, result: &Result<Answer, Failure>, context: Context<'_
         | Code::Untrusted
         | Code::Timeout
         | Code::Unavailable
-        | Code::Unserved
         | Code::Unintelligible
         | Code::Usage
         | Code::Setup
@@ -136,6 +139,11 @@ pub fn explain(finding: &Finding, context: Context<'_>) -> Explanation {
         (Code::Unavailable, Some(answer)) if api.is_some() => {
             [vec![answer.line()], api.map(Aggregated::unavailable).unwrap_or_default()].concat()
         }
+        // A gateway says so of what is after it, as kubectl proxy does.
+        (Code::Unavailable, Some(answer)) if matches!(answer.status, 502 | 504) => vec![
+            answer.line(),
+            "a proxy on the way does not reach the API server: check that both are up, or use kubeknock wait".into(),
+        ],
         (Code::Unintelligible, Some(answer)) if context.bearer == Bearer::Plain && answer.status == 403 => vec![
             answer.line(),
             "kubectl proxy refuses a path or a host like this: start it with --accept-paths, --reject-paths and \
@@ -355,7 +363,7 @@ fn no_answer(finding: &Finding, answer: Option<&Answer>) -> Vec<String> {
 pub fn advice(code: Code) -> Option<&'static str> {
     Some(match code {
         Code::Unresolved => {
-            "use the address in KUBERNETES_SERVICE_HOST, which needs no DNS, or check the container's /etc/resolv.conf and the cluster's DNS"
+            "use the API server's address, which needs no DNS (kubectl get service kubernetes -n default), or check the container's /etc/resolv.conf and the cluster's DNS"
         }
         Code::Unreachable => {
             "check the address, that the API server is up, and that no NetworkPolicy or mesh blocks it: kubeknock doctor"
@@ -522,7 +530,11 @@ mod tests {
                 Ok(answered(Unintelligible, 200, "a web page")),
                 ["a web page", "--server"],
             ),
-            (Code::Unresolved, failed(Failure::Unresolved), ["what broke", "KUBERNETES_SERVICE_HOST"]),
+            (
+                Code::Unresolved,
+                failed(Failure::Unresolved),
+                ["what broke", "which needs no DNS (kubectl get service kubernetes -n default)"],
+            ),
             (Code::Unreachable, failed(Failure::Unreachable), ["what broke", "NetworkPolicy"]),
             (Code::Untrusted, failed(Failure::Untrusted), ["what broke", "--tls-server-name"]),
             (Code::Timeout, failed(Failure::Timeout), ["what broke", "--timeout"]),

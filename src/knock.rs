@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::api::discovery::spelling::nearest;
-use crate::api::discovery::{self, Resource, SERVED, Wanted};
+use crate::api::discovery::{self, FINALIZERS, Resource, SERVED, Wanted};
 use crate::api::review::Attributes;
 use crate::api::status::{self, Answer, Shape};
 use crate::api::{Reply, Request};
@@ -246,10 +246,12 @@ fn notes(verb: &str, objects: &Objects, resource: &Resource) -> Vec<String> {
     }
     let full = ResourceName {
         name: resource.plural.clone(),
-        qualifier: Some(resource.group.clone()).filter(|group| !group.is_empty()),
+        qualifier: Some(resource.group.clone()).filter(|group| !group.is_empty() && group != "*"),
     };
     if let (Some(name), None) = (&objects.name, &objects.subresource)
-        && resource.subresources.contains(name)
+        && (resource.subresources.contains(name)
+            || name == FINALIZERS
+            || (resource.plural == "*" && matches!(name.as_str(), "scale" | "status")))
     {
         notes.push(format!("{name} is taken for an object's name; the subresource is {full}/*/{name}"));
     }

@@ -16,6 +16,7 @@ enum Subject<'a> {
 impl Subject<'_> {
     fn of(user: &str) -> Subject<'_> {
         let account = user.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':'));
+        let account = account.filter(|(_, name)| !name.contains(':'));
         account.map_or(Subject::User(user), |(namespace, name)| Subject::Account(namespace, name))
     }
 
@@ -221,6 +222,15 @@ mod tests {
         ] {
             assert_eq!(grant(&attributes, user), lines);
         }
+        let lines = grant(&resource("list", ("pods", "", ""), "", "ns-1"), "system:serviceaccount:a:b:c");
+        assert!(lines[1].contains(" --user=system:serviceaccount:a:b:c "), "{lines:?}");
+        // kubectl creates no roles for what no server lists, under no version.
+        let mut attributes = resource("get", ("pods", "custom.metrics.k8s.io", "http_requests"), "", "ns-1");
+        if let Attributes::Resource { version, .. } = &mut attributes {
+            version.clear();
+        }
+        let lines = grant(&attributes, account);
+        assert!(lines[0].starts_with("echo '{") && lines[0].ends_with(" --namespace=ns-1"), "{lines:?}");
         // A name with slashes is one name, and kubectl does not create roles for signers.
         let name = "kubernetes.io/kube-apiserver-client";
         let lines = grant(&resource("approve", ("signers", "certificates.k8s.io", ""), name, ""), account);

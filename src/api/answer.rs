@@ -10,7 +10,7 @@ pub enum Shape {
     List,
     /// One object, by name.
     Object(String),
-    /// A watch: decided by the head.
+    /// A watch: decided by the head, where it has no length.
     Watch,
     /// A non-resource URL.
     Path,
@@ -56,7 +56,7 @@ pub enum Meaning {
     Denied,
     /// The review itself is refused: says nothing about the permission.
     ReviewForbidden,
-    /// A 403 about something else: another user, verb or resource than this request's, as an impersonating proxy or an
+    /// A 403 about something else: another user, verb, resource or namespace than this request's, as an impersonating proxy or an
     /// aggregated API server sends it.
     OtherForbidden,
     /// Yes, under conditions that the review cannot decide (KEP-5681).

@@ -21,10 +21,10 @@ const GLANCE: usize = 1024;
 /// How much more where the kind does not come first.
 const LONG_GLANCE: usize = 64 * 1024;
 
-/// Reads the answer to the end (a watch: only its head) and understands it.
+/// Reads the answer to the end (a watch, which has no end: only its head) and understands it.
 pub fn answer(mut reply: Reply, shape: &Shape) -> Result<Answer, Failure> {
     let allowed_read = reply.status() == 200 && *shape != Shape::Review;
-    if allowed_read && *shape == Shape::Watch {
+    if allowed_read && *shape == Shape::Watch && reply.header("content-length").is_none() {
         return Ok(answer_from(&reply, shape, &[]));
     }
     let limit = if allowed_read { GLANCE } else { LARGEST_BODY + 1 };
@@ -237,13 +237,17 @@ fn read(shape: &Shape, status: u16, content_type: &str, body: &[u8]) -> Result<(
     if !content_type.trim_start().to_ascii_lowercase().starts_with("application/json") {
         return Err(format!("content type \"{}\" where JSON is expected", shown(content_type)));
     }
-    if *shape == Shape::Watch {
+    // Its events have a type and an object. What has no length is not looked at.
+    if *shape == Shape::Watch && body.is_empty() {
         return Ok(());
     }
     let Some(Glance { keys, kind, whole }) = Glance::of(body) else {
         return Err("JSON that is not a Kubernetes object".into());
     };
     let has = |key: &str| keys.iter().any(|found| found == key);
+    if *shape == Shape::Watch {
+        return if has("type") { Ok(()) } else { Err("an object where a watch is expected".into()) };
+    }
     if !has("kind") && !has("apiVersion") {
         return Err("JSON that is not a Kubernetes object".into());
     }

@@ -41,6 +41,7 @@ fn one_cluster_for_all() {
         ("unserved", outcomes::unserved),
         ("nodes in a Role", outcomes::nodes_in_a_role),
         ("raw requests", outcomes::raw_requests),
+        ("pages", outcomes::pages),
         ("machine readable", outcomes::machine_readable),
         ("agrees with kubectl", can_i::agrees_with_kubectl),
         ("rules are kubectl's", rules::rules_are_kubectls),

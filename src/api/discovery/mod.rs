@@ -18,7 +18,7 @@ use document::{Candidate, Document, is_plain, versions_of};
 use known::{CORE, is_core, may_be_core};
 use search::{Search, group_fit};
 
-pub use known::{SERVED, known};
+pub use known::{FINALIZERS, SERVED, known};
 pub use resource::{Resource, Unresolved, Wanted};
 
 /// Aggregated discovery, v2 (1.30) and v2beta1 (1.27), with the older documents after them.
@@ -379,6 +379,42 @@ mod tests {
         assert_eq!(asked, ["/apis"]);
     }
 
+    /// As what parses a document and writes it again does: versions name themselves after their resources.
+    #[test]
+    fn keys_in_the_order_of_the_alphabet() {
+        let groups = r#"
+            {"metadata":{"name":"first"},"versions":[{"freshness":"Current","resources":[
+                {"resource":"moons","scope":"Cluster","verbs":["list"],"subresources":[{"subresource":"status"}]}],"version":"v2beta1"}]},
+            {"metadata":{"name":"second"},"versions":[
+                {"freshness":"Current","resources":[{"resource":"stars","scope":"Cluster","verbs":["list"]}],"version":"v1beta1"},
+                {"freshness":"Current","resources":[{"resource":"stars","scope":"Cluster","verbs":["list"]}],"version":"v1alpha1"},
+                {"freshness":"Stale","resources":[],"version":"v0"}]},
+            {"metadata":{"name":"third"},"versions":[{"resources":[{"resource":"suns","scope":"Cluster"}]}]}"#;
+        let names = [
+            "moons/status",
+            "stars",
+            "stars.v1alpha1.second",
+            "stars.v1beta1.second",
+            "comets.v0.second",
+            "stars.v2beta1.second",
+            "suns",
+        ];
+        let (shown, _) = resolved(&names, aggregated(groups));
+        assert_eq!(
+            shown,
+            [
+                "first/v2beta1 moons cluster",
+                "second/v1beta1 stars cluster",
+                "second/v1alpha1 stars cluster",
+                "second/v1beta1 stars cluster",
+                "unknown, near , silent second",
+                "unknown, near stars.second, silent ",
+                // Nothing names its version: no path can ask for it.
+                "unknown, near , silent second",
+            ]
+        );
+    }
+
     #[test]
     fn subresources_that_are_not_listed() {
         let names = [
@@ -453,8 +489,8 @@ mod tests {
         assert_eq!(
             shown,
             [
-                "subresources.kubevirt.io/v1 vmis namespaced",
-                "subresources.kubevirt.io/v1 vmis namespaced",
+                "subresources.kubevirt.io/ vmis namespaced",
+                "subresources.kubevirt.io/ vmis namespaced",
                 "no such subresource of vmis.subresources.kubevirt.io, near console",
                 "kubevirt.io/v1 vmis namespaced",
                 "kubevirt.io/v1 vmis namespaced",

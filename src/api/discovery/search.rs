@@ -102,7 +102,13 @@ impl<'w> Search<'w> {
     }
 
     /// What each name means; `failed` is why the search ended early.
-    pub fn results(self, failed: Option<&Unresolved>) -> Vec<Result<Resource, Unresolved>> {
+    pub fn results(mut self, failed: Option<&Unresolved>) -> Vec<Result<Resource, Unresolved>> {
+        for (wanted, hit) in self.wanted.iter().zip(&mut self.hits) {
+            // One that only has subresources is not served itself, under no version.
+            if let Some(hit) = hit.as_mut().filter(|hit| !hit.fit.served && wanted.subresource.is_some()) {
+                hit.resource.version.clear();
+            }
+        }
         let silent = self.silent;
         self.hits
             .into_iter()

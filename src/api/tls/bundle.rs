@@ -143,7 +143,7 @@ fn of_pem(text: &str) -> Option<&'static str> {
     if !has("-----END CERTIFICATE-----") {
         return Some("it ends before -----END CERTIFICATE-----: it is cut off");
     }
-    if !after.starts_with(['\n', '\r', ' ']) {
+    if !after.trim_start_matches(' ').starts_with(['\n', '\r']) {
         return Some(
             "its line breaks are missing; the header, the base64 and the trailer must be on lines of their own",
         );

@@ -278,7 +278,10 @@ impl<'r> Reader<'r> {
             (Some(command), [_, ..]) => {
                 format!("{} has no option {typed}: it is an option of {}", command.name, owners.join(", "))
             }
-            (_, []) => format!("there is no option {typed}: see kubeknock --help"),
+            (None, []) => format!("there is no option {typed}: see kubeknock --help"),
+            (Some(command), []) => {
+                format!("{0} has no option {typed}: see kubeknock {0} --help", command.name)
+            }
         }
     }
 }
@@ -352,8 +355,8 @@ mod tests {
     fn what_cannot_be_taken() {
         for (line, reason) in [
             ("chek list pods", "\"chek\" is not a command"),
-            ("check --nope list pods", "there is no option --nope"),
-            ("check -x list pods", "there is no option -x"),
+            ("check --nope list pods", "check has no option --nope"),
+            ("check -x list pods", "check has no option -x"),
             ("check --include list pods", "it is an option of get"),
             ("check -n", "--namespace needs a value"),
             ("check -n a -n b list pods", "--namespace is given twice"),

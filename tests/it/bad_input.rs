@@ -118,8 +118,8 @@ fn options() {
             "\"chek\" is not a command: use one of check, wait, monitor, get, whoami, rules, doctor, install",
         ),
         (&["check"], "a permission phrase is missing, such as \"list pods\" or \"get /metrics\""),
-        (&["check", "--nope", "list pods"], "there is no option --nope: see kubeknock --help"),
-        (&["check", "-x", "list pods"], "there is no option -x: see kubeknock --help"),
+        (&["check", "--nope", "list pods"], "check has no option --nope: see kubeknock check --help"),
+        (&["check", "-x", "list pods"], "check has no option -x: see kubeknock check --help"),
         (&["check", "-i", "list pods"], "check has no option -i: it is an option of get"),
         (&["get", "--fail-open", "/version"], "get has no option --fail-open: it is an option of check"),
         (&["whoami", "now"], "whoami takes no argument, found \"now\""),
@@ -199,7 +199,7 @@ fn options() {
 /// Where to report is heeded however it is typed, whatever else is wrong.
 #[test]
 fn a_bad_command_line_is_reported_as_it_says() {
-    const WHY: &str = "there is no option --nope: see kubeknock --help";
+    const WHY: &str = " has no option --nope: see kubeknock ";
     let scene = Scene::new();
     for (arguments, json) in [
         (&["check", "-vo", "json", "--nope", "list pods"][..], true),

@@ -153,7 +153,7 @@ fn finds_what_is_missing_in_the_pod() {
     let without = |name: &str| std::fs::remove_file(scene.pod.mount().join(name)).unwrap();
 
     let checkup = doctor(&[], scene.pod.mount(), &["--timeout", "8s"]);
-    broken(&checkup, "environment", 20, "start kubeknock without what drops the kubelet's variables");
+    broken(&checkup, "environment", 20, "in a pod, start kubeknock without env -i, su or cron");
 
     let nothing = tempfile::tempdir().unwrap();
     let checkup = in_pod_of(scene.cluster.address(), &nothing.path().join("none"), &[]);

@@ -707,7 +707,7 @@ fn json_of_what_could_not_be_asked() {
     // Also where the command line as a whole cannot be read.
     for arguments in [&["check", "-ojson", "--nope"][..], &["check", "--output=json", "--nope"]] {
         let finished = pod.runs(arguments).gives(30, &[], Stderr::Any);
-        let message = "there is no option --nope: see kubeknock --help";
+        let message = "check has no option --nope: see kubeknock check --help";
         assert_eq!(
             report(&finished),
             json!({ "schema": "kubeknock/v1", "outcome": "usage", "exitCode": 30, "message": message })

@@ -162,6 +162,6 @@ fn a_bad_command_line_is_told_there_too() {
         fs::write(log.path(), "").unwrap();
         scene.runs(&[&["check", "list pods", "--nope"], &option[..]].concat()).gives(30, &[], Stderr::Any);
         let message = fs::read_to_string(log.path()).unwrap();
-        assert_eq!(message, "usage (30): there is no option --nope: see kubeknock --help\n");
+        assert_eq!(message, "usage (30): check has no option --nope: see kubeknock check --help\n");
     }
 }

@@ -64,7 +64,7 @@ pub fn environment(seen: &Evidence) -> Step {
                 None => Step::open(NAME, found),
                 Some(failure) => {
                     Step::broken(NAME, failure.code(), found).and([failure.text().to_owned()]).advise([
-                        "start kubeknock without what drops the kubelet's variables (env -i, su, cron)",
+                        "in a pod, start kubeknock without env -i, su or cron, which drop the kubelet's variables",
                         OUTSIDE,
                     ])
                 }

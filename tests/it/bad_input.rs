@@ -10,14 +10,14 @@ use testbed::{Cluster, Finished, Program, Stderr, World};
 
 use crate::{Kubeknock, Pod, Scene};
 
-/// Holds that the run said this one line and asked nothing.
+/// Checks that the run printed this one line and sent no request.
 #[track_caller]
 fn refused(cluster: &Cluster, finished: Finished, code: i32, line: &str) {
     finished.is(code, "", &format!("kubeknock: {line}\n"));
     assert_eq!(cluster.connections(), 0);
 }
 
-/// The phrase, the column of the fault, and what is said of it.
+/// Each phrase, the column of the fault, and the message.
 #[test]
 fn phrases() {
     const FORM: &str = "a phrase is VERB RESOURCE [in NAMESPACE], such as \"list pods in default\", \"get secrets/db\", \"create pods/*/exec\" or \"get /metrics\"";
@@ -85,19 +85,19 @@ fn phrases() {
             "this is the URL of a resource; as a phrase: \"delete deployments.apps/web in ns-1\"",
         ),
     ] {
-        // Beside a good one, so that a phrase without a space is one of its own.
+        // A second phrase, so that a phrase without a space is not joined with others.
         let caret = " ".repeat(column);
         let line = format!("{why}\n  {phrase}\n  {caret}^");
         refused(&scene.cluster, scene.runs(&["check", "get /version", phrase]), 30, &line);
     }
-    // What would paint the terminal is not passed on to it.
+    // Control characters are not passed on to the terminal.
     refused(
         &scene.cluster,
         scene.runs(&["check", "list p\u{1b}[31mods\u{7}"]),
         30,
         "a phrase holds no control characters\n  list p\u{fffd}[31mods\u{fffd}\n        ^",
     );
-    // The words of one phrase, as they were joined.
+    // The words of one phrase, shown as they are joined.
     refused(
         &scene.cluster,
         scene.runs(&["check", "list", "pods", "please"]),
@@ -144,7 +144,7 @@ fn options() {
         (&["install"], "a destination is missing: a file, or an existing folder"),
         (&["install", "/a", "/b"], "install takes one destination, found also \"/b\""),
         (&["get", "/version", "/healthz"], "get takes one path, found also \"/healthz\""),
-        // Twice.
+        // Given twice.
         (
             &["check", "list pods", "-n", "ns-1", "--namespace=ns-1"],
             "--namespace is given twice: use it once",
@@ -192,11 +192,11 @@ fn options() {
     ] {
         refused(&scene.cluster, scene.runs(arguments), 30, line);
     }
-    let nothing_behind = scene.pod.run(&mut Kubeknock::command(["check", "list pods", "-qn"]));
-    refused(&scene.cluster, nothing_behind, 30, "--namespace needs a value: --namespace NS");
+    let no_value = scene.pod.run(&mut Kubeknock::command(["check", "list pods", "-qn"]));
+    refused(&scene.cluster, no_value, 30, "--namespace needs a value: --namespace NS");
 }
 
-/// Where to report is heeded however it is typed, whatever else is wrong.
+/// The options that say where to report are followed, wherever they stand and whatever else is wrong.
 #[test]
 fn a_bad_command_line_is_reported_as_it_says() {
     const WHY: &str = " has no option --nope: see kubeknock ";
@@ -276,7 +276,7 @@ fn arguments_that_are_not_utf8() {
         let finished = scene.pod.run(&mut scene.pod.command([OsString::from("check"), argument]));
         refused(&scene.cluster, finished, 30, &format!("the argument \"{shown}\" is not valid UTF-8"));
     }
-    // After -- they are untouched, where they may stand at all.
+    // Arguments after `--` are passed on unchanged, where they are allowed at all.
     let mut command =
         Kubeknock::command([OsString::from("check"), "list pods".into(), "--".into(), bytes(b"\xff")]);
     refused(
@@ -312,7 +312,7 @@ fn token_files() {
         31,
         "token file MOUNT/token: begins with a byte order mark; save it as plain ASCII",
     );
-    // Not by its mode: whoever runs the tests may be root, who reads everything.
+    // Not by its mode: root runs the tests in CI, and root can read every file.
     let pod = folder_in_place_of(pod, "token");
     refused(
         &cluster,
@@ -329,7 +329,7 @@ fn token_files() {
     );
 }
 
-/// As long as may be, and with the white space that editors leave: they are sent.
+/// Tokens of the greatest length, and with the white space that editors leave: they are sent.
 #[test]
 fn odd_tokens_that_are_sent() {
     let Scene { cluster, pod } = Scene::with_reader();
@@ -390,7 +390,7 @@ fn bundles() {
     );
 }
 
-/// Bad certificates beside good ones are passed over, and said.
+/// Certificates that cannot be read are ignored if the bundle has others, and a warning says so.
 #[test]
 fn one_bad_among_good_certificates() {
     let Scene { cluster, pod } = Scene::with_reader();
@@ -414,12 +414,12 @@ ok (0): every permission is as required
     pod.runs(&["check", "list pods"]).gives(0, &["ok (0)"], Stderr::Empty);
 }
 
-/// PEM around something that is no certificate.
+/// PEM around bytes that are not a certificate.
 fn bad_certificate() -> String {
     "-----BEGIN CERTIFICATE-----\nbm90IGEgY2VydGlmaWNhdGU=\n-----END CERTIFICATE-----\n".to_owned()
 }
 
-/// An empty folder of that name in the mount: there, and no file that could be read, by nobody.
+/// Puts an empty folder of that name into the mount: it exists, and no user can read it as a file.
 fn folder_in_place_of(pod: Pod, name: &str) -> Pod {
     let pod = pod.without_file(name);
     fs::create_dir(pod.mount().join(name)).unwrap();
@@ -441,13 +441,13 @@ fn no_mount() {
     ] {
         let arguments = [arguments, &["--server", &server, "--service-account-dir", &mount]].concat();
         let finished = scene.pod.run(&mut Kubeknock::command(&arguments));
-        // No warning: there is no token that anybody could get.
+        // No warning about the token: there is none that a server could get.
         refused(&scene.cluster, finished, 31, &format!("no service account mount at MOUNT/nowhere: {WHY}"));
     }
-    // The folder that the kubelet mounts, where this is no pod.
+    // The default mount, on a machine that is not a pod.
     let default = "/var/run/secrets/kubernetes.io/serviceaccount";
     if std::path::Path::new(default).exists() {
-        // Not by a macro: the test harness would keep it to itself.
+        // Not by a macro, because the test harness captures that.
         writeln!(stderr(), "*** NOT RUN: no_mount at {default}, because this is a pod").unwrap();
         return;
     }
@@ -483,7 +483,7 @@ fn no_namespace() {
         31,
         &format!("no namespace known: MOUNT/namespace: Is a directory (os error 21); {SAY}"),
     );
-    // Nobody misses it who says where, or asks for what has none.
+    // The namespace is not needed by phrases that name one, or that have none.
     pod.runs(&["check", "list pods in ns-1", "list nodes", "get /version", "list pods in *"]).gives(
         10,
         &["list pods in ns-1"],
@@ -492,7 +492,7 @@ fn no_namespace() {
     pod.runs(&["check", "list pods", "-n", "ns-1"]).gives(10, &["list pods in ns-1"], Stderr::Empty);
 }
 
-/// A white-space end, as every editor leaves it.
+/// Trailing white space, as every editor leaves it.
 #[test]
 fn a_namespace_file_is_trimmed() {
     let Scene { cluster: _cluster, pod } = Scene::with_reader();
@@ -500,7 +500,7 @@ fn a_namespace_file_is_trimmed() {
     pod.runs(&["check", "list pods"]).gives(0, &["list pods in ns-1  "], Stderr::Empty);
 }
 
-/// A reader that is gone, a full disk: what is said is lost, the code is not.
+/// If the reader has gone or the disk is full, the output is lost and the exit code is not.
 #[test]
 fn output_that_cannot_be_written() {
     let scene = Scene::with_reader();

@@ -1,4 +1,4 @@
-//! Time: `--timeout` bounds the whole run, whatever the network does.
+//! `--timeout` limits the whole run, whatever the network does.
 
 use std::process::Command;
 use std::thread;
@@ -9,10 +9,10 @@ use testbed::{Finished, Stderr, runner_delay};
 
 use crate::{Pod, Scene};
 
-/// How far over the deadline a run may be.
+/// How far past the deadline a run may end.
 const GRACE: Duration = Duration::from_millis(100);
 
-/// Everything that keeps a client waiting, below TLS, in it, and above.
+/// Listeners that keep a client waiting, below TLS, in TLS, and above.
 fn listeners() -> Vec<(&'static str, Listener)> {
     let pause = Duration::from_secs(1);
     vec![
@@ -25,8 +25,8 @@ fn listeners() -> Vec<(&'static str, Listener)> {
     ]
 }
 
-/// Runs it, and again where only the clock was wrong: a machine that is busy with something else may be late
-/// once, a program that does not keep its deadline is late each time.
+/// Runs it, and once more if only the time was wrong: on a busy machine a run may be late once, but a program
+/// that misses its deadline is late each time.
 #[track_caller]
 fn times_out(name: &str, pod: &Pod, make: impl Fn() -> Command, timeout: Duration) {
     let mut late = Vec::new();
@@ -62,8 +62,8 @@ fn one_second() {
     });
 }
 
-/// A body without an end takes no time to be refused: no more than 1 MiB of it is read. `get` passes it
-/// on for as long as it may.
+/// An endless body is refused quickly, because at most 1 MiB of it is read. `get` passes it on until the
+/// deadline.
 #[test]
 fn an_endless_body() {
     let listener = faults::endless_body();
@@ -73,7 +73,7 @@ fn an_endless_body() {
     times_out("get", &pod, || pod.command(["get", "--timeout", "1s", "/version"]), Duration::from_secs(1));
 }
 
-/// Before a connection is used again, what came meanwhile is looked at, and that has an end, too.
+/// Before a connection is used again, the data that has arrived in the meantime is read, within a limit.
 #[test]
 fn endless_session_tickets_between_two_requests() {
     let listener = faults::floods_with_tickets_after(faults::answer(
@@ -86,7 +86,7 @@ fn endless_session_tickets_between_two_requests() {
     times_out("tickets", &pod, make, Duration::from_secs(1));
 }
 
-/// Both at once, beside the other tests: they only wait.
+/// Both at once, and beside other tests, because they only wait.
 #[test]
 fn ten_and_thirty_seconds() {
     let listener = faults::silent();
@@ -104,7 +104,7 @@ fn ten_and_thirty_seconds() {
     assert!(listener.connections() >= 2);
 }
 
-/// The whole run counts, not each request: a server that is slow with each of many is not waited for.
+/// The deadline is for the whole run, not for each request: many slow answers do not extend it.
 #[test]
 fn many_slow_answers() {
     let scene = Scene::with_reader();
@@ -120,7 +120,7 @@ fn many_slow_answers() {
     let make = || scene.pod.command([&["check", "--timeout=1s"], &phrases[..]].concat());
     times_out("slow", &scene.pod, make, Duration::from_secs(1));
     let finished = scene.runs(&[&["check", "--timeout=1s"], &phrases[..]].concat());
-    // How wide the columns are depends on which knock was the late one.
+    // The width of the columns depends on which knock was late.
     let first: Vec<&str> = finished.stdout.lines().next().unwrap_or_default().split_whitespace().collect();
     assert_eq!(first.join(" "), "list pods in ns-1 anonymous 403 token 200 ok", "{}", finished.story());
     assert!(
@@ -130,7 +130,7 @@ fn many_slow_answers() {
     );
 }
 
-/// Ten seconds where nothing is said, as most that start it kill it after some time of their own.
+/// The default is ten seconds, because whatever starts the program usually has a timeout of its own.
 #[test]
 fn the_default_is_in_the_help() {
     let finished = Pod::in_front_of(&faults::refuses()).runs(&["check", "--help"]);

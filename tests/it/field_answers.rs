@@ -1,4 +1,5 @@
-//! Answers from the field: what real API servers, aggregated ones and things on the way said, and was misread.
+//! Answers from the field: what real API servers, aggregated API servers and proxies send, and what was once
+//! misread.
 
 use serde_json::{Value, json};
 use testbed::Stderr;
@@ -11,12 +12,13 @@ const JSON: &str = "application/json";
 const ACCOUNT: &str = "system:serviceaccount:ns-1:k-sa-1";
 const AUDITED: &[&str] = &["Audit-Id: 4e6a1a2c-6d0f-4d0b-9a3e-0d5e7f1c2b3a"];
 
-/// A case: status, content type, headers and body of every answer, what is asked, the code, and words on stdout.
+/// A case: status, content type, headers and body of every answer, the phrase, the exit code, and a part of
+/// stdout.
 type Case = (&'static str, &'static str, &'static [&'static str], String, &'static str, i32, &'static str);
 
-/// With the token alone, so that one answer decides.
+/// Runs each case with the token alone, so that one answer decides.
 #[track_caller]
-fn hold(cases: impl IntoIterator<Item = Case>) {
+fn check_all(cases: impl IntoIterator<Item = Case>) {
     let mut failed = Vec::new();
     for (status, content_type, headers, body, phrase, code, words) in cases {
         let listener = faults::answers(status, content_type, headers, &body);
@@ -48,16 +50,16 @@ fn review(fields: &Value) -> String {
     json!({ "kind": "SelfSubjectAccessReview", "status": fields }).to_string()
 }
 
-/// What failed inside a 2xx is what the Status says, with a code or with a reason alone, also of a review.
+/// A failure inside a 2xx is what its Status says, with a code or with only a reason, also in a review.
 #[test]
 fn a_status_of_failure_inside_a_good_answer() {
     let inside = |reason: &str| status_of(&json!({ "reason": reason, "message": "no" }));
     let long = status_of(
         &json!({ "code": 403, "message": "x".repeat(900), "details": { "name": "y".repeat(900) } }),
     );
-    // Keys in their order, as some servers have them: the kind comes after two pages of details.
+    // The order of the keys as some servers have it: the kind comes after two pages of details.
     let late = status_of(&json!({ "code": 403, "details": { "name": "y".repeat(2000) } }));
-    hold([
+    check_all([
         ("200 OK", JSON, &[][..], inside("Forbidden"), "get /healthz/etcd", 10, "token 200  forbidden"),
         ("200 OK", JSON, &[], inside("Unauthorized"), "list pods", 11, "unauthenticated"),
         ("200 OK", JSON, &[], inside("NotFound"), "list pods", 25, "unserved"),
@@ -103,7 +105,7 @@ fn a_status_of_failure_inside_a_good_answer() {
             "the answer to an access review is not a SelfSubjectAccessReview",
         ),
     ]);
-    // `get` passes on what it got, and reads a long one to its end.
+    // `get` passes the answer on, and reads a long one to its end.
     let more = "y".repeat(2000);
     let long =
         format!(r#"{{"kind":"Status","status":"Failure","code":403,"details":"{more}","message":"no"}}"#);
@@ -115,12 +117,12 @@ fn a_status_of_failure_inside_a_good_answer() {
     );
 }
 
-/// Kind and shape fit the question, or it is no answer to it.
+/// An answer counts only if its kind and shape fit the question.
 #[test]
 fn kinds_that_do_not_fit() {
     let list = "list pods";
     let object = "get pods/web-0";
-    hold(
+    check_all(
         [
             (
                 list,
@@ -169,11 +171,11 @@ fn kinds_that_do_not_fit() {
     );
 }
 
-/// A review is a no only if it was decided.
+/// A review means "no" only if it was decided.
 #[test]
 fn reviews_that_decide_nothing() {
     let allowed = |fields: Value| review(&fields);
-    hold(
+    check_all(
         [
             (allowed(json!({ "allowed": false, "evaluationError": ["x"] })), 26),
             (allowed(json!({ "allowed": false, "evaluationError": { "x": 1 } })), 26),
@@ -194,14 +196,14 @@ fn reviews_that_decide_nothing() {
     );
 }
 
-/// What carries `Audit-Id` is from a Kubernetes API server, and what passes through one is, too.
+/// An answer with `Audit-Id` comes from, or through, a Kubernetes API server.
 #[test]
 fn what_an_api_server_marks() {
     const HTML: &str = "text/html; charset=utf-8";
     let page = || "<html><title>/debug/pprof/</title></html>".to_owned();
     let at =
         |location: &'static str| -> &'static [&'static str] { Box::leak(Box::new([AUDITED[0], location])) };
-    hold([
+    check_all([
         ("200 OK", HTML, AUDITED, page(), "get /debug/pprof/", 0, "ok"),
         ("204 No Content", "", AUDITED, String::new(), "get /x", 0, "ok"),
         ("206 Partial Content", "text/plain", AUDITED, "x".into(), "get /logs/a", 0, "ok"),
@@ -255,12 +257,13 @@ fn what_an_api_server_marks() {
     ]);
 }
 
-/// Content types are compared without their case; an absent object is absent, however it is named.
+/// Content types are compared without regard to case. An absent object is reported as absent, whatever its
+/// name.
 #[test]
 fn content_types_and_absent_objects() {
     let pods = || json!({ "kind": "PodList", "items": [] }).to_string();
     let absent = |fields: Value| status_of(&fields);
-    hold([
+    check_all([
         ("200 OK", "APPLICATION/JSON", &[][..], pods(), "list pods", 0, "ok"),
         ("200 OK", "application/Json;as=PartialObjectMetadataList", &[], pods(), "list pods", 0, "ok"),
         ("200 OK", "Application/JSON", &[], String::new(), "watch pods", 0, "ok"),
@@ -309,8 +312,7 @@ fn content_types_and_absent_objects() {
     ]);
 }
 
-/// As HTTP/1.0 has it: no length, and the end of the connection is the end of the body. Here it ends without TLS'
-/// close_notify.
+/// As in HTTP/1.0: without a length, the body ends with the connection, here without the close_notify of TLS.
 fn ends_abruptly(head_and_body: String) -> Listener {
     tls_listener(Certificate::Good, move |stream, _| {
         use std::io::Write;
@@ -374,11 +376,11 @@ fn answers_without_a_length_that_end_abruptly() {
     Pod::in_front_of(&listener).runs(&["whoami"]).gives(24, &["no backend"], Stderr::Empty);
 }
 
-/// Words of what stands before the API server: shown, on one line, escaped and short.
+/// Text from a server before the API server is shown on one line, escaped and shortened.
 #[test]
 fn words_of_something_else() {
     let kong = "{\n  \"message\": \"no Route matched\",\n  \"request_id\": \"7\"\n}";
-    hold([
+    check_all([
         (
             "403 Forbidden",
             "text/plain",
@@ -464,7 +466,7 @@ fn words_of_something_else() {
     ]);
 }
 
-/// Answers each request by its head.
+/// Answers each request according to its head.
 fn by_request(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> Listener {
     tls_listener(Certificate::Good, move |stream, _| {
         use std::io::Write;
@@ -476,7 +478,7 @@ fn by_request(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> Listen
     })
 }
 
-/// A refusal of somebody else, or of something else, satisfies no `cannot`, and offers no grant.
+/// A refusal of another user or another permission does not satisfy `cannot`, and no grant is offered.
 #[test]
 fn refusals_that_are_not_about_the_permission() {
     const PODS: &str = "list resource \"pods\" in API group \"\" in the namespace \"ns-1\"";
@@ -529,7 +531,7 @@ fn refusals_that_are_not_about_the_permission() {
             assert_eq!(report["identity"], json!({ "user": ACCOUNT, "source": "token" }), "{phrase} {user}");
         }
     }
-    // Who is refused something else is not who the rest is granted to.
+    // The user who is refused something else does not get the grant.
     let listener = by_request(|head| {
         if head.contains("/pods") {
             faults::answer("403 Forbidden", JSON, &refusal("kube-apiserver", PODS))
@@ -542,7 +544,7 @@ fn refusals_that_are_not_about_the_permission() {
         &["--role=k-sa-1-create-pods --serviceaccount=ns-1:k-sa-1"],
         Stderr::Empty,
     );
-    // Nor is who is refused there who we are.
+    // Nor does a user who is refused elsewhere tell our identity.
     let listener = faults::answers(
         "403 Forbidden",
         JSON,
@@ -558,7 +560,7 @@ fn refusals_that_are_not_about_the_permission() {
         assert!(!finished.stdout.contains("kubectl create"), "{}", finished.story());
         assert!(!finished.stdout.contains("token      system:serviceaccount:proxy"), "{}", finished.story());
     }
-    // Without a token, 12: that it was not sent is what is wrong.
+    // Without a token the outcome is 12, because the missing token is the cause.
     let listener = faults::answers("403 Forbidden", JSON, &[], &refusal("kube-apiserver", PODS));
     let pod = Pod::in_front_of(&listener).without_file("token");
     for phrase in ["list pods", "cannot list pods"] {
@@ -566,7 +568,7 @@ fn refusals_that_are_not_about_the_permission() {
     }
 }
 
-/// The user comes into a command as the API server knows it, whatever escapes the message has; or in none.
+/// A command contains the user as the API server knows it, whatever escapes the message has, or no user at all.
 #[test]
 fn users_in_commands() {
     for (quoted, flag) in [
@@ -587,7 +589,7 @@ fn users_in_commands() {
     ] {
         let body = refusal(quoted, "list resource \"pods\" in API group \"\" in the namespace \"ns-1\"");
         let listener = faults::answers("403 Forbidden", JSON, &[], &body);
-        // Of an opaque token the API server's word for its user is all there is.
+        // For an opaque token, the API server's name of its user is the only one known.
         let pod = Pod::in_front_of(&listener).with_file("token", "0123456789abcdefghij");
         let finished =
             pod.runs(&["check", "--token-only", "list pods"]).gives(10, flag.as_slice(), Stderr::Empty);
@@ -596,7 +598,7 @@ fn users_in_commands() {
     }
 }
 
-/// No kubectl line where none can help.
+/// No kubectl line is offered where none helps.
 #[test]
 fn refusals_that_no_grant_lifts() {
     const BEYOND: &str = "change that authorizer's policy";
@@ -625,7 +627,7 @@ fn refusals_that_no_grant_lifts() {
         let pod = Pod::in_front_of(&listener);
         let finished = pod.runs(&["check", "--token-only", "list pods"]).gives(10, &[words], Stderr::Empty);
         assert_eq!(finished.stdout.contains("kubectl create"), words == GRANT, "{}", finished.story());
-        // It is refused all the same.
+        // The outcome is a refusal all the same.
         pod.runs(&["check", "--token-only", "cannot list pods"]).gives(0, &[], Stderr::Empty);
     }
     for (answer, words) in [
@@ -633,7 +635,7 @@ fn refusals_that_no_grant_lifts() {
         (json!({ "denied": true }), BEYOND),
         (json!({ "allowed": true, "denied": true }), BEYOND),
         (json!({ "allowed": false, "reason": "scopes [user:info] prevent this action" }), BEYOND),
-        // It denies nothing, so a grant helps.
+        // Nothing denies it, so a grant helps.
         (json!({ "allowed": false, "denied": false, "reason": "not in my list" }), GRANT),
         (json!({ "allowed": false }), GRANT),
     ] {
@@ -645,7 +647,7 @@ fn refusals_that_no_grant_lifts() {
         );
         assert_eq!(finished.stdout.contains("kubectl create"), words == GRANT, "{}", finished.story());
     }
-    // Default roles are bound to who asks: some providers refuse to bind every authenticated user.
+    // Default roles are bound to the user who asks: some providers refuse bindings to all authenticated users.
     let body = refusal(
         ACCOUNT,
         "create resource \"selfsubjectaccessreviews\" in API group \"authorization.k8s.io\" at the cluster scope",
@@ -657,7 +659,7 @@ fn refusals_that_no_grant_lifts() {
         Stderr::Empty,
     );
     assert!(!finished.stdout.contains("system:authenticated"), "{}", finished.story());
-    // Conditions are no plain yes, and no no.
+    // A conditional decision is neither a yes nor a no.
     let conditional = review(&json!({ "conditionSetChain": [{}], "reason": "on weekdays" }));
     let listener = faults::answers("201 Created", JSON, &[], &conditional);
     for phrase in ["create pods", "cannot create pods"] {
@@ -669,7 +671,8 @@ fn refusals_that_no_grant_lifts() {
     }
 }
 
-/// An aggregated API server speaks for itself: the kube-apiserver took the token when the name was looked up.
+/// An aggregated API server answers for itself: the kube-apiserver accepted the token when the name was looked
+/// up.
 #[test]
 fn aggregated_api_servers() {
     const SERVICE: &str = "kubectl get apiservices v1beta1.metrics.k8s.io";
@@ -743,7 +746,7 @@ fn aggregated_api_servers() {
     }
 }
 
-/// kubectl proxy has an identity and filters of its own.
+/// kubectl proxy has its own identity and its own filters.
 #[test]
 fn what_kubectl_proxy_says() {
     let proxy = |status: &'static str, content_type: &'static str, body: String| {
@@ -781,10 +784,10 @@ fn what_kubectl_proxy_says() {
     }
 }
 
-/// What is not known is not said to be allowed, and what a name lacks is named.
+/// What is not known is not reported as allowed, and the message says what is wrong with the name.
 #[test]
 fn what_is_not_served() {
-    hold([
+    check_all([
         (
             "404 Not Found",
             "text/plain",
@@ -803,7 +806,7 @@ fn what_is_not_served() {
             25,
             "does not refuse it, but does not serve it",
         ),
-        // A gateway's 401 is not the API server's.
+        // A gateway's 401 does not come from the API server.
         (
             "401 Unauthorized",
             JSON,
@@ -826,7 +829,7 @@ fn what_is_not_served() {
     ] {
         scene.runs(&["check", phrase]).gives(25, &[words], Stderr::Empty);
     }
-    // A name with regular expression in it stays a name.
+    // A name with characters of regular expressions is still a name.
     let listener = faults::answers("200 OK", JSON, &[], "{\"kind\":\"PodList\",\"items\":[]}");
     let pod = Pod::in_front_of(&listener).without_file("token");
     pod.runs(&["check", "cannot list pods"]).gives(

@@ -1,17 +1,18 @@
-//! Names and phrases from the field: what only rules know, what is misspelled, and what is offered for a URL.
+//! Names and phrases from the field: names that only rules know, misspelled names, and the phrase that is
+//! offered for a URL.
 
 use serde_json::{Value, json};
 use testbed::{Fault, Stderr, Times, Version};
 
 use crate::Scene;
 
-/// The rule in the object that a remedy creates: `echo '…' | kubectl create -f -`.
+/// The rule in the object that a remedy creates with `echo '…' | kubectl create -f -`.
 fn rule(line: &str) -> Value {
     let object = line.split('\'').nth(1).unwrap_or_else(|| panic!("{line}"));
     serde_json::from_str::<Value>(object).unwrap()["rules"][0].clone()
 }
 
-/// Their names hold slashes, and no server lists them.
+/// Names of signers contain slashes, and no server lists them.
 #[test]
 fn signers_of_any_group() {
     for (phrase, group, name) in [
@@ -59,7 +60,8 @@ fn signers_of_any_group() {
     );
 }
 
-/// Verb, apiGroup, resource: granted, the phrase is allowed; before, it is refused. Never unserved, nor usage.
+/// Verb, API group, resource: with a grant the phrase is allowed, without it refused. It is never unserved, nor
+/// a usage error.
 #[test]
 fn what_only_rules_know_is_asked_by_review() {
     for version in [Version::V1_36, Version::V1_20] {
@@ -114,7 +116,7 @@ fn a_subresource_that_is_not_listed_is_said() {
         &["the API server lists no subresource stat of deployments.apps: only rules may know it"],
         Stderr::Empty,
     );
-    // These need no such words.
+    // These need no such note.
     for phrase in ["get nodes/*/metrics", "update pods/*/finalizers", "get pods/*/log", "approve signers/a/b"]
     {
         let finished = scene.runs(&["check", phrase]).gives(10, &[], Stderr::Empty);
@@ -122,7 +124,7 @@ fn a_subresource_that_is_not_listed_is_said() {
     }
 }
 
-/// A slip of the finger is not asked: a `cannot` would be satisfied by it.
+/// A misspelled name is not asked, because it would satisfy a `cannot`.
 #[test]
 fn a_misspelled_subresource_is_unserved() {
     for version in [Version::V1_36, Version::V1_20] {
@@ -153,7 +155,7 @@ unserved (25): not refused, but the API server has no such resource or path
     }
 }
 
-/// A name that stands where a subresource was likely meant is said, for every resource.
+/// A note says that a name was probably meant as a subresource, for every resource.
 #[test]
 fn a_name_where_a_subresource_was_meant() {
     for version in [Version::V1_36, Version::V1_20] {
@@ -177,7 +179,8 @@ fn a_name_where_a_subresource_was_meant() {
     }
 }
 
-/// Custom verbs exist, and are asked; a likely slip is said, and no grant of it is offered.
+/// Custom verbs exist and are asked. A note says that a verb is probably misspelled, and no grant of it is
+/// offered.
 #[test]
 fn verbs_that_no_api_server_knows() {
     let scene = Scene::new();
@@ -208,7 +211,7 @@ fn verbs_that_no_api_server_knows() {
     }
 }
 
-/// One group's document that is none costs that group.
+/// If one group's discovery document cannot be read, only that group is missing.
 #[test]
 fn a_group_whose_document_is_broken() {
     let scene = Scene::of(Version::V1_20);
@@ -239,7 +242,7 @@ fn a_group_whose_document_is_broken() {
     }
 }
 
-/// What is offered for a URL is a phrase that asks for that very URL, where one request asks it.
+/// The phrase that is offered for a URL asks for exactly that URL, where one request asks it.
 #[test]
 fn the_phrase_for_a_url_asks_it() {
     let scene = Scene::new();

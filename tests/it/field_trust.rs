@@ -1,4 +1,5 @@
-//! Setups from the field: variables, files and certificates that look right and are not, or the other way round.
+//! Setups from the field: variables, files and certificates that look right and are wrong, or look wrong and
+//! are right.
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -21,7 +22,7 @@ use crate::{Kubeknock, Pod, Scene};
 
 const VERSION: &str = r#"{"major":"1","minor":"34","gitVersion":"v1.34.0"}"#;
 
-/// A good answer to `get /version` with this set-up of TLS.
+/// A server with this TLS configuration that answers `get /version`.
 fn serves(ca_pem: &str, config: ServerConfig) -> Listener {
     let answer = answer("200 OK", "application/json", VERSION);
     faults::tls_listener_with("127.0.0.1:0", ca_pem, Arc::new(config), move |stream, _| {
@@ -33,7 +34,7 @@ fn serves(ca_pem: &str, config: ServerConfig) -> Listener {
     })
 }
 
-/// A certificate without a CA, changed by the closure.
+/// A self-signed certificate, changed by the closure.
 fn self_signed(
     change: impl FnOnce(&mut CertificateParams),
 ) -> (String, CertificateDer<'static>, PrivateKeyDer<'static>) {
@@ -49,7 +50,7 @@ fn self_signed(
 
 const CHECK: &[&str] = &["check", "get /version"];
 
-/// What the kubelet or a Service put into the variables, the variable that is named, and what is said.
+/// The value of a variable, the variable that the message names, and the message.
 #[test]
 fn variables_that_name_no_server() {
     let scene = Scene::new();
@@ -139,7 +140,7 @@ fn a_pipe_that_nothing_writes_to_ends_at_the_deadline() {
         ] {
             let arguments = [command, &["--timeout=1s", option, &pipe]].concat();
             let mut finished = scene.runs(&arguments);
-            // Once more where the machine was busy.
+            // Once more, in case the machine was busy.
             if finished.took > Duration::from_millis(1100) + runner_delay() {
                 finished = scene.runs(&arguments);
             }
@@ -202,7 +203,7 @@ fn a_pipe_can_be_read_once() {
     assert!(stderr.ends_with(&format!("token file /dev/stdin: {ONCE}\n")), "{stderr}");
 }
 
-/// Trust as client-go's: a certificate that is itself in the bundle needs no CA.
+/// As in client-go, a certificate that is itself in the bundle needs no CA.
 #[test]
 fn certificates_that_are_in_the_bundle_themselves() {
     let other = Authority::named("other");
@@ -215,12 +216,12 @@ fn certificates_that_are_in_the_bundle_themselves() {
         let listener = serves(other.pem(), server_config(vec![der], key));
         Pod::in_front_of(&listener).runs(CHECK).gives(22, &["TLS with 127.0.0.1:"], Stderr::Empty);
     }
-    // The leaf alone, whose CA is elsewhere.
+    // A leaf certificate in the bundle, without its CA.
     let (leaf, key) = Authority::new().certify(&SERVER_NAMES, |_| ());
     let pem = pem_of(&leaf);
     let listener = serves(&pem, server_config(vec![leaf], key));
     Pod::in_front_of(&listener).runs(CHECK).gives(0, &["token 200  ok"], Stderr::Empty);
-    // It is not taken for another server's, nor after its time.
+    // It is not accepted for another server, nor after it has expired.
     let (pem, der, key) = self_signed(|params| {
         params.subject_alt_names = vec![SanType::DnsName("elsewhere".try_into().unwrap())];
     });
@@ -241,7 +242,7 @@ fn pem_of(der: &CertificateDer<'_>) -> String {
     format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n")
 }
 
-/// What is wrong with trust is said by its cause.
+/// The message names the cause.
 #[test]
 fn chains_that_do_not_lead_to_the_bundle() {
     let (root, stranger) = (Authority::new(), Authority::named("other"));
@@ -278,7 +279,7 @@ fn chains_that_do_not_lead_to_the_bundle() {
 
 const OFFER: &str = "kubeknock offers TLS 1.2 and 1.3 with AES-GCM and ChaCha20-Poly1305";
 
-/// Cryptography that this program has, and has not.
+/// Algorithms that this program has, and some that it does not have.
 #[test]
 fn algorithms() {
     let fixture = |pem: &str| {
@@ -304,7 +305,7 @@ fn algorithms() {
         .unwrap();
     let listener = serves(authority.pem(), config);
     Pod::in_front_of(&listener).runs(CHECK).gives(0, &["token 200  ok"], Stderr::Empty);
-    // What a server says in the clear, as OpenSSL's and Go's do where nothing fits.
+    // What a server sends in the clear if nothing fits, as OpenSSL and Go do.
     for (bytes, words) in [
         (&[0x15, 3, 3, 0, 2, 2, 40][..], "P-521, or AES-CBC or static RSA only"),
         (&[0x15, 3, 3, 0, 2, 2, 71], "nothing fits (alert 71)"),
@@ -321,7 +322,7 @@ fn algorithms() {
 const SERVER_HELLO_1_1: &[u8] = &server_hello(2, [0, 0x2f]);
 const SERVER_HELLO_CBC: &[u8] = &server_hello(3, [0, 0x2f]);
 
-/// Two files in one, without a line break between them: none is lost.
+/// Two PEM files in one, without a line break between them: both count.
 #[test]
 fn bundles_that_are_glued() {
     let scene = Scene::with_reader();
@@ -336,7 +337,7 @@ fn bundles_that_are_glued() {
         pod = pod.with_file("ca.crt", &bundle);
         pod.runs(&["check", "list pods"]).gives(0, &["token 200  ok"], Stderr::Empty);
     }
-    // What a mark hides is said.
+    // A certificate that a byte order mark hides is reported.
     pod = pod.with_file("ca.crt", &format!("\u{feff}{}{good}", other.pem()));
     pod.runs(&["check", "list pods"]).gives(
         0,
@@ -345,7 +346,7 @@ fn bundles_that_are_glued() {
     );
 }
 
-/// Each is named for what it is.
+/// The message names what the file holds instead.
 #[test]
 fn bundles_that_are_something_else() {
     use base64::Engine;
@@ -379,7 +380,7 @@ fn bundles_that_are_something_else() {
     assert_eq!(cluster.connections(), 0);
 }
 
-/// A 401 whose cause is in the file, and a file that cannot be sent for what is in it.
+/// A 401 whose cause is in the file, and files that cannot be sent because of their content.
 #[test]
 fn tokens_that_are_written_wrong() {
     let Scene { cluster: _cluster, pod } = Scene::with_reader();
@@ -402,7 +403,7 @@ fn tokens_that_are_written_wrong() {
         let finished = pod.runs(&["check", "list pods"]).gives(code, &[], Stderr::Any);
         let said = format!("{}{}", finished.stdout, finished.stderr);
         assert!(said.contains(words), "no {words:?}\n{}", finished.story());
-        // Nor is what is inside shown.
+        // The content of the file is not shown.
         assert!(!said.contains(&good[..40]), "{}", finished.story());
     }
 }

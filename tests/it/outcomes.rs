@@ -1,7 +1,7 @@
-//! Every exit code that `check` and `get` can end with, as a person sees it and as a program reads it.
+//! Every exit code of `check` and `get`, as text and as JSON.
 //!
-//! 32 (internal) takes a panic, and no input is known that ends in one; a system without threads does.
-//! 126, 127, 130 and 143 are of `wait`.
+//! 32 (internal) needs a panic, and no input causes one; a system that refuses threads does. 126, 127, 130 and
+//! 143 are exit codes of `wait`.
 
 use std::fs::Permissions;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -55,7 +55,7 @@ forbidden (10): the API server refuses the permission to the token's identity
     );
 }
 
-/// The server says only "Unauthorized"; the reason is in the token's own claims.
+/// The server says only "Unauthorized"; the explanation comes from the claims of the token.
 #[test]
 fn unauthenticated() {
     let ten_days = 10 * 86_400 + 3600;
@@ -106,7 +106,7 @@ unauthenticated (11): the API server rejects the token
     drop(cluster);
 }
 
-/// A good token ends with its account.
+/// A valid token is rejected once its account is deleted.
 #[test]
 fn unauthenticated_when_the_account_is_gone() {
     let scene = Scene::with_reader();
@@ -119,7 +119,7 @@ fn unauthenticated_when_the_account_is_gone() {
     );
 }
 
-/// What explains a refusal speaks of a token only where one was sent.
+/// The explanation of a refusal mentions the token only if one was sent.
 #[test]
 fn refused_without_a_token() {
     const ANONYMOUS: &str = "kubeknock: anonymous (12): no token to send, or the API server did not see it, and the \
@@ -146,7 +146,7 @@ fn refused_without_a_token() {
         &["get", "/version"],
         "no token was sent, because MOUNT/token is missing or empty: Unauthorized",
     );
-    // The pod's token stays in its file, and what it claims is not who the proxy is.
+    // The pod's token is not sent, and its claims do not name the proxy's user.
     let scene = Scene::on(Cluster::builder().plain_http("system:anonymous").start());
     complains(
         &scene,
@@ -187,7 +187,7 @@ anonymous (12): no token to send, or the API server did not see it, and the anon
     );
 }
 
-/// A token was sent, and something on the way took it off.
+/// A token was sent, and a proxy on the way removed it.
 #[test]
 fn anonymous_although_a_token_was_sent() {
     let scene = Scene::with_reader();
@@ -232,7 +232,8 @@ exposed (14): the request is allowed without a token (--forbid-anonymous)
     );
 }
 
-/// `invalid` is a top-level domain that nobody has (RFC 6761). What the resolver says of it is the system's.
+/// `invalid` is a reserved top-level domain (RFC 6761). The reason is the resolver's, and depends on the
+/// system.
 #[test]
 fn unresolved() {
     let Scene { cluster, pod } = Scene::new();
@@ -346,9 +347,9 @@ untrusted (22): TLS: unknown CA, expired, wrong name, nothing in common, or no T
         .gives(0, &["token 200  ok"], Stderr::Empty);
 }
 
-/// `-k` takes any certificate, and says what that means.
+/// `-k` accepts any certificate, and a warning says what that means.
 #[test]
-fn anything_is_trusted_when_told_to() {
+fn every_certificate_is_accepted_without_verification() {
     const WARNING: &str =
         "kubeknock: warning: --insecure-skip-tls-verify: any server that answers gets the token\n";
     for certificate in [
@@ -391,7 +392,7 @@ timeout (23): no verdict before the deadline
 ",
         "",
     );
-    // The knock that got no answer in time was made, and is shown.
+    // The knock that timed out was made, and is shown.
     scene.runs(&["check", "-v", "list pods", "--timeout", "300ms"]).gives(
         23,
         &[],
@@ -467,7 +468,7 @@ unserved (25): not refused, but the API server has no such resource or path
         "404 page not found\n",
         "kubeknock: unserved (25): not refused, but the API server has no such resource or path: 404 page not found\n",
     );
-    // Granted, and the API server has no such verb on it: 405.
+    // Granted, but the API server does not serve that method: 405.
     scene.runs(&["get", "/apis/authorization.k8s.io/v1/namespaces/ns-1/localsubjectaccessreviews"]).gives(
         25,
         &["the server does not allow this method on the requested resource"],
@@ -554,7 +555,7 @@ fn setup() {
     assert_eq!(cluster.connections(), 0);
 }
 
-/// 0x: nothing to mend.
+/// 0x: as required.
 #[test]
 fn json_of_what_is_allowed() {
     let scene = Scene::with_reader();
@@ -589,7 +590,7 @@ fn json_of_what_is_allowed() {
     );
 }
 
-/// 1x: who was refused, why, and what would grant it.
+/// 1x: who is refused, why, and the commands that grant it.
 #[test]
 fn json_of_a_no() {
     let scene = Scene::new();
@@ -641,7 +642,7 @@ fn json_of_a_no() {
     );
 }
 
-/// 2x: a knock without an answer has no status; what was not asked says so.
+/// 2x: a knock without an answer has no status, and a permission that was not asked says so.
 #[test]
 fn json_of_no_answer() {
     let finished =
@@ -690,7 +691,7 @@ fn json_of_no_answer() {
     );
 }
 
-/// 3x: the same line on stderr, for people.
+/// 3x: the same line is on stderr, for people.
 #[test]
 fn json_of_what_could_not_be_asked() {
     let message = "CA bundle MOUNT/ca.crt: No such file or directory (os error 2)";
@@ -704,7 +705,7 @@ fn json_of_what_could_not_be_asked() {
         );
         assert_eq!(finished.plain(&finished.stderr), format!("kubeknock: {message}\n"));
     }
-    // Also where the command line as a whole cannot be read.
+    // Also if the command line as a whole cannot be read.
     for arguments in [&["check", "-ojson", "--nope"][..], &["check", "--output=json", "--nope"]] {
         let finished = pod.runs(arguments).gives(30, &[], Stderr::Any);
         let message = "check has no option --nope: see kubeknock check --help";
@@ -762,7 +763,7 @@ fn json_of_a_raw_request() {
     );
 }
 
-/// Where the API server is comes from the injected variables, an IPv6 address without brackets included.
+/// The address of the API server comes from the kubelet's variables. An IPv6 address has no brackets there.
 #[test]
 fn injected_variables() {
     let cluster = testbed::Cluster::builder().listen("[::1]:0").start();
@@ -780,13 +781,13 @@ fn injected_variables() {
         "",
         "kubeknock: KUBERNETES_SERVICE_PORT \"0\": the port \"0\" is not between 1 and 65535\n",
     );
-    // Options beat variables.
+    // Options take precedence over variables.
     let mut command = pod.command(["check", "get /version"]);
     pod.run(
         command.env("KUBERNETES_SERVICE_HOST", "no-such-host.invalid").env("KUBERNETES_SERVICE_PORT", "1"),
     )
     .gives(0, &["ok (0)"], Stderr::Empty);
-    // Without both, the name that every cluster has.
+    // Without both, the name that every cluster has is used.
     let mut command =
         Kubeknock::command(["check", "get /version", "-ojson", "--timeout=300ms", "--service-account-dir"]);
     let finished = pod.run(command.arg(pod.mount()).env("KUBERNETES_SERVICE_HOST", "::1"));
@@ -797,7 +798,7 @@ fn injected_variables() {
     );
 }
 
-/// The same with what a pod has at the very least: nothing but the options.
+/// The same without a mount and without variables: only options.
 #[test]
 fn everything_by_options() {
     let scene = Scene::with_reader();
@@ -817,18 +818,19 @@ fn everything_by_options() {
     .gives(0, &["list pods in ns-1  anonymous 403  token 200  ok"], Stderr::Empty);
 }
 
-/// A panic ends with 32. The one that can be had from outside: doctor may not start a thread.
+/// A panic exits with 32. From outside, doctor panics if it may not start a thread.
 #[test]
 fn internal() {
     let Scene { cluster, pod } = Scene::new();
     let open = |path: &Path| std::fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
-    // Root may start threads beyond any limit, so it becomes somebody else, who must be able to read all of it.
+    // Root may start threads beyond any limit, so the test runs as another user, who must be able to read all
+    // files.
     let folder = tempfile::tempdir().unwrap();
     let copy = folder.path().join("kubeknock");
     std::fs::copy(Kubeknock::file(), &copy).unwrap();
     [folder.path(), &copy, pod.mount()].into_iter().for_each(open);
     let mut command = Command::new("bash");
-    // An emulator has two threads of its own before ours.
+    // An emulator has two threads of its own.
     let limit = if runner().is_some() { "2" } else { "0" };
     command.args(["-c", "ulimit -u $0; exec \"$@\"", limit]).args(runner()).arg(&copy).arg("doctor");
     command.args(["--server", &cluster.server(), "--service-account-dir"]).arg(pod.mount()).env_clear();

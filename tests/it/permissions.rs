@@ -1,4 +1,4 @@
-//! What is asked for a permission, by which requests, and how several come to one code.
+//! Which requests ask for a permission, and how several permissions lead to one exit code.
 
 use std::time::Duration;
 
@@ -8,21 +8,21 @@ use testbed::{Cluster, Fault, Stderr, Times, World, rbac_path};
 
 use crate::Scene;
 
-/// All six steps, with the answers that the tutorial gives.
+/// All six steps of the tutorial, with its answers.
 #[test]
 fn tutorial() {
     let scene = Scene::new();
-    // 1. and 2. Without a token only /version is there for everybody.
+    // 1. and 2. Without a token, only /version is allowed.
     scene.runs(&["get", "--anonymous", "/version"]).gives(0, &["\"gitVersion\""], Stderr::Empty);
     scene.runs(&["get", "--anonymous", "/api/v1/namespaces/ns-1/pods"]).gives(
         12,
         &["User \\\"system:anonymous\\\" cannot list resource \\\"pods\\\""],
         Stderr::Has("kubeknock: anonymous (12): "),
     );
-    // 3. With it: known, but without permission.
+    // 3. With the token: authenticated, but without permission.
     scene.runs(&["get", "/api/v1/namespaces/ns-1/pods"]).gives(10, &[USER], Stderr::Any);
     let refused = scene.runs(&["check", "list", "pods"]).gives(10, &[USER], Stderr::Empty);
-    // 4. What it says to type is what grants it.
+    // 4. The remedy grants it.
     assert_eq!(
         refused.stdout.lines().skip(2).take(2).collect::<Vec<_>>(),
         [
@@ -42,13 +42,13 @@ ok (0): every permission is as required
         "",
     );
     scene.runs(&["get", "/api/v1/namespaces/ns-1/pods"]).gives(0, &["\"kind\":\"PodList\""], Stderr::Empty);
-    // 6. Nothing was granted elsewhere.
+    // 6. Nothing was granted in other namespaces.
     scene.runs(&["check", "list", "pods", "-n", "default"]).gives(
         10,
         &["list pods in default  anonymous 403  token 403  forbidden", "in the namespace \"default\""],
         Stderr::Empty,
     );
-    // And what was granted can be taken away.
+    // A grant can be revoked.
     scene.cluster.delete(&rbac_path("ns-1", "rolebindings/pod-lister-binding"));
     scene.runs(&["check", "list", "pods"]).gives(10, &[], Stderr::Empty);
 }
@@ -90,16 +90,16 @@ forbidden (10): the API server refuses the permission to the token's identity
         );
 }
 
-/// The first in the order given, not the worst, and not the first that was asked.
+/// The first in the order given decides, not the worst, and not the first that was asked.
 #[test]
-fn the_first_that_is_not_as_wanted_decides() {
+fn the_first_that_is_not_as_required_decides() {
     let scene = Scene::with_reader();
     for (phrases, code) in [
         (&["list pods", "cannot list pods", "list secrets"][..], 13),
         (&["list pods", "list secrets", "cannot list pods"], 10),
         (&["list gadgets", "list secrets"], 25),
         (&["list secrets", "list gadgets"], 10),
-        // Watches are asked last, and still decide in their place.
+        // Watches are asked last, but count in their place.
         (&["cannot watch pods", "list secrets"], 13),
         (&["list pods", "cannot list secrets", "get /version"], 0),
     ] {
@@ -108,9 +108,9 @@ fn the_first_that_is_not_as_wanted_decides() {
     }
 }
 
-/// Rules have `pods/log`; a phrase has a name there, as kubectl does, and that is a permission of its own.
+/// In rules, `pods/log` is a subresource. In a phrase, as in kubectl, `log` is an object's name there.
 #[test]
-fn a_subresource_in_the_place_of_a_name_is_told() {
+fn a_subresource_in_the_place_of_a_name_is_noted() {
     let scene = Scene::with_reader();
     scene.runs(&["check", "get pods/log", "get pods/web-0"]).is(
         0,
@@ -151,7 +151,7 @@ timeout (23): no verdict before the deadline
     );
 }
 
-/// A connection that ends in the middle is opened again for what is left.
+/// If a connection ends in the middle, a new one is opened for the remaining requests.
 #[test]
 fn a_broken_connection_is_opened_again() {
     let scene = Scene::with_reader();
@@ -172,7 +172,7 @@ ok (0): every permission is as required
     assert_eq!(scene.cluster.connections(), 4, "one a request, where the server wants it so");
 }
 
-/// `cannot` is a wanted refusal, and no other answer is one.
+/// `cannot` requires a refusal, and no other answer is one.
 #[test]
 fn cannot_is_satisfied_only_by_a_refusal() {
     let scene = Scene::with_reader();
@@ -232,7 +232,7 @@ ok (0): --fail-open ignores 1 permission without an answer
 ",
         "",
     );
-    // A no still decides, wherever it stands; so does what could not be asked.
+    // A no still decides, wherever it stands; so does a setup error.
     scene.runs(&["check", "--fail-open", "list configmaps", "list secrets"]).gives(
         10,
         &["\nforbidden (10): "],
@@ -264,11 +264,11 @@ fn forbid_anonymous() {
         &["anonymous 403  token 200  ok"],
         Stderr::Empty,
     );
-    // Open to everybody is a fault even where the permission is wanted, and also where it is not.
+    // A request that is allowed without a token is a failure, whether the permission is required or not.
     for phrase in ["get /version", "cannot get /version"] {
         scene.runs(&["check", "--forbid-anonymous", phrase]).gives(14, &["exposed"], Stderr::Empty);
     }
-    // That nobody gets in has to be shown: no answer to the anonymous knock shows nothing.
+    // The anonymous knock must be refused: without an answer to it, nothing is known.
     scene
         .cluster
         .fail_if(Times::All, Fault::raw(503, "text/plain", "not now"), |seen| seen.authorization.is_none());
@@ -285,7 +285,7 @@ fn forbid_anonymous() {
         &["anonymous 401  token 200  ok"],
         Stderr::Empty,
     );
-    // An access review cannot show it: nobody may ask one without a token.
+    // An access review cannot show it, because it needs a token.
     scene.asked();
     for arguments in [&["create pods"][..], &["get pods"], &["list pods", "--review"]] {
         scene.runs(&[&["check", "--forbid-anonymous"], arguments].concat()).gives(
@@ -319,7 +319,7 @@ forbidden (10): the API server refuses the permission to the token's identity
             "token POST /apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
         ]
     );
-    // Without a token there is nothing to ask with, even for what everybody may.
+    // Without a token there is no knock at all, not even for what everyone may do.
     let Scene { cluster, pod } = scene;
     cluster.forget();
     let pod = pod.with_file("token", " \n");
@@ -378,7 +378,8 @@ forbidden (10): the API server refuses the permission to the token's identity
     );
 }
 
-/// One harmless read is the request itself; anything else is an access review, and changes nothing.
+/// One harmless read is asked by that request itself. Everything else is asked by access review, and changes
+/// nothing.
 #[test]
 fn what_is_asked_by_which_request() {
     const REVIEW: &str = "token POST /apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
@@ -387,7 +388,7 @@ fn what_is_asked_by_which_request() {
         (&["list pods"][..], "token GET /api/v1/namespaces/ns-1/pods?limit=1"),
         (&["list pods in vault"], "token GET /api/v1/namespaces/vault/pods?limit=1"),
         (&["list pods", "-nvault"], "token GET /api/v1/namespaces/vault/pods?limit=1"),
-        // What the phrase says beats the option.
+        // The phrase takes precedence over the option.
         (&["list pods in ns-1", "-n", "vault"], "token GET /api/v1/namespaces/ns-1/pods?limit=1"),
         (&["list pods in *"], "token GET /api/v1/pods?limit=1"),
         (&["list pods", "-A"], "token GET /api/v1/pods?limit=1"),
@@ -406,7 +407,7 @@ fn what_is_asked_by_which_request() {
         (&["get no/node-1"], "token GET /api/v1/nodes/node-1"),
         (&["list Pod"], "token GET /api/v1/namespaces/ns-1/pods?limit=1"),
         (&["list", "po"], "token GET /api/v1/namespaces/ns-1/pods?limit=1"),
-        // In the URL of a request, a namespace lies beside other cluster-scoped objects.
+        // In the URL of a request, Namespace objects stand beside other cluster-scoped objects.
         (&["get namespaces/vault"], "token GET /api/v1/namespaces/vault"),
         (&["get /healthz/ping"], "token GET /healthz/ping"),
         (&["get pods"], REVIEW),
@@ -445,7 +446,7 @@ forbidden (10): the API server refuses the permission to the token's identity
 ",
         "",
     );
-    // The option is for phrases without one.
+    // The option applies to phrases without a subresource.
     scene
         .runs(&["check", "--subresource", "log", "get pods", "get pods/web-0", "cannot get pods/web-0/exec"])
         .is(
@@ -478,7 +479,7 @@ forbidden (10): the API server refuses the permission to the token's identity
     }
 }
 
-/// As a kubectl user types it: without quotes, options anywhere.
+/// Typed as for kubectl: without quotes, and with options anywhere.
 #[test]
 fn words_without_spaces_are_one_phrase() {
     let scene = Scene::with_reader();
@@ -498,7 +499,7 @@ ok (0): every permission is as required
         scene.runs(arguments).is(0, screen, "");
     }
     scene.runs(&["check", "cannot", "list", "pods"]).gives(13, &[], Stderr::Empty);
-    // One argument with a space, and each is a phrase.
+    // If one argument has a space, each argument is a phrase.
     scene.runs(&["check", "list pods", "pods"]).gives(
         30,
         &[],
@@ -506,7 +507,7 @@ ok (0): every permission is as required
     );
 }
 
-/// An allowed watch ends the connection, so watches come last; their answer's head decides.
+/// An allowed watch ends the connection, so watches are asked last. The head of their answer decides.
 #[test]
 fn watches_are_asked_last() {
     let scene = Scene::with_reader();
@@ -520,7 +521,7 @@ fn watches_are_asked_last() {
         Stderr::Empty,
     );
     assert!(begin.elapsed() < Duration::from_secs(5), "a watch must not be read to its end");
-    // One for everything up to the allowed watch, one for what is behind it.
+    // One connection for everything up to the allowed watch, one for what comes after it.
     assert_eq!(scene.cluster.connections(), 2);
     assert_eq!(
         scene.asked(),
@@ -552,7 +553,7 @@ ok (0): every permission is as required
     scene.cluster.create("/api/v1/namespaces/ns-1/pods", json!({ "metadata": { "name": "web-0" } }));
     scene.runs(&["check", "get pods/web-0"]).gives(0, &["token 200  ok\nok (0)"], Stderr::Empty);
     scene.runs(&["check", "cannot get pods/no-such-pod"]).gives(13, &["token 404  excess"], Stderr::Empty);
-    // A rule for one name holds for that name alone, and for lists of it.
+    // A rule for one name is valid for that name, and for lists of it.
     let rule = json!([{ "verbs": ["get", "list"], "apiGroups": [""], "resources": ["secrets"], "resourceNames": ["db"] }]);
     scene.cluster.role_with_rules("ns-1", "db-reader", rule);
     scene.cluster.role_binding("ns-1", "db-reader", "db-reader", "ns-1", "k-sa-1");
@@ -579,7 +580,7 @@ ok (0): every permission is as required
             "",
         );
     }
-    // The pod's own namespace was not said, so there is nothing to say of it; nor is its file needed.
+    // Here the pod's own namespace is the default, so there is nothing to note, and its file is not needed.
     let Scene { cluster, pod } = scene;
     let pod = pod.without_file("namespace");
     pod.runs(&["check", "list nodes"]).gives(
@@ -590,7 +591,7 @@ ok (0): every permission is as required
     drop(cluster);
 }
 
-/// A binding to a role that is not there: the API server says so behind its refusal.
+/// A binding to a role that does not exist: the API server says so after its refusal.
 #[test]
 fn a_missing_role_is_shown() {
     const REASON: &str = "RBAC: role.rbac.authorization.k8s.io \"no-such-role\" not found (a binding names a role that does not exist: create the role, or correct the binding)";
@@ -608,7 +609,7 @@ fn a_missing_role_is_shown() {
     );
 }
 
-/// What a refusal says to type does grant it: one role and one binding.
+/// The remedy of a refusal does grant the permission: one role and one binding.
 #[test]
 fn remedies_grant() {
     let scene = Scene::new();
@@ -640,7 +641,7 @@ fn remedies_grant() {
     }
 }
 
-/// `kubectl create role|clusterrole|rolebinding|clusterrolebinding`, as far as remedies use it.
+/// `kubectl create role|clusterrole|rolebinding|clusterrolebinding`, with the options that remedies use.
 fn kubectl(cluster: &Cluster, line: &str) {
     let words: Vec<&str> = line.split(' ').collect();
     let ["kubectl", "create", what, name, flags @ ..] = words.as_slice() else { panic!("{line}") };
@@ -700,8 +701,8 @@ kubeknock: token GET /version: 200 (N ms)
         &["gitVersion"],
         Stderr::Has("kubeknock: token GET /version: 200 ("),
     );
-    let nobody = scene.pod.at_server("https://127.0.0.1:1");
-    nobody.runs(&["check", "-qv", "list pods"]).gives(
+    let pod = scene.pod.at_server("https://127.0.0.1:1");
+    pod.runs(&["check", "-qv", "list pods"]).gives(
         21,
         &[],
         Stderr::Has("kubeknock: anonymous GET /api/v1/namespaces/ns-1/pods?limit=1: unreachable: 127.0.0.1:1: connection refused ("),

@@ -1,5 +1,5 @@
-//! The termination message: the verdict where `kubectl describe pod` shows it. Asked for by
-//! `--termination-log` here; what a process does by itself as PID 1 takes a PID namespace to see.
+//! The termination message: the verdict where `kubectl describe pod` shows it. Here `--termination-log` sets
+//! the file; a process that is PID 1 writes it by default, which needs a PID namespace to test.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -10,7 +10,7 @@ use testbed::{Fault, Finished, Stderr, Times};
 
 use crate::Scene;
 
-/// A termination log as the kubelet makes one: empty, and there before the container.
+/// A termination log as the kubelet creates it: an empty file that exists before the container.
 struct Log {
     folder: TempDir,
 }
@@ -26,7 +26,7 @@ impl Log {
         self.folder.path().join("termination-log")
     }
 
-    /// Runs it with this log, which has `before` in it, and gives what is in it then.
+    /// Runs it with this log, which contains `before`, and returns the content of the log.
     fn after(&self, scene: &Scene, before: &str, arguments: &[&str]) -> (Finished, String) {
         fs::write(self.path(), before).unwrap();
         let path = self.path().display().to_string();
@@ -53,7 +53,7 @@ list secrets in ns-1: forbidden
   kubectl create rolebinding k-sa-1-list-secrets --role=k-sa-1-list-secrets --serviceaccount=ns-1:k-sa-1 --namespace=ns-1
 "
     );
-    // Whatever is shown of it elsewhere.
+    // The message does not depend on what is printed.
     for quiet in [&["-q"][..], &["-o", "json"], &["-v"]] {
         let (finished, other) = log.after(&scene, "old", &[&arguments[..], quiet].concat());
         assert_eq!((finished.code, &other), (Some(10), &message), "{}", finished.story());
@@ -114,7 +114,7 @@ list pods: anonymous
     finished.gives(12, &[], Stderr::Empty);
 }
 
-/// The beginning says what happened, so the end is what is left away.
+/// The beginning says what happened, so the end is cut off.
 #[test]
 fn a_long_one_is_cut() {
     let (scene, log) = (Scene::new(), Log::new());
@@ -127,7 +127,7 @@ fn a_long_one_is_cut() {
     ));
 }
 
-/// In place: the file is a mount point, which can be neither made nor replaced. What was in it goes.
+/// In place: the file is a mount point, which can be neither created nor replaced. The old content is removed.
 #[test]
 fn it_is_written_in_place() {
     let (scene, log) = (Scene::new(), Log::new());
@@ -139,7 +139,7 @@ fn it_is_written_in_place() {
     assert_eq!(fs::read_dir(log.folder.path()).unwrap().count(), 1, "nothing is left beside it");
 }
 
-/// Where it cannot be written, nothing else changes: it is not made, and nobody hears of it.
+/// If it cannot be written, it is not created, no error is printed, and the exit code is the same.
 #[test]
 fn failing_to_write_changes_nothing() {
     let (scene, log) = (Scene::new(), Log::new());
@@ -153,9 +153,9 @@ fn failing_to_write_changes_nothing() {
     assert!(!Path::new("none").exists());
 }
 
-/// A command line that cannot be read still tells where the verdict is wanted.
+/// A command line that cannot be read still names the termination log.
 #[test]
-fn a_bad_command_line_is_told_there_too() {
+fn a_bad_command_line_is_reported_there_too() {
     let (scene, log) = (Scene::new(), Log::new());
     let path = log.path().display().to_string();
     for option in [vec!["--termination-log", &path], vec![&*format!("--termination-log={path}")]] {

@@ -1,4 +1,4 @@
-//! `rules` beside kubectl, for one service account.
+//! `rules` and `kubectl auth can-i --list`, for one service account.
 
 use std::process::Command;
 
@@ -8,7 +8,8 @@ use testbed::{RealCluster, Stderr, World};
 use crate::Pod;
 use crate::outcomes::newcomer;
 
-/// The table is kubectl's, line for line: for a newcomer, for one with many rules, in another namespace.
+/// The table is the same as kubectl's, line by line: without a grant, with many rules, and in another
+/// namespace.
 pub fn rules_are_kubectls(cluster: &RealCluster) {
     newcomer(cluster, "rules");
     let pod = Pod::of(cluster, "rules", "k-sa-1");

@@ -148,14 +148,12 @@ fn host_variable(host: &str) -> Result<String, String> {
 fn port_variable(port: &str) -> Result<u16, String> {
     if port.is_empty() {
         return Err(
-            "it is empty, and KUBERNETES_SERVICE_HOST is set; set both or neither, the API server's \
-                    port is 443 or 6443 in most clusters"
+            "it is empty, and KUBERNETES_SERVICE_HOST is set: set both or neither (the port is 443 or 6443 in most clusters)"
                 .into(),
         );
     }
     if ["tcp://", "udp://", "sctp://"].iter().any(|scheme| port.starts_with(scheme)) {
-        return Err("a Service named kubernetes-service in this namespace sets it (a service link); set \
-                    enableServiceLinks: false in the pod's spec, or rename that Service"
+        return Err("not a port: the Service kubernetes-service sets it (service link); set enableServiceLinks: false"
             .into());
     }
     parse_port(port)
@@ -355,9 +353,8 @@ impl Cluster {
 
     /// The pod's own namespace, from the mount.
     pub fn namespace(&self) -> Result<String, Fault> {
-        let unknown = |why: String| {
-            Fault::Setup(format!("no namespace known: {why}; set it with -n NAMESPACE or \"in NAMESPACE\""))
-        };
+        let unknown =
+            |why: String| Fault::Setup(format!("no namespace: {why}; set -n NAMESPACE or \"in NAMESPACE\""));
         let path = self.mount.join("namespace");
         // A namespace comes last, when the time may be over; no pipe has it.
         let content = match read(&path, LARGEST_NAMESPACE, Deadline::after(NAMESPACE_PATIENCE)) {
@@ -378,9 +375,16 @@ impl Cluster {
         match fs::metadata(&self.mount) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let why = self.source.advice().unwrap_or_else(|| {
-                    "the pod or its service account sets automountServiceAccountToken: false, or this is not a pod (then \
-                     set --server, --certificate-authority and --token-file)"
-                        .into()
+                    match self.origin {
+                        Origin::Variables => "set automountServiceAccountToken: true in the pod's spec",
+                        Origin::Option => {
+                            "in a pod set automountServiceAccountToken: true, else --token-file"
+                        }
+                        Origin::Default => {
+                            "not in a pod: set --server, --certificate-authority and --token-file"
+                        }
+                    }
+                    .into()
                 });
                 Err(Fault::Setup(format!("no service account mount at {}: {why}", self.mount.display())))
             }

@@ -1,8 +1,9 @@
-//! What happened, the likely cause, what to type: at most three lines for each outcome.
+//! What happened, the likely cause, what to type: at most four lines for each outcome.
 
 mod aggregated;
 mod granted;
 mod refused;
+mod unanswered;
 
 use crate::api::discovery::Unresolved;
 use crate::api::status::{ANONYMOUS, Answer, Meaning};
@@ -14,9 +15,11 @@ use crate::remedy;
 use crate::round::{Finding, Round, State};
 use crate::token::Claims;
 use aggregated::Aggregated;
+use unanswered::no_answer;
+pub use unanswered::{DOCTOR, advice};
 
 /// An explanation has no more lines than this.
-const LINES: usize = 3;
+const LINES: usize = 4;
 
 /// What the explanations draw on, beside what was answered.
 #[derive(Clone, Copy, Debug)]
@@ -39,14 +42,18 @@ pub fn request(code: Code, result: &Result<Answer, Failure>, context: Context<'_
         (Code::Ok, _) => return Vec::new(),
         (_, Ok(answer)) => answer,
         (_, Err(failure)) => {
-            return [Some(failure.text()), advice(code)].into_iter().flatten().map(str::to_owned).collect();
+            return [Some(failure.text()), advice(code, failure.text())]
+                .into_iter()
+                .flatten()
+                .map(str::to_owned)
+                .collect();
         }
     };
     match code {
         Code::Unauthenticated => unauthenticated(answer, context),
         Code::Anonymous => anonymous(Some(answer), context),
         Code::Forbidden if answer.meaning == Meaning::OtherForbidden => {
-            vec![own_words(answer), refused::something_else(&answer.reason)]
+            [vec![own_words(answer)], refused::something_else(&answer.reason)].concat()
         }
         Code::Forbidden => {
             let grant = remedy::grant_default("system:basic-user", context.subject);
@@ -69,9 +76,10 @@ pub fn request(code: Code, result: &Result<Answer, Failure>, context: Context<'_
         | Code::NotExecutable
         | Code::NotFound
         | Code::Interrupted
-        | Code::Terminated => {
-            [Some(answer.line()), advice(code).map(str::to_owned)].into_iter().flatten().collect()
-        }
+        | Code::Terminated => [Some(answer.line()), advice(code, &answer.line()).map(str::to_owned)]
+            .into_iter()
+            .flatten()
+            .collect(),
     }
 }
 
@@ -153,14 +161,23 @@ pub fn explain(finding: &Finding, context: Context<'_>) -> Explanation {
             | Code::Interrupted
             | Code::Terminated,
             _,
-        ) => no_answer(finding, answer),
+        ) => no_answer(finding, answer, &context.cluster.server),
     };
     explanation.why.extend(why);
     explanation.fold()
 }
 
 impl Explanation {
-    /// At most three lines: sentences are joined into one where kubectl lines need the room.
+    /// For people: the sentences, and the kubectl lines with a word about them.
+    pub fn lines(&self) -> impl Iterator<Item = String> {
+        let granted = if self.remedy.is_empty() { "" } else { "; to grant it, as an admin:" };
+        let last = self.why.len().saturating_sub(1);
+        let why = self.why.iter().enumerate();
+        let why = why.map(move |(at, line)| format!("{line}{}", if at == last { granted } else { "" }));
+        why.chain(self.remedy.iter().cloned())
+    }
+
+    /// At most four lines: sentences are joined into one where kubectl lines need the room.
     fn fold(mut self) -> Explanation {
         let room = LINES.saturating_sub(self.remedy.len()).max(1);
         if self.why.len() > room {
@@ -190,10 +207,18 @@ fn unauthenticated(answer: &Answer, context: Context<'_>) -> Vec<String> {
         claims.subject.as_deref().and_then(|subject| subject.strip_prefix("system:serviceaccount:"));
     let advice = match (claims.expires, account.and_then(|account| account.split_once(':'))) {
         (Some(end), _) if end <= context.now => {
-            "the file itself is old, a copy or a volume that the kubelet no longer updates: mount a projected serviceAccountToken".to_owned()
+            if context.cluster.token_path().parent() == Some(context.cluster.mount()) {
+                "the kubelet did not renew it: check that it is not mounted by subPath and that the kubelet runs, then delete the pod to recreate it"
+            } else {
+                "a copy is not renewed: use the file that the kubelet mounts, or mount a projected serviceAccountToken"
+            }
+            .to_owned()
         }
         _ if claims.issued.is_some_and(|issued| issued > context.now + 60) => {
             "compare this clock with the API server's: kubeknock doctor".to_owned()
+        }
+        (_, Some((namespace, name))) if claims.is_for_another() => {
+            format!("use the pod's own token (without --token-file), or create one: kubectl create token {name} -n {namespace}")
         }
         (_, Some((namespace, name))) => format!(
             "check that the account exists, and that the token is of this cluster's issuer: kubectl get serviceaccount {name} -n {namespace}; \
@@ -201,7 +226,15 @@ fn unauthenticated(answer: &Answer, context: Context<'_>) -> Vec<String> {
         ),
         _ => "check that the token is of this cluster's issuer: kubectl get --raw /.well-known/openid-configuration".to_owned(),
     };
-    why.extend([format!("{}: {}", path.display(), claims.explain_rejection(context.now)), advice]);
+    let mut causes = claims.explain_rejection(context.now);
+    if !why.is_empty() {
+        causes.truncate(1);
+    }
+    if let Some(first) = causes.first_mut() {
+        first.insert_str(0, &format!("{}: ", path.display()));
+    }
+    why.extend(causes);
+    why.push(advice);
     why
 }
 
@@ -222,8 +255,7 @@ fn anonymous(answer: Option<&Answer>, context: Context<'_>) -> Vec<String> {
     match context.bearer {
         Bearer::Token => vec![
             format!("a token was sent, and the API server saw {ANONYMOUS}: a proxy or mesh on the way removes the Authorization header"),
-            "configure it to pass the header on, or to leave the API server's address out"
-                .into(),
+            format!("configure it to pass the header on, or exclude {} from it", context.cluster.server.authority()),
         ],
         Bearer::None => vec![
             format!(
@@ -281,82 +313,6 @@ fn unknown(nearest: &[String]) -> Vec<String> {
         )
     };
     vec![format!("the API server has no resource of that name{similar}"), advice.into()]
-}
-
-fn no_answer(finding: &Finding, answer: Option<&Answer>) -> Vec<String> {
-    let code = finding.code;
-    let failures = finding
-        .asked()
-        .into_iter()
-        .flat_map(|asked| asked.knocks.iter())
-        .filter_map(|knock| knock.result.as_ref().err());
-    // With --forbid-anonymous it may be the other knock's.
-    let failure = failures.rev().find(|failure| failure.code() == code);
-    let mut why: Vec<String> = match (&finding.state, failure, answer) {
-        (State::Unresolved(Unresolved::Failed(failure)), ..) | (_, Some(failure), _) => {
-            vec![failure.text().to_owned()]
-        }
-        (_, None, Some(answer)) => vec![answer.line()],
-        (State::Unresolved(Unresolved::Unknown { silent, .. }), None, None) => {
-            return vec![
-                format!(
-                    "the name may belong to an API group whose server does not answer: {}",
-                    silent.join(", ")
-                ),
-                "list the API services that are down: kubectl get apiservices".into(),
-            ];
-        }
-        (
-            State::Asked(_)
-            | State::Unresolved(Unresolved::Answered(_) | Unresolved::NoSubresource { .. })
-            | State::NotAsked
-            | State::NoToken
-            | State::Late,
-            None,
-            None,
-        ) => Vec::new(),
-    };
-    why.extend(advice(code).map(str::to_owned));
-    why
-}
-
-/// What to do when there is no answer.
-pub fn advice(code: Code) -> Option<&'static str> {
-    Some(match code {
-        Code::Unresolved => {
-            "use the address in KUBERNETES_SERVICE_HOST, which needs no DNS, or check the container's /etc/resolv.conf and the cluster's DNS"
-        }
-        Code::Unreachable => {
-            "check the address, that the API server is up, and that no NetworkPolicy or mesh blocks it: kubeknock doctor"
-        }
-        Code::Untrusted => {
-            "check the port, the CA bundle (--certificate-authority), the name in the certificate (--tls-server-name) and the clock: kubeknock doctor"
-        }
-        Code::Timeout => {
-            "check for a NetworkPolicy that drops packets and for an overloaded API server, or raise --timeout"
-        }
-        Code::Unavailable => {
-            "the API server is up and cannot answer yet: try again later, or use kubeknock wait"
-        }
-        Code::Unintelligible => {
-            "this is not a Kubernetes API server's answer: check --server, and for a proxy, portal or mesh on the way"
-        }
-        Code::Ok
-        | Code::Forbidden
-        | Code::Unauthenticated
-        | Code::Anonymous
-        | Code::Excess
-        | Code::Exposed
-        | Code::Conditional
-        | Code::Unserved
-        | Code::Usage
-        | Code::Setup
-        | Code::Internal
-        | Code::NotExecutable
-        | Code::NotFound
-        | Code::Interrupted
-        | Code::Terminated => return None,
-    })
 }
 
 #[cfg(test)]
@@ -428,7 +384,7 @@ mod tests {
     /// Outcome, what the token knock got, and what the explanation has to hold: what happened, and what to
     /// type or to look at.
     #[test]
-    fn every_outcome_is_explained_in_three_lines() {
+    fn every_outcome_is_explained_in_four_lines() {
         use Meaning::{
             Forbidden, Granted, ReviewForbidden, Unauthenticated, Unavailable, Unintelligible, Unserved,
         };
@@ -484,7 +440,7 @@ mod tests {
             (
                 Code::Unavailable,
                 Ok(answered(Unavailable, 503, "starting")),
-                ["status 503 starting", "try again later"],
+                ["status 503: starting", "try again later"],
             ),
             (
                 Code::Unintelligible,
@@ -493,7 +449,7 @@ mod tests {
             ),
             (Code::Unresolved, failed(Failure::Unresolved), ["what broke", "KUBERNETES_SERVICE_HOST"]),
             (Code::Unreachable, failed(Failure::Unreachable), ["what broke", "NetworkPolicy"]),
-            (Code::Untrusted, failed(Failure::Untrusted), ["what broke", "--tls-server-name"]),
+            (Code::Untrusted, failed(Failure::Untrusted), ["what broke", "check the address and the port"]),
             (Code::Timeout, failed(Failure::Timeout), ["what broke", "--timeout"]),
         ];
         for (code, result, words) in table {
@@ -508,10 +464,9 @@ mod tests {
     fn a_token_that_is_not_taken_and_one_that_is_not_there() {
         let rejected =
             || finding(Code::Unauthenticated, Ok(answered(Meaning::Unauthenticated, 401, "Unauthorized")));
-        for (claims, words) in [
-            (Some(claims(400)), "a volume that the kubelet no longer updates"),
-            (None, "kubectl create token"),
-        ] {
+        for (claims, words) in
+            [(Some(claims(400)), "the kubelet did not renew it: check"), (None, "kubectl create token")]
+        {
             let text = explained(&rejected(), Bearer::Token, claims).join("\n");
             assert!(text.contains(words) && text.lines().count() <= LINES, "{text}");
         }
@@ -597,7 +552,7 @@ mod tests {
     }
 
     #[test]
-    fn no_explanation_has_debug_output_or_more_than_three_lines() {
+    fn no_explanation_has_debug_output_or_more_than_four_lines() {
         const NAMES: [&str; 4] =
             ["AlwaysAllow", "NetworkPolicy", "automountServiceAccountToken", "serviceAccountToken"];
         let camel = |word: &str| {

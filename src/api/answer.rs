@@ -67,8 +67,11 @@ impl Answer {
         matches!(self.meaning, Meaning::Granted | Meaning::NotFound)
     }
 
-    /// The status and the words, in one line: `status 503 starting`.
+    /// The status and the words, in one line: `status 503: starting`.
     pub fn line(&self) -> String {
-        format!("status {} {}", self.status, self.reason).trim_end().to_owned()
+        match self.reason.as_str() {
+            "" => format!("status {}", self.status),
+            words => format!("status {}: {words}", self.status),
+        }
     }
 }

@@ -136,7 +136,7 @@ fn connect(addresses: &[SocketAddr], deadline: Deadline) -> Option<Result<TcpStr
         let failure = match TcpStream::connect_timeout(address, share) {
             Ok(stream) => return Some(Ok(stream)),
             Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-                Failure::Timeout(format!("{address} did not take the connection"))
+                Failure::Timeout(format!("{address} did not accept the connection within {share:.0?}"))
             }
             Err(error) => Failure::Unreachable(format!("{address}: {}", tls::reason(&error))),
         };
@@ -243,7 +243,7 @@ fn flush(session: &mut ClientConnection, socket: &mut Socket) -> io::Result<()> 
 fn handshake_failure(error: &io::Error, server: &str) -> Failure {
     match tls::failure(error, server) {
         Failure::Closed(_) => Failure::Unreachable(format!(
-            "{server} takes connections and ends them in the TLS handshake: {}",
+            "{server} accepts connections and closes them in the TLS handshake: {}",
             tls::reason(error)
         )),
         other => other,

@@ -137,7 +137,7 @@ pub fn understand(
         400 if stranger::needs_tls(body) => strange("the port speaks TLS: use https:// in --server".into()),
         _ if page => {
             let title = stranger::title(body).map(|title| format!(": {title}")).unwrap_or_default();
-            strange(format!("a web page, as proxies and portals send it{title}"))
+            strange(format!("a web page, from a proxy or portal{title}"))
         }
         200..300 if is_status(body) => inside(shape, content_type, body, token),
         401 => (Meaning::Unauthenticated, None, words(body, token)),

@@ -206,7 +206,7 @@ impl<'r> Reader<'r> {
         if let (Some(command), Some(word)) = (self.command, self.positional.first())
             && command.positionals.is_empty()
         {
-            let why = format!("{} takes no argument, found \"{}\"", command.name, escape(word));
+            let why = format!("{} takes no argument: leave out \"{}\"", command.name, escape(word));
             self.sorted.wrong(why);
         }
         self.sorted.help |= self.sorted.has("help");
@@ -250,7 +250,7 @@ impl<'r> Reader<'r> {
                 }
                 None | Some("true" | "false") => {}
                 Some(other) => {
-                    self.sorted.wrong(format!("--{name} \"{}\": the value is true or false", escape(other)));
+                    self.sorted.wrong(format!("--{name} \"{}\": it must be true or false", escape(other)));
                 }
             }
             return;
@@ -363,7 +363,7 @@ mod tests {
             ("check -n a --namespace=a list pods", "--namespace is given twice"),
             ("check --quiet=maybe list pods", "true or false"),
             ("-n default", "a command is missing"),
-            ("whoami now", "whoami takes no argument, found \"now\""),
+            ("whoami now", "whoami takes no argument: leave out \"now\""),
         ] {
             let why = sorted(line).fault.unwrap();
             assert!(why.contains(reason), "{line}: {why}");

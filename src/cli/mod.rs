@@ -237,7 +237,7 @@ fn install(arguments: &options::Install) -> Result<PathBuf, Fault> {
         [] | [_] => usage("a destination is missing: a file, or an existing folder"),
         [_, other, ..] => {
             let other = escape(&other.to_string_lossy());
-            usage(format!("install takes one destination, found also \"{other}\""))
+            usage(format!("install takes one destination: leave out \"{other}\""))
         }
     }
 }
@@ -250,7 +250,7 @@ fn get(arguments: options::Get, context: Context) -> Result<get::Get, Fault> {
         Err(paths) => {
             return match paths.get(1) {
                 None => usage("a path is missing, such as /version"),
-                Some(other) => usage(format!("get takes one path, found also \"{}\"", escape(other))),
+                Some(other) => usage(format!("get takes one path: leave out \"{}\"", escape(other))),
             };
         }
     };

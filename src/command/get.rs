@@ -65,7 +65,7 @@ fn why(get: &Get, result: &Result<Answer, Failure>, bearer: Bearer, claims: Opti
     let path = path.display();
     match (answer.meaning, bearer) {
         (Meaning::Unauthenticated, Bearer::Token) => match claims {
-            Some(claims) => claims.explain_rejection(now()),
+            Some(claims) => claims.explain_rejection(now()).join("; "),
             None => format!("{path} does not hold a service account token (not a JWT)"),
         },
         (Meaning::Unauthenticated | Meaning::Forbidden, Bearer::None) if get.anonymous => {

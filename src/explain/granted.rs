@@ -25,6 +25,7 @@ pub fn exposed() -> Vec<String> {
             "the request is allowed without a token: a binding to {ANONYMOUS} or system:unauthenticated grants it, or the \
              authorization mode is AlwaysAllow"
         ),
+        "delete that binding; the default one, system:public-info-viewer, grants only /healthz, /livez, /readyz and /version".into(),
         "kubectl get rolebindings,clusterrolebindings -A -o wide | grep -E 'system:(anonymous|unauthenticated)'".into(),
     ]
 }
@@ -50,7 +51,7 @@ pub fn excess(subject: Option<&str>) -> Vec<String> {
     let pattern = if subject.is_some() { format!("{}|{groups}", literal(&name)) } else { groups.to_owned() };
     vec![
         format!(
-            "it is granted to {user}, directly or through one of its groups: find the binding, and delete it or its rule"
+            "the permission is granted to {user}, directly or through a group: delete the binding, or the rule in its role"
         ),
         format!("kubectl get rolebindings,clusterrolebindings -A -o wide | grep -E {}", quote(&pattern)),
     ]

@@ -239,16 +239,25 @@ impl Claims {
         })
     }
 
-    /// Why a server answers 401 to this token, most likely cause first; `now` in seconds since 1970.
-    pub fn explain_rejection(&self, now: i64) -> String {
+    /// Whether its audiences are not an API server's: that is its issuer, or the name of its Service.
+    pub fn is_for_another(&self) -> bool {
+        let is_servers = |audience: &String| {
+            self.issuer.as_ref() == Some(audience) || audience.starts_with("https://kubernetes.default.svc")
+        };
+        !self.audiences.is_empty() && !self.audiences.iter().any(is_servers)
+    }
+
+    /// Why a server answers 401 to this token, most likely cause first; `now` in seconds since 1970. One or two
+    /// sentences.
+    pub fn explain_rejection(&self, now: i64) -> Vec<String> {
         self.explain_rejection_by(now, None)
     }
 
     /// The same where the server's clock is known: `skew` is how many seconds it is ahead of this one. A server
     /// judges by its own clock.
-    pub fn explain_rejection_by(&self, now: i64, skew: Option<i64>) -> String {
+    pub fn explain_rejection_by(&self, now: i64, skew: Option<i64>) -> Vec<String> {
         if let Some(fault) = self.fault {
-            return fault.to_owned();
+            return vec![fault.to_owned()];
         }
         let skew = skew.filter(|skew| skew.saturating_abs() > SAME_TIME).unwrap_or_default();
         let clocks = match skew {
@@ -258,20 +267,20 @@ impl Claims {
         };
         let now = now.saturating_add(skew);
         if let Some(expired) = self.expires.filter(|&expires| expires <= now) {
-            let why = if skew == 0 { "the kubelet renews only mounted tokens" } else { &clocks };
-            return format!("the token expired {} ago; {why}", span(now.saturating_sub(expired)));
+            let clocks = if skew == 0 { String::new() } else { format!("; {clocks}") };
+            return vec![format!("the token expired {} ago{clocks}", span(now.saturating_sub(expired)))];
         }
         if let Some(begins) = self.not_before.filter(|&begins| begins > now.saturating_add(LEEWAY)) {
-            return format!(
+            return vec![format!(
                 "the token is not valid for another {}: {clocks}",
                 span(begins.saturating_sub(now))
-            );
+            )];
         }
         if let Some(issued) = self.issued.filter(|&issued| issued > now.saturating_add(LEEWAY)) {
-            return format!(
+            return vec![format!(
                 "the token is issued {} in the future: {clocks}",
                 span(issued.saturating_sub(now))
-            );
+            )];
         }
         let mut facts = Vec::new();
         if !self.audiences.is_empty() {
@@ -280,11 +289,14 @@ impl Claims {
         if let Some(issuer) = &self.issuer {
             facts.push(format!("issuer {issuer}"));
         }
-        if let Some(subject) = &self.subject {
+        // The advice names a service account.
+        if let Some(subject) =
+            self.subject.as_ref().filter(|name| !name.starts_with("system:serviceaccount:"))
+        {
             facts.push(format!("subject {subject}"));
         }
         if let Some(expires) = self.expires {
-            facts.push(format!("valid for another {}", span(expires.saturating_sub(now))));
+            facts.push(format!("expires in {}", span(expires.saturating_sub(now))));
         }
         let begins = self.not_before.max(self.issued).filter(|&begins| begins > now);
         if let Some(begins) = begins {
@@ -292,10 +304,16 @@ impl Claims {
         } else if skew != 0 {
             facts.push(clocks);
         }
-        format!(
-            "the token is not expired ({}): wrong audience, another cluster's issuer, or its account or pod is gone",
-            facts.join(", ")
-        )
+        let cause = if self.is_for_another() {
+            "the token has another audience than the API server"
+        } else {
+            "the token is not expired: wrong audience, another cluster's issuer, or its account or pod is gone"
+        };
+        let mut why = vec![cause.to_owned()];
+        if !facts.is_empty() {
+            why.push(format!("its claims: {}", facts.join(", ")));
+        }
+        why
     }
 }
 
@@ -382,13 +400,14 @@ mod tests {
     #[test]
     fn a_rejection_is_explained_from_the_claims() {
         let claims = |json: &str| Claims::parse(&jwt(json)).unwrap();
-        let expired = claims(r#"{"exp":1000}"#).explain_rejection(1000 + 7500);
+        let explain = |json: &str, now| claims(json).explain_rejection(now).join("; ");
+        let expired = explain(r#"{"exp":1000}"#, 1000 + 7500);
         assert!(expired.contains("expired 2h5m ago"), "{expired}");
-        let never = claims(r#"{"exp":-9223372036854775808}"#).explain_rejection(1000);
+        let never = explain(r#"{"exp":-9223372036854775808}"#, 1000);
         assert!(never.contains("expired 292"), "{never}");
-        let early = claims(r#"{"exp":99999,"iat":9000}"#).explain_rejection(1000);
+        let early = explain(r#"{"exp":99999,"iat":9000}"#, 1000);
         assert!(early.contains("in the future"), "{early}");
-        let audience = claims(r#"{"exp":4600,"aud":"vault","iss":"https://other"}"#).explain_rejection(1000);
+        let audience = explain(r#"{"exp":4600,"aud":"vault","iss":"https://other"}"#, 1000);
         assert!(
             audience.contains("audience vault") && audience.contains("issuer https://other"),
             "{audience}"
@@ -430,11 +449,11 @@ mod tests {
                 Some(30),
                 "expired 10s ago; the API server's clock is 30s ahead of this one",
             ),
-            (r#"{"exp":2000}"#, 1000, Some(2), "not expired (valid for another 16m)"),
+            (r#"{"exp":2000}"#, 1000, Some(2), "gone; its claims: expires in 16m"),
             (r#"{"exp":2000}"#, 1000, Some(i64::MIN), "behind this one"),
             (r#"{"exp":-5}"#, i64::MAX, Some(i64::MAX), "expired"),
         ] {
-            let text = Claims::parse(&jwt(json)).unwrap().explain_rejection_by(now, skew);
+            let text = Claims::parse(&jwt(json)).unwrap().explain_rejection_by(now, skew).join("; ");
             assert!(text.contains(words), "{json}: no {words:?} in {text:?}");
         }
     }
@@ -449,7 +468,7 @@ mod tests {
             (format!("token={good}"), "in front of the token"),
         ] {
             let claims = Claims::parse(&text).unwrap();
-            assert!(claims.explain_rejection(1000).contains(words), "{text}");
+            assert!(claims.explain_rejection(1000).concat().contains(words), "{text}");
             assert_eq!(claims.subject.as_deref(), Some("system:serviceaccount:ns-1:k-sa-1"), "{text}");
         }
         for text in ["ZXlKaGJHY2lPaUpTVXpJMU5pSjku", "${TOKEN}", "\"abc\""] {

@@ -88,9 +88,9 @@ pub fn termination_message(cluster: &RealCluster) {
                 container.termination_message(),
                 format!(
                     "\
-forbidden (10): the API server refuses the permission to the token's identity
+forbidden (10): the token's identity does not have the permission
 list pods in message: forbidden
-  pods is forbidden: User \"system:serviceaccount:message:{ACCOUNT}\" cannot list resource \"pods\" in API group \"\" in the namespace \"message\"
+  pods is forbidden: User \"system:serviceaccount:message:{ACCOUNT}\" cannot list resource \"pods\" in API group \"\" in the namespace \"message\"; to grant it, as an admin:
   kubectl create role {ACCOUNT}-list-pods --verb=list --resource=pods --namespace=message
   kubectl create rolebinding {ACCOUNT}-list-pods --role={ACCOUNT}-list-pods --serviceaccount=message:{ACCOUNT} --namespace=message
 "

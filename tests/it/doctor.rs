@@ -89,7 +89,6 @@ fn a_healthy_pod_fits_one_screen() {
             "system:serviceaccount:ns-1:k-sa-1, expires in ",
             "pod k-sa-1-pod on node-1 (this pod)",
             "the same as the server's",
-            "kubernetes resolves only in the namespace default",
             "accepts connections",
             "TLS 1.3, TLS13_AES",
             "CN=kube-apiserver for 127.0.0.1, ::1, localhost, kubernetes,",
@@ -153,7 +152,7 @@ fn finds_what_is_missing_in_the_pod() {
     let without = |name: &str| std::fs::remove_file(scene.pod.mount().join(name)).unwrap();
 
     let checkup = doctor(&[], scene.pod.mount(), &["--timeout", "8s"]);
-    broken(&checkup, "environment", 20, "in a pod, start kubeknock without env -i, su or cron");
+    broken(&checkup, "environment", 20, "in a pod, do not start it through env -i, su or cron");
 
     let nothing = tempfile::tempdir().unwrap();
     let checkup = in_pod_of(scene.cluster.address(), &nothing.path().join("none"), &[]);

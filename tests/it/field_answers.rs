@@ -214,7 +214,7 @@ fn what_an_api_server_marks() {
             page(),
             "get /debug/pprof/",
             26,
-            "a web page, as proxies and portals send it: /debug/pprof/",
+            "a web page, from a proxy or portal: /debug/pprof/",
         ),
         (
             "301 Moved",
@@ -330,16 +330,16 @@ fn answers_without_a_length_that_end_abruptly() {
             "HTTP/1.0 503 Service Unavailable\r\n\r\nno backend".to_owned(),
             &["list pods"][..],
             24,
-            "status 503 no backend",
+            "status 503: no backend",
         ),
         ("HTTP/1.0 401 Unauthorized\r\n\r\n".to_owned(), &["list pods"], 11, "unauthenticated"),
         (
             "HTTP/1.0 429 Too Many Requests\r\nRetry-After: 1\r\n\r\nlater".to_owned(),
             &["list pods"],
             24,
-            "status 429 later",
+            "status 429: later",
         ),
-        ("HTTP/1.1 500 Oh\r\nConnection: close\r\n\r\noh".to_owned(), &["get /x"], 24, "status 500 oh"),
+        ("HTTP/1.1 500 Oh\r\nConnection: close\r\n\r\noh".to_owned(), &["get /x"], 24, "status 500: oh"),
         (format!("HTTP/1.0 403 Forbidden\r\n\r\n{no}"), &["list pods"], 10, "cannot list"),
         (
             format!("HTTP/1.0 403 Forbidden\r\n\r\n{}", &no[..no.len() - 9]),
@@ -406,7 +406,7 @@ fn words_of_something_else() {
             "<html><title>Blocked by\n policy</title>".into(),
             "list pods",
             26,
-            "send it: Blocked by policy\n",
+            "from a proxy or portal: Blocked by policy\n",
         ),
         (
             "403 Forbidden",
@@ -443,7 +443,7 @@ fn words_of_something_else() {
             String::new(),
             "list pods",
             26,
-            "    status 400 an empty answer\n",
+            " answers with status 400: an empty answer\n",
         ),
         (
             "502 Bad Gateway",
@@ -452,7 +452,7 @@ fn words_of_something_else() {
             "<html><head><title>502 Bad Gateway</title></head>".into(),
             "list pods",
             24,
-            "    status 502 502 Bad Gateway\n",
+            "    status 502: 502 Bad Gateway\n",
         ),
         (
             "503 Unavailable",
@@ -461,7 +461,7 @@ fn words_of_something_else() {
             "upstream connect error\n or disconnect".into(),
             "list pods",
             24,
-            "    status 503 upstream connect error or disconnect\n",
+            "    status 503: upstream connect error or disconnect\n",
         ),
     ]);
 }
@@ -715,7 +715,7 @@ fn aggregated_api_servers() {
             "text/plain",
             "service unavailable\n".into(),
             24,
-            "status 503 service unavailable",
+            "status 503: service unavailable",
             "kubeknock wait",
         ),
         (
@@ -723,10 +723,10 @@ fn aggregated_api_servers() {
             "text/plain",
             "dial tcp: timeout".into(),
             24,
-            "status 500 dial tcp: timeout",
+            "status 500: dial tcp: timeout",
             "kubeknock wait",
         ),
-        ("429 Later", "text/plain", "later".into(), 24, "status 429 later", "kubeknock wait"),
+        ("429 Later", "text/plain", "later".into(), 24, "status 429: later", "kubeknock wait"),
     ] {
         let listener = by_request(move |head| {
             if head.starts_with("GET /apis ") {
@@ -814,7 +814,7 @@ fn what_is_not_served() {
             "{\"message\":\"No API key found in request\"}".into(),
             "list pods",
             11,
-            "something before the API server may reject it: status 401 {\"message\":\"No API key found in request\"}",
+            "something before the API server may reject it: status 401: {\"message\":\"No API key found in request\"}",
         ),
     ]);
     let scene = Scene::new();

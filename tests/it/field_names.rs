@@ -108,7 +108,7 @@ fn a_subresource_that_is_not_listed_is_said() {
     scene.cluster.custom_resource("example.com", "v1", "widgets", "Widget", "Namespaced");
     scene.runs(&["check", "get pods/*/nope"]).gives(
         10,
-        &["the API server lists no subresource nope of pods: only rules may know it; nothing grants it"],
+        &["the API server lists no subresource nope of pods: only rules may know it\n    nothing grants it"],
         Stderr::Empty,
     );
     scene.runs(&["check", "get deployments.apps/*/stat"]).gives(
@@ -145,7 +145,7 @@ fn a_misspelled_subresource_is_unserved() {
 {word}create {name}  anonymous -  token -  unserved
     {resource} has no such subresource; similar names: {nearest}
     write it as {resource}/*/{nearest}, or with an object's name for the *
-unserved (25): not refused, but the API server has no such resource or path
+unserved (25): the API server has no such resource or path
 "
                     ),
                     "",
@@ -288,7 +288,7 @@ fn the_phrase_for_a_url_asks_it() {
         ("/api/v1/proxy/nodes/n1", "API servers no longer serve proxy before the resource"),
         ("/api/v1//pods", "it has an empty segment"),
     ] {
-        let line = format!("kubeknock: this is the URL of a resource, and no phrase asks the same: {why}");
+        let line = format!("kubeknock: no phrase asks the same as this URL: {why}");
         let finished = scene.runs(&["check", &format!("get {url}")]).gives(30, &[], Stderr::Any);
         assert!(finished.stderr.starts_with(&line), "{}", finished.stderr);
     }

@@ -110,10 +110,10 @@ fn a_name_cannot_be_looked_up() {
         10,
         "\
 list deployments.apps  anonymous -    token -    forbidden
-    the API server refuses discovery, which looks the name up: forbidden: User \"system:serviceaccount:ns-1:k-sa-1\" cannot get path \"/apis\"
+    the API server refuses discovery, which looks the name up: forbidden: User \"system:serviceaccount:ns-1:k-sa-1\" cannot get path \"/apis\"; to grant it, as an admin:
     kubectl create clusterrolebinding ns-1-k-sa-1-discovery --clusterrole=system:discovery --serviceaccount=ns-1:k-sa-1
 list pods in ns-1      anonymous 403  token 200  ok
-forbidden (10): the API server refuses the permission to the token's identity
+forbidden (10): the token's identity does not have the permission
 ",
         "",
     );
@@ -143,7 +143,7 @@ list widgts.example.com  anonymous -  token -  unserved
 list zebras              anonymous -  token -  unserved
     the API server has no resource of that name
     install its CustomResourceDefinition, or list what there is: kubectl api-resources
-unserved (25): not refused, but the API server has no such resource or path
+unserved (25): the API server has no such resource or path
 ",
             "",
         );
@@ -188,7 +188,7 @@ list widgets.example.com  anonymous -  token -  unavailable
 list widgets              anonymous -  token -  unavailable
     the name may belong to an API group whose server does not answer: example.com
     list the API services that are down: kubectl get apiservices
-unavailable (24): the API server answers 429 or 5xx, or could not decide
+unavailable (24): the API server cannot answer now (429, 5xx, or an undecided review)
 ",
         "",
     );
@@ -199,7 +199,7 @@ unavailable (24): the API server answers 429 or 5xx, or could not decide
 fn discovery_goes_wrong() {
     let scene = scene(Version::V1_36);
     for (fault, code, words) in [
-        (Fault::Unavailable, 24, "status 503 the request has been made before"),
+        (Fault::Unavailable, 24, "status 503: the request has been made before"),
         (Fault::HangUp, 21, "closed the connection without an answer"),
         (
             Fault::raw(200, "text/html", "<html>Sign in</html>"),
@@ -245,7 +245,7 @@ fn no_namespace_for_a_name_that_needs_one() {
     pod.runs(&["check", "list deployments.apps"]).is(
         31,
         "",
-        "kubeknock: no namespace known: MOUNT/namespace: No such file or directory (os error 2); set it with -n NAMESPACE or \"in NAMESPACE\"\n",
+        "kubeknock: no namespace: MOUNT/namespace: No such file or directory (os error 2); set -n NAMESPACE or \"in NAMESPACE\"\n",
     );
     let asked: Vec<String> = cluster.requests().iter().map(|seen| seen.path_and_query.clone()).collect();
     assert_eq!(asked, ["/apis"]);

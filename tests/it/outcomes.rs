@@ -38,10 +38,10 @@ fn forbidden() {
         10,
         "\
 list pods in ns-1  anonymous 403  token 403  forbidden
-    pods is forbidden: User \"system:serviceaccount:ns-1:k-sa-1\" cannot list resource \"pods\" in API group \"\" in the namespace \"ns-1\"
+    pods is forbidden: User \"system:serviceaccount:ns-1:k-sa-1\" cannot list resource \"pods\" in API group \"\" in the namespace \"ns-1\"; to grant it, as an admin:
     kubectl create role k-sa-1-list-pods --verb=list --resource=pods --namespace=ns-1
     kubectl create rolebinding k-sa-1-list-pods --role=k-sa-1-list-pods --serviceaccount=ns-1:k-sa-1 --namespace=ns-1
-forbidden (10): the API server refuses the permission to the token's identity
+forbidden (10): the token's identity does not have the permission
 ",
         "",
     );
@@ -50,7 +50,7 @@ forbidden (10): the API server refuses the permission to the token's identity
         "{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"metadata\":{},\"status\":\"Failure\",\
          \"message\":\"forbidden: User \\\"system:serviceaccount:ns-1:k-sa-1\\\" cannot get path \\\"/metrics\\\"\",\
          \"reason\":\"Forbidden\",\"details\":{},\"code\":403}\n",
-        "kubeknock: forbidden (10): the API server refuses the permission to the token's identity: \
+        "kubeknock: forbidden (10): the token's identity does not have the permission: \
          forbidden: User \"system:serviceaccount:ns-1:k-sa-1\" cannot get path \"/metrics\"\n",
     );
 }
@@ -67,8 +67,9 @@ fn unauthenticated() {
         11,
         "\
 list pods in ns-1  anonymous 403  token 401  unauthenticated
-    MOUNT/token: the token is not expired (audience vault, issuer https://kubernetes.default.svc.cluster.local, subject system:serviceaccount:ns-1:k-sa-1, valid for another 10d): wrong audience, another cluster's issuer, or its account or pod is gone
-    check that the account exists, and that the token is of this cluster's issuer: kubectl get serviceaccount k-sa-1 -n ns-1; kubectl get --raw /.well-known/openid-configuration
+    MOUNT/token: the token has another audience than the API server
+    its claims: audience vault, issuer https://kubernetes.default.svc.cluster.local, expires in 10d
+    use the pod's own token (without --token-file), or create one: kubectl create token k-sa-1 -n ns-1
 unauthenticated (11): the API server rejects the token
 ",
         "",
@@ -78,8 +79,8 @@ unauthenticated (11): the API server rejects the token
         11,
         "\
 list pods in ns-1  anonymous 403  token 401  unauthenticated
-    MOUNT/token: the token expired 3h0m ago; the kubelet renews only mounted tokens
-    the file itself is old, a copy or a volume that the kubelet no longer updates: mount a projected serviceAccountToken
+    MOUNT/token: the token expired 3h0m ago
+    the kubelet did not renew it: check that it is not mounted by subPath and that the kubelet runs, then delete the pod to recreate it
 unauthenticated (11): the API server rejects the token
 ",
         "",
@@ -89,7 +90,7 @@ unauthenticated (11): the API server rejects the token
         "{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"metadata\":{},\"status\":\"Failure\",\
          \"message\":\"Unauthorized\",\"reason\":\"Unauthorized\",\"code\":401}\n",
         "kubeknock: unauthenticated (11): the API server rejects the token: \
-         the token expired 3h0m ago; the kubelet renews only mounted tokens\n",
+         the token expired 3h0m ago\n",
     );
     let Scene { cluster, pod } = Scene::new();
     let pod = pod.with_file("token", "not-a-token-of-any-kind");
@@ -122,8 +123,8 @@ fn unauthenticated_when_the_account_is_gone() {
 /// The explanation of a refusal mentions the token only if one was sent.
 #[test]
 fn refused_without_a_token() {
-    const ANONYMOUS: &str = "kubeknock: anonymous (12): no token to send, or the API server did not see it, and the \
-                             anonymous request is refused: ";
+    const ANONYMOUS: &str = "kubeknock: anonymous (12): the API server saw no token, and refuses the anonymous \
+                             request: ";
     let scene = Scene::with_reader();
     let complains = |scene: &Scene, arguments: &[&str], why: &str| {
         let finished = scene.runs(arguments).gives(12, &[], Stderr::Any);
@@ -173,7 +174,7 @@ list pods in ns-1  anonymous 403  token -  anonymous
     no token to send: MOUNT/token is missing or empty
     set automountServiceAccountToken: true on the pod or its service account, project a serviceAccountToken, or use --token-file
 get /version       anonymous 200  token -  ok
-anonymous (12): no token to send, or the API server did not see it, and the anonymous request is refused
+anonymous (12): the API server saw no token, and refuses the anonymous request
 ",
         "",
     );
@@ -197,8 +198,8 @@ fn anonymous_although_a_token_was_sent() {
         "\
 list pods in ns-1  anonymous 403  token 403  anonymous
     a token was sent, and the API server saw system:anonymous: a proxy or mesh on the way removes the Authorization header
-    configure it to pass the header on, or to leave the API server's address out
-anonymous (12): no token to send, or the API server did not see it, and the anonymous request is refused
+    configure it to pass the header on, or exclude SERVER from it
+anonymous (12): the API server saw no token, and refuses the anonymous request
 ",
         "",
     );
@@ -210,7 +211,7 @@ fn excess() {
         13,
         "\
 cannot list pods in ns-1  anonymous 403  token 200  excess
-    it is granted to system:serviceaccount:ns-1:k-sa-1, directly or through one of its groups: find the binding, and delete it or its rule
+    the permission is granted to system:serviceaccount:ns-1:k-sa-1, directly or through a group: delete the binding, or the rule in its role
     kubectl get rolebindings,clusterrolebindings -A -o wide | grep -E 'ns-1/k-sa-1|system:(serviceaccounts|authenticated)'
 excess (13): a permission that must be refused is granted
 ",
@@ -225,6 +226,7 @@ fn exposed() {
         "\
 get /version  anonymous 200  token 200  exposed
     the request is allowed without a token: a binding to system:anonymous or system:unauthenticated grants it, or the authorization mode is AlwaysAllow
+    delete that binding; the default one, system:public-info-viewer, grants only /healthz, /livez, /readyz and /version
     kubectl get rolebindings,clusterrolebindings -A -o wide | grep -E 'system:(anonymous|unauthenticated)'
 exposed (14): the request is allowed without a token (--forbid-anonymous)
 ",
@@ -262,7 +264,7 @@ fn unresolved() {
 
 #[test]
 fn unreachable() {
-    const ADVICE: &str = "check the address, that the API server is up, and that no NetworkPolicy or mesh blocks it: kubeknock doctor";
+    const ADVICE: &str = "check the address, that the API server is up, and that no NetworkPolicy or mesh blocks it; kubeknock doctor checks each step";
     let refused = faults::refuses();
     Pod::in_front_of(&refused).runs(&["check", "list pods", "list secrets"]).is(
         21,
@@ -272,7 +274,7 @@ list pods in ns-1  anonymous unreachable  token -  unreachable
     SERVER: connection refused
     {ADVICE}
 list secrets       anonymous -            token -  not asked
-unreachable (21): connection refused, no route, reset, or closed without an answer
+unreachable (21): the connection to the API server fails, or closes without an answer
 "
         ),
         "",
@@ -280,11 +282,11 @@ unreachable (21): connection refused, no route, reset, or closed without an answ
     Pod::in_front_of(&refused).runs(&["get", "/version"]).is(
         21,
         "",
-        "kubeknock: unreachable (21): connection refused, no route, reset, or closed without an answer: SERVER: connection refused\n",
+        "kubeknock: unreachable (21): the connection to the API server fails, or closes without an answer: SERVER: connection refused\n",
     );
     for (listener, why) in [
-        (faults::resets(), "SERVER takes connections and ends them in the TLS handshake: "),
-        (faults::closes(), "SERVER takes connections and ends them in the TLS handshake: "),
+        (faults::resets(), "SERVER accepts connections and closes them in the TLS handshake: "),
+        (faults::closes(), "SERVER accepts connections and closes them in the TLS handshake: "),
         (faults::closes_after_request(), "SERVER closed the connection without an answer\n"),
     ] {
         let finished = Pod::in_front_of(&listener).runs(&["check", "list pods"]).gives(
@@ -298,13 +300,16 @@ unreachable (21): connection refused, no route, reset, or closed without an answ
 
 #[test]
 fn untrusted() {
-    const OTHER_NAME: &str = "its certificate is not signed by a CA of the bundle: CN=somebody else has signed it, and the bundle has CN=kubernetes (another cluster's ca.crt, or the server does not send its intermediate certificate)";
-    const OTHER_CA: &str = "its certificate is not signed by a CA of the bundle: another CA of the name CN=kubernetes has signed it (another cluster's ca.crt, or the CA was rotated)";
-    for (listener, why) in [
-        (faults::certificate(Certificate::UnknownAuthority), OTHER_NAME),
+    const OTHER_NAME: &str = "its certificate is signed by CN=somebody else, but the bundle has CN=kubernetes (another cluster's ca.crt, or no intermediate sent)";
+    const OTHER_CA: &str = "its certificate is signed by a CA with the bundle's name (CN=kubernetes) but another key: another cluster's ca.crt, or an old one";
+    const BUNDLE: &str =
+        r"use this cluster's CA bundle: kubectl get configmap kube-root-ca.crt -o jsonpath='{.data.ca\.crt}'";
+    const PORT: &str = "check the address and the port, and for a proxy or mesh on the way; kubeknock doctor checks each step";
+    for (listener, why, advice) in [
+        (faults::certificate(Certificate::UnknownAuthority), OTHER_NAME, BUNDLE),
         // The CAs of most clusters share one name.
-        (faults::certificate(Certificate::OtherCluster), OTHER_CA),
-        (faults::plaintext(), "the port does not speak TLS (plain HTTP, or another protocol)"),
+        (faults::certificate(Certificate::OtherCluster), OTHER_CA, BUNDLE),
+        (faults::plaintext(), "the port does not speak TLS (plain HTTP, or another protocol)", PORT),
     ] {
         Pod::in_front_of(&listener).runs(&["check", "get /version", "list pods"]).is(
             22,
@@ -312,9 +317,9 @@ fn untrusted() {
                 "\
 get /version  anonymous untrusted  token -  untrusted
     TLS with SERVER: {why}
-    check the port, the CA bundle (--certificate-authority), the name in the certificate (--tls-server-name) and the clock: kubeknock doctor
+    {advice}
 list pods     anonymous -          token -  not asked
-untrusted (22): TLS: unknown CA, expired, wrong name, nothing in common, or no TLS at all
+untrusted (22): the TLS handshake with the API server fails
 "
             ),
             "",
@@ -323,16 +328,23 @@ untrusted (22): TLS: unknown CA, expired, wrong name, nothing in common, or no T
             22,
             "",
             &format!(
-                "kubeknock: untrusted (22): TLS: unknown CA, expired, wrong name, nothing in common, or no TLS at all: TLS with SERVER: {why}\n"
+                "kubeknock: untrusted (22): the TLS handshake with the API server fails: TLS with SERVER: {why}\n"
             ),
         );
     }
     for (certificate, words) in [
-        (Certificate::Expired, &["its certificate expired ", "y ago (or this clock is wrong)"][..]),
+        (
+            Certificate::Expired,
+            &[
+                "its certificate expired ",
+                "y ago, on 2020-01-01T00:00:00Z; it is ",
+                " by this clock\n    renew the API server's certificate, or set",
+            ][..],
+        ),
         (
             Certificate::WrongName,
             &[
-                "its certificate is not for 127.0.0.1 but for somewhere-else.example.com",
+                "its certificate is from a trusted CA, and is not for 127.0.0.1 but for somewhere-else.example.com",
                 "somewhere-else.example.com",
                 "--tls-server-name",
             ],
@@ -386,7 +398,7 @@ fn timeout() {
         "\
 list pods in ns-1  anonymous 403  token timeout  timeout
     SERVER did not answer in time
-    check for a NetworkPolicy that drops packets and for an overloaded API server, or raise --timeout
+    check for a NetworkPolicy that drops packets and for an overloaded API server, or raise --timeout; kubeknock doctor checks each step
 list secrets       anonymous -    token -        not asked
 timeout (23): no verdict before the deadline
 ",
@@ -413,14 +425,25 @@ timeout (23): no verdict before the deadline
 #[test]
 fn unavailable() {
     let scene = Scene::with_reader();
-    for (fault, status, words) in [
-        (Fault::TooManyRequests { retry_after: 3 }, 429, "Too many requests, please try again later."),
+    for (fault, status, words, advice) in [
+        (
+            Fault::TooManyRequests { retry_after: 3 },
+            429,
+            "Too many requests, please try again later.",
+            "limits requests",
+        ),
         (
             Fault::Unavailable,
             503,
             "the request has been made before all known HTTP paths have been installed, please try again",
+            "is up but cannot answer yet",
         ),
-        (Fault::InternalError, 500, "Internal Server Error: \"\": the authorizer is not there"),
+        (
+            Fault::InternalError,
+            500,
+            "Internal Server Error: \"\": the authorizer is not there",
+            "is up but cannot answer yet",
+        ),
     ] {
         scene.cluster.fail(Times::All, fault);
         scene.runs(&["check", "list pods"]).is(
@@ -428,15 +451,15 @@ fn unavailable() {
             &format!(
                 "\
 list pods in ns-1  anonymous {status}  token {status}  unavailable
-    status {status} {words}
-    the API server is up and cannot answer yet: try again later, or use kubeknock wait
-unavailable (24): the API server answers 429 or 5xx, or could not decide
+    status {status}: {words}
+    the API server {advice}: try again later, or use kubeknock wait
+unavailable (24): the API server cannot answer now (429, 5xx, or an undecided review)
 "
             ),
             "",
         );
         let why = format!(
-            "kubeknock: unavailable (24): the API server answers 429 or 5xx, or could not decide: {words}\n"
+            "kubeknock: unavailable (24): the API server cannot answer now (429, 5xx, or an undecided review): {words}\n"
         );
         let finished =
             scene.runs(&["get", "/version"]).gives(24, &[words.split('"').next().unwrap()], Stderr::Any);
@@ -459,14 +482,14 @@ get /no-such-path  anonymous 403  token 404  unserved
 list gadgets       anonymous -    token -    unserved
     the API server has no resource of that name
     install its CustomResourceDefinition, or list what there is: kubectl api-resources
-unserved (25): not refused, but the API server has no such resource or path
+unserved (25): the API server has no such resource or path
 ",
         "",
     );
     scene.runs(&["get", "/no-such-path"]).is(
         25,
         "404 page not found\n",
-        "kubeknock: unserved (25): not refused, but the API server has no such resource or path: 404 page not found\n",
+        "kubeknock: unserved (25): the API server has no such resource or path: 404 page not found\n",
     );
     // Granted, but the API server does not serve that method: 405.
     scene.runs(&["get", "/apis/authorization.k8s.io/v1/namespaces/ns-1/localsubjectaccessreviews"]).gives(
@@ -478,22 +501,22 @@ unserved (25): not refused, but the API server has no such resource or path
 
 #[test]
 fn unintelligible() {
-    const ADVICE: &str = "this is not a Kubernetes API server's answer: check --server, and for a proxy, portal or mesh on the way";
+    const ADVICE: &str = "this answer is not from a Kubernetes API server: check --server, and look for a proxy, portal or mesh on the way";
     for (listener, got, why) in [
         (
             faults::redirects("https://login.example.com/"),
             "302",
             "a redirect to \"https://login.example.com/\"",
         ),
-        (faults::web_page(), "200", "a web page, as proxies and portals send it: Welcome"),
-        (faults::forbidding_web_page(), "403", "a web page, as proxies and portals send it: 403 Forbidden"),
+        (faults::web_page(), "200", "a web page, from a proxy or portal: Welcome"),
+        (faults::forbidding_web_page(), "403", "a web page, from a proxy or portal: 403 Forbidden"),
     ] {
         Pod::in_front_of(&listener).runs(&["check", "list pods"]).is(
             26,
             &format!(
                 "\
 list pods in ns-1  anonymous {got}  token {got}  unintelligible
-    status {got} {why}
+    SERVER answers with status {got}: {why}
     {ADVICE}
 unintelligible (26): the answer is not from a Kubernetes API server
 "
@@ -546,11 +569,7 @@ fn setup() {
     let Scene { cluster, pod } = Scene::new();
     let pod = pod.with_file("ca.crt", "");
     for arguments in [&["check", "list pods"], &["get", "/version"]] {
-        pod.runs(arguments).is(
-            31,
-            "",
-            "kubeknock: CA bundle MOUNT/ca.crt: no certificate in it (-----BEGIN CERTIFICATE-----): it is empty\n",
-        );
+        pod.runs(arguments).is(31, "", "kubeknock: CA bundle MOUNT/ca.crt: it is empty\n");
     }
     assert_eq!(cluster.connections(), 0);
 }
@@ -607,7 +626,7 @@ fn json_of_a_no() {
             "schema": "kubeknock/v1",
             "outcome": "forbidden",
             "exitCode": 10,
-            "message": "forbidden (10): the API server refuses the permission to the token's identity",
+            "message": "forbidden (10): the token's identity does not have the permission",
             "server": "https://SERVER",
             "serverVersion": null,
             "identity": { "user": USER, "source": "server" },
@@ -654,7 +673,7 @@ fn json_of_no_answer() {
             "schema": "kubeknock/v1",
             "outcome": "unreachable",
             "exitCode": 21,
-            "message": "unreachable (21): connection refused, no route, reset, or closed without an answer",
+            "message": "unreachable (21): the connection to the API server fails, or closes without an answer",
             "server": "https://SERVER",
             "serverVersion": null,
             "identity": { "user": USER, "source": "token" },
@@ -671,7 +690,7 @@ fn json_of_no_answer() {
                     "token": null,
                     "why": [
                         "SERVER: connection refused",
-                        "check the address, that the API server is up, and that no NetworkPolicy or mesh blocks it: kubeknock doctor",
+                        "check the address, that the API server is up, and that no NetworkPolicy or mesh blocks it; kubeknock doctor checks each step",
                     ],
                     "remedy": [],
                 },
@@ -746,7 +765,7 @@ fn json_of_a_raw_request() {
         10,
         &[],
         Stderr::Has(
-            "kubeknock: forbidden (10): the API server refuses the permission to the token's identity: forbidden: User",
+            "kubeknock: forbidden (10): the token's identity does not have the permission: forbidden: User",
         ),
     );
     let object = report(&finished);

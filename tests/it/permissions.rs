@@ -76,15 +76,16 @@ get pods/web-1 in ns-1        anonymous 403      token 404  ok
 get /version                  anonymous 200      token 200  ok
     it is allowed without a token too, so it says nothing about the token
 list nodes                    anonymous 403      token 403  forbidden
-    nodes are cluster-scoped: the namespace ns-1 is ignored; nodes is forbidden: User \"system:serviceaccount:ns-1:k-sa-1\" cannot list resource \"nodes\" in API group \"\" at the cluster scope
+    nodes are cluster-scoped: the namespace ns-1 is ignored
+    nodes is forbidden: User \"system:serviceaccount:ns-1:k-sa-1\" cannot list resource \"nodes\" in API group \"\" at the cluster scope; to grant it, as an admin:
     kubectl create clusterrole ns-1-k-sa-1-list-nodes --verb=list --resource=nodes
     kubectl create clusterrolebinding ns-1-k-sa-1-list-nodes --clusterrole=ns-1-k-sa-1-list-nodes --serviceaccount=ns-1:k-sa-1
 cannot list secrets in ns-1   anonymous 403      token 403  forbidden, as required
 delete pods/web-1 in default  anonymous unknown  token no   forbidden
-    nothing grants it to system:serviceaccount:ns-1:k-sa-1
+    nothing grants it to system:serviceaccount:ns-1:k-sa-1; to grant it, as an admin:
     kubectl create role ns-1-k-sa-1-delete-pods-web-1 --verb=delete --resource=pods --resource-name=web-1 --namespace=default
     kubectl create rolebinding ns-1-k-sa-1-delete-pods-web-1 --role=ns-1-k-sa-1-delete-pods-web-1 --serviceaccount=ns-1:k-sa-1 --namespace=default
-forbidden (10): the API server refuses the permission to the token's identity
+forbidden (10): the token's identity does not have the permission
 ",
             "",
         );
@@ -126,7 +127,7 @@ ok (0): every permission is as required
     );
     scene.runs(&["check", "create", "pods/exec"]).gives(
         10,
-        &["    exec is taken for an object's name; the subresource is pods/*/exec; nothing grants it to "],
+        &["    exec is taken for an object's name; the subresource is pods/*/exec\n    nothing grants it to "],
         Stderr::Empty,
     );
 }
@@ -143,7 +144,7 @@ list pods in ns-1     anonymous 403      token 200  ok
 watch pods            anonymous -        token -    not asked
 list secrets in ns-1  anonymous timeout  token -    timeout
     SERVER did not answer in time
-    check for a NetworkPolicy that drops packets and for an overloaded API server, or raise --timeout
+    check for a NetworkPolicy that drops packets and for an overloaded API server, or raise --timeout; kubeknock doctor checks each step
 list configmaps       anonymous -        token -    not asked
 timeout (23): no verdict before the deadline
 ",
@@ -207,9 +208,9 @@ fn a_refused_review_says_nothing_of_the_permission() {
             &format!(
                 "\
 {phrase} in ns-1  anonymous unknown  token unknown  forbidden
-    selfsubjectaccessreviews.authorization.k8s.io is forbidden: User \"system:serviceaccount:ns-1:k-sa-1\" cannot create resource \"selfsubjectaccessreviews\" in API group \"authorization.k8s.io\" at the cluster scope
+    selfsubjectaccessreviews.authorization.k8s.io is forbidden: User \"system:serviceaccount:ns-1:k-sa-1\" cannot create resource \"selfsubjectaccessreviews\" in API group \"authorization.k8s.io\" at the cluster scope; to grant it, as an admin:
     kubectl create clusterrolebinding ns-1-k-sa-1-basic-user --clusterrole=system:basic-user --serviceaccount=ns-1:k-sa-1
-forbidden (10): the API server refuses the permission to the token's identity
+forbidden (10): the token's identity does not have the permission
 "
             ),
             "",
@@ -225,8 +226,8 @@ fn fail_open_passes_over_what_has_no_answer() {
         0,
         "\
 list configmaps in ns-1  anonymous 503  token 503  unavailable
-    status 503 the request has been made before all known HTTP paths have been installed, please try again
-    the API server is up and cannot answer yet: try again later, or use kubeknock wait
+    status 503: the request has been made before all known HTTP paths have been installed, please try again
+    the API server is up but cannot answer yet: try again later, or use kubeknock wait
 list pods in ns-1        anonymous 403  token 200  ok
 ok (0): --fail-open ignores 1 permission without an answer
 ",
@@ -305,10 +306,10 @@ fn token_only_makes_no_anonymous_knock() {
         "\
 list pods in ns-1    anonymous -  token 200  ok
 create pods in ns-1  anonymous -  token no   forbidden
-    nothing grants it to system:serviceaccount:ns-1:k-sa-1
+    nothing grants it to system:serviceaccount:ns-1:k-sa-1; to grant it, as an admin:
     kubectl create role k-sa-1-create-pods --verb=create --resource=pods --namespace=ns-1
     kubectl create rolebinding k-sa-1-create-pods --role=k-sa-1-create-pods --serviceaccount=ns-1:k-sa-1 --namespace=ns-1
-forbidden (10): the API server refuses the permission to the token's identity
+forbidden (10): the token's identity does not have the permission
 ",
         "",
     );
@@ -329,7 +330,7 @@ forbidden (10): the API server refuses the permission to the token's identity
 get /version  anonymous -  token -  anonymous
     no token to send: MOUNT/token is missing or empty
     set automountServiceAccountToken: true on the pod or its service account, project a serviceAccountToken, or use --token-file
-anonymous (12): no token to send, or the API server did not see it, and the anonymous request is refused
+anonymous (12): the API server saw no token, and refuses the anonymous request
 ",
         "",
     );
@@ -345,10 +346,10 @@ fn review_asks_everything_by_access_review() {
 list pods in ns-1        anonymous unknown  token yes  ok
 get /version             anonymous unknown  token yes  ok
 get secrets/db in vault  anonymous unknown  token no   forbidden
-    nothing grants it to system:serviceaccount:ns-1:k-sa-1
+    nothing grants it to system:serviceaccount:ns-1:k-sa-1; to grant it, as an admin:
     kubectl create role ns-1-k-sa-1-get-secrets-db --verb=get --resource=secrets --resource-name=db --namespace=vault
     kubectl create rolebinding ns-1-k-sa-1-get-secrets-db --role=ns-1-k-sa-1-get-secrets-db --serviceaccount=ns-1:k-sa-1 --namespace=vault
-forbidden (10): the API server refuses the permission to the token's identity
+forbidden (10): the token's identity does not have the permission
 ",
         "",
     );
@@ -439,10 +440,10 @@ fn subresources() {
 get pods/web-0/log in ns-1  anonymous unknown  token yes  ok
 get pods/*/log in ns-1      anonymous unknown  token yes  ok
 create pods/*/exec in ns-1  anonymous unknown  token no   forbidden
-    nothing grants it to system:serviceaccount:ns-1:k-sa-1
+    nothing grants it to system:serviceaccount:ns-1:k-sa-1; to grant it, as an admin:
     kubectl create role k-sa-1-create-pods-exec --verb=create --resource=pods/exec --namespace=ns-1
     kubectl create rolebinding k-sa-1-create-pods-exec --role=k-sa-1-create-pods-exec --serviceaccount=ns-1:k-sa-1 --namespace=ns-1
-forbidden (10): the API server refuses the permission to the token's identity
+forbidden (10): the token's identity does not have the permission
 ",
         "",
     );
@@ -469,10 +470,10 @@ fn all_namespaces() {
             10,
             "\
 list pods in *  anonymous 403  token 403  forbidden
-    pods is forbidden: User \"system:serviceaccount:ns-1:k-sa-1\" cannot list resource \"pods\" in API group \"\" at the cluster scope
+    pods is forbidden: User \"system:serviceaccount:ns-1:k-sa-1\" cannot list resource \"pods\" in API group \"\" at the cluster scope; to grant it, as an admin:
     kubectl create clusterrole ns-1-k-sa-1-list-pods --verb=list --resource=pods
     kubectl create clusterrolebinding ns-1-k-sa-1-list-pods --clusterrole=ns-1-k-sa-1-list-pods --serviceaccount=ns-1:k-sa-1
-forbidden (10): the API server refuses the permission to the token's identity
+forbidden (10): the token's identity does not have the permission
 ",
             "",
         );
@@ -599,12 +600,12 @@ fn a_missing_role_is_shown() {
     scene.cluster.role_binding("ns-1", "dangling", "no-such-role", "ns-1", "k-sa-1");
     scene.runs(&["check", "list pods"]).gives(
         10,
-        &[&format!("in the namespace \"ns-1\": {REASON}\n")],
+        &[&format!("in the namespace \"ns-1\": {REASON}; to grant it, as an admin:\n")],
         Stderr::Empty,
     );
     scene.runs(&["check", "create pods"]).gives(
         10,
-        &[&format!("token no  forbidden\n    {REASON}\n")],
+        &[&format!("token no  forbidden\n    {REASON}; to grant it, as an admin:\n")],
         Stderr::Empty,
     );
 }

@@ -268,14 +268,14 @@ fn over_plain_http_the_token_is_not_sent() {
 list pods in ns-1            anonymous 200  token -  ok
 cannot list secrets in ns-1  anonymous 403  token -  forbidden, as required
 list configmaps in ns-1      anonymous 403  token -  forbidden
-    configmaps is forbidden: User \"system:serviceaccount:ns-1:k-sa-1\" cannot list resource \"configmaps\" in API group \"\" in the namespace \"ns-1\"
+    configmaps is forbidden: User \"system:serviceaccount:ns-1:k-sa-1\" cannot list resource \"configmaps\" in API group \"\" in the namespace \"ns-1\"; to grant it, as an admin:
     kubectl create role k-sa-1-list-configmaps --verb=list --resource=configmaps --namespace=ns-1
     kubectl create rolebinding k-sa-1-list-configmaps --role=k-sa-1-list-configmaps --serviceaccount=ns-1:k-sa-1 --namespace=ns-1
 create pods in ns-1          anonymous no   token -  forbidden
-    nothing grants it to system:serviceaccount:ns-1:k-sa-1
+    nothing grants it to system:serviceaccount:ns-1:k-sa-1; to grant it, as an admin:
     kubectl create role k-sa-1-create-pods --verb=create --resource=pods --namespace=ns-1
     kubectl create rolebinding k-sa-1-create-pods --role=k-sa-1-create-pods --serviceaccount=ns-1:k-sa-1 --namespace=ns-1
-forbidden (10): the API server refuses the permission to the token's identity
+forbidden (10): the token's identity does not have the permission
 ",
         "",
     );

@@ -26,14 +26,17 @@ fn control_characters_are_escaped() {
         json!({ "kind": "Status", "message": message, "reason": "Forbidden", "code": 403 }).to_string();
     let listener = says("403 Forbidden", JSON, &body);
     let pod = Pod::in_front_of(&listener);
-    let finished =
-        pod.runs(&["check", "list pods", "-v"]).gives(10, &[&format!("\n    {SHOWN}\n")], Stderr::Any);
+    let finished = pod.runs(&["check", "list pods", "-v"]).gives(
+        10,
+        &[&format!("\n    {SHOWN}; to grant it, as an admin:\n")],
+        Stderr::Any,
+    );
     for text in [&finished.stdout, &finished.stderr] {
         assert!(text.chars().all(|c| c == '\n' || !(c.is_control() || c == '\u{202e}')), "{text:?}");
     }
     assert_eq!(
         finished.stdout.lines().last(),
-        Some("forbidden (10): the API server refuses the permission to the token's identity")
+        Some("forbidden (10): the token's identity does not have the permission")
     );
     pod.runs(&["get", "/x"]).gives(10, &[], Stderr::Has(SHOWN));
     // JSON has its own escapes, so the text stays as it is.
@@ -113,8 +116,8 @@ fn what_is_no_answer_to_a_read() {
             "{\"kind\":\"PodList\"}",
             "content type \"text/plain\" where JSON is expected",
         ),
-        ("200 OK", "text/html", "{\"kind\":\"PodList\"}", "a web page, as proxies and portals send it"),
-        ("200 OK", JSON, "<!doctype html>", "a web page, as proxies and portals send it"),
+        ("200 OK", "text/html", "{\"kind\":\"PodList\"}", "a web page, from a proxy or portal"),
+        ("200 OK", JSON, "<!doctype html>", "a web page, from a proxy or portal"),
         ("201 Created", JSON, "{\"kind\":\"PodList\"}", "a status that no read gets"),
         ("204 No Content", JSON, "", "a status that no read gets"),
         ("400 Bad Request", JSON, "{\"kind\":\"Status\",\"message\":\"what?\"}", "what?"),
@@ -142,8 +145,8 @@ fn what_is_no_answer_to_a_read() {
     ] {
         let listener = says(status, content_type, body);
         let finished = Pod::in_front_of(&listener).runs(&["check", "list pods"]);
-        let why = format!("    status {} {why}\n", &status[..3]);
-        let advice = "    this is not a Kubernetes API server's answer: check --server, and for a proxy, portal or mesh on the way\n";
+        let why = format!(" answers with status {}: {why}\n", &status[..3]);
+        let advice = "    this answer is not from a Kubernetes API server: check --server, and look for a proxy, portal or mesh on the way\n";
         finished.gives(26, &[&why, advice, "  unintelligible\n"], Stderr::Empty);
     }
 }
@@ -166,7 +169,7 @@ fn what_is_no_answer_to_a_review() {
                 json!({ "allowed": false, "evaluationError": "Post \"https://authz\": context deadline exceeded" }),
             ),
             24,
-            "token undecided  unavailable\n    status 201 Post \"https://authz\": context deadline exceeded\n",
+            "token undecided  unavailable\n    status 201: Post \"https://authz\": context deadline exceeded\n",
         ),
         (
             review(json!({ "allowed": false, "denied": true, "evaluationError": "x" })),
@@ -199,7 +202,7 @@ fn what_is_no_answer_to_a_review() {
         ),
         ("{\"kind\":\"SelfSubjectAccessReview\",\"status\":{\"allowed\":true}".to_owned(), 26, "broken JSON"),
         ("yes".to_owned(), 26, "broken JSON"),
-        ("<html>yes</html>".to_owned(), 26, "a web page, as proxies and portals send it"),
+        ("<html>yes</html>".to_owned(), 26, "a web page, from a proxy or portal"),
     ] {
         let listener = says("201 Created", JSON, &body);
         Pod::in_front_of(&listener).runs(&["check", "--token-only", "create pods"]).gives(
@@ -372,7 +375,7 @@ fn answers_of_64_mib() {
         ("403 Forbidden", 26, "an answer of more than 1048576 bytes"),
         ("404 Not Found", 26, "an answer of more than 1048576 bytes"),
         ("200 OK", 26, "an answer of more than 1048576 bytes"),
-        ("503 Service Unavailable", 24, "the API server is up and cannot answer yet"),
+        ("503 Service Unavailable", 24, "the API server is up but cannot answer yet"),
     ] {
         let listener = large(status);
         let finished =

@@ -46,9 +46,9 @@ fn it_is_the_verdict_in_short() {
     assert_eq!(
         message,
         "\
-forbidden (10): the API server refuses the permission to the token's identity
+forbidden (10): the token's identity does not have the permission
 list secrets in ns-1: forbidden
-  secrets is forbidden: User \"system:serviceaccount:ns-1:k-sa-1\" cannot list resource \"secrets\" in API group \"\" in the namespace \"ns-1\"
+  secrets is forbidden: User \"system:serviceaccount:ns-1:k-sa-1\" cannot list resource \"secrets\" in API group \"\" in the namespace \"ns-1\"; to grant it, as an admin:
   kubectl create role k-sa-1-list-secrets --verb=list --resource=secrets --namespace=ns-1
   kubectl create rolebinding k-sa-1-list-secrets --role=k-sa-1-list-secrets --serviceaccount=ns-1:k-sa-1 --namespace=ns-1
 "
@@ -82,10 +82,10 @@ fn it_is_written_for_every_class_of_codes() {
     assert_eq!(
         message,
         "\
-unavailable (24): the API server answers 429 or 5xx, or could not decide
+unavailable (24): the API server cannot answer now (429, 5xx, or an undecided review)
 list pods in ns-1: unavailable
-  status 503 the request has been made before all known HTTP paths have been installed, please try again
-  the API server is up and cannot answer yet: try again later, or use kubeknock wait
+  status 503: the request has been made before all known HTTP paths have been installed, please try again
+  the API server is up but cannot answer yet: try again later, or use kubeknock wait
 "
     );
     scene.cluster.heal();
@@ -93,7 +93,7 @@ list pods in ns-1: unavailable
     let scene = Scene { cluster, pod: pod.without_file("namespace") };
     let (finished, message) = log.after(&scene, "", &["check", "list pods"]);
     assert_eq!(finished.code, Some(31), "{}", finished.story());
-    let why = "no namespace known: MOUNT/namespace: No such file or directory (os error 2); set it with -n NAMESPACE or \"in NAMESPACE\"";
+    let why = "no namespace: MOUNT/namespace: No such file or directory (os error 2); set -n NAMESPACE or \"in NAMESPACE\"";
     assert_eq!(finished.plain(&message), format!("setup (31): {why}\n"));
 }
 
@@ -105,7 +105,7 @@ fn it_names_the_missing_token() {
     assert_eq!(
         finished.plain(&message),
         "\
-anonymous (12): no token to send, or the API server did not see it, and the anonymous request is refused
+anonymous (12): the API server saw no token, and refuses the anonymous request
 list pods: anonymous
   no token to send: MOUNT/token is missing or empty
   set automountServiceAccountToken: true on the pod or its service account, project a serviceAccountToken, or use --token-file
@@ -122,9 +122,11 @@ fn a_long_one_is_cut() {
     let phrases: Vec<&str> = phrases.iter().map(String::as_str).collect();
     let (finished, message) = log.after(&scene, "", &[&["check"], &phrases[..]].concat());
     assert_eq!((finished.code, message.len()), (Some(10), 1023), "{}", finished.story());
-    assert!(message.starts_with(
-        "forbidden (10): the API server refuses the permission to the token's identity\nlist secrets/s-0"
-    ));
+    assert!(
+        message.starts_with(
+            "forbidden (10): the token's identity does not have the permission\nlist secrets/s-0"
+        )
+    );
 }
 
 /// In place: the file is a mount point, which can be neither created nor replaced. The old content is removed.

@@ -26,8 +26,6 @@ pub struct Trust {
     certificates: Vec<(CertificateDer<'static>, Certificate)>,
 }
 
-const NOT_SIGNED: &str = "its certificate is not signed by a CA of the bundle";
-
 /// How the bundle judges a server's certificate.
 pub struct Judgement {
     /// Not good, and why.
@@ -123,11 +121,13 @@ impl Trust {
         }
         if let Some(signs_nothing) = named().find(|certificate| !certificate.signs) {
             let why = if signs_nothing.is_ca {
-                "its key usage does not allow that (keyCertSign)"
+                "its key usage lacks keyCertSign"
             } else {
-                "it is not a CA's (no CA:TRUE)"
+                "it is not a CA (no CA:TRUE)"
             };
-            return format!("{NOT_SIGNED}: the bundle's {signer} must not sign certificates, {why}");
+            return format!(
+                "its certificate is signed by {signer} of the bundle, which must not sign certificates: {why}"
+            );
         }
         if named().next().is_some() && !named().any(|certificate| is_within(certificate, now)) {
             let late = named().map(|certificate| certificate.not_after).max().unwrap_or_default();
@@ -143,7 +143,7 @@ impl Trust {
         }
         if named().next().is_some() {
             return format!(
-                "{NOT_SIGNED}: another CA of the name {signer} has signed it (another cluster's ca.crt, or the CA was rotated)"
+                "its certificate is signed by a CA with the bundle's name ({signer}) but another key: another cluster's ca.crt, or an old one"
             );
         }
         let mut others: Vec<&str> = of_bundle().map(|certificate| certificate.subject.as_str()).collect();
@@ -151,8 +151,7 @@ impl Trust {
         let more = if others.len() > 3 { ", …" } else { "" };
         others.truncate(3);
         format!(
-            "{NOT_SIGNED}: {signer} has signed it, and the bundle has {}{more} (another cluster's ca.crt, or the server does not send \
-             its intermediate certificate)",
+            "its certificate is signed by {signer}, but the bundle has {}{more} (another cluster's ca.crt, or no intermediate sent)",
             others.join(", ")
         )
     }
@@ -335,14 +334,14 @@ mod tests {
                 vec![der(&root)],
                 vec![der(&below)],
                 No,
-                "does not send its intermediate",
+                "no intermediate sent",
             ),
             (
                 "the upper of two not sent",
                 vec![der(&root)],
                 vec![der(&deep), der(&low)],
                 No,
-                "CN=middle has signed it",
+                "is signed by CN=middle,",
             ),
             ("the intermediate in the bundle", vec![der(&middle)], vec![der(&below)], Yes, ""),
             (
@@ -350,14 +349,14 @@ mod tests {
                 vec![der(&other)],
                 vec![der(&leaf)],
                 No,
-                "CN=kubernetes has signed it, and the bundle has CN=other",
+                "is signed by CN=kubernetes, but the bundle has CN=other",
             ),
             (
                 "another CA of the same name",
                 vec![der(&namesake)],
                 vec![der(&leaf)],
                 No,
-                "another CA of the name CN=kubernetes",
+                "with the bundle's name (CN=kubernetes) but another key",
             ),
             ("both of that name", vec![der(&namesake), der(&root)], vec![der(&leaf)], Yes, ""),
             ("self-signed, in the bundle", vec![der(&self_signed)], vec![der(&self_signed)], Yes, ""),
@@ -604,8 +603,8 @@ mod tests {
         };
         let root = own("kubernetes", ca);
         for (leaf, words) in [
-            (own("me", as_name), "has the address 127.0.0.1 as a DNS name"),
-            (signed(&root, "server", as_name), "has the address 127.0.0.1 as a DNS name"),
+            (own("me", as_name), "has 127.0.0.1 as a DNS name"),
+            (signed(&root, "server", as_name), "has 127.0.0.1 as a DNS name"),
             (signed(&root, "server", common), "a common name (CN) does not count"),
             (signed(&root, "server", other_name), "is not for 127.0.0.1 but for elsewhere"),
         ] {

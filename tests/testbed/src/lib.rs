@@ -32,6 +32,7 @@ pub mod recordings;
 mod running;
 pub mod scene;
 pub mod schema;
+mod screen;
 mod world;
 
 pub use cluster::{

@@ -13,6 +13,7 @@ use crate::faults::Listener;
 use crate::mount::write_mount;
 use crate::program::Program;
 use crate::schema;
+use crate::screen;
 use crate::world::World;
 
 /// A token that no cluster accepts, of `ns-1/k-sa-1`, without an expiry time.
@@ -109,6 +110,8 @@ impl<P: Program> Pod<P> {
             places: vec![(authority.to_owned(), "SERVER"), (self.mount().display().to_string(), "MOUNT")],
         };
         schema::holds(&finished.stdout);
+        screen::fits(&finished.line, &finished.plain(&finished.stdout));
+        screen::fits(&finished.line, &finished.plain(&finished.stderr));
         if let Some(token) = self.token() {
             let shown = [&finished.stdout, &finished.stderr].iter().any(|text| text.contains(&token));
             assert!(!shown, "the token is in the output\n{}", finished.story());

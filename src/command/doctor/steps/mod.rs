@@ -646,14 +646,14 @@ mod tests {
             |e| answered(e, Meaning::Unavailable, 503),
             Broken,
             Code::Unavailable,
-            "status 503 some reason",
+            "status 503: some reason",
         ),
         (
             "version",
             |e| answered(e, Meaning::Unserved, 404),
             Broken,
             Code::Unintelligible,
-            "status 404 some reason",
+            "status 404: some reason",
         ),
         (
             "version",
@@ -695,7 +695,7 @@ mod tests {
             Code::Ok,
             "an unnamed user",
         ),
-        ("identity", rejected, Broken, Code::Unauthenticated, "status 401 some reason"),
+        ("identity", rejected, Broken, Code::Unauthenticated, "status 401: some reason"),
         (
             "identity",
             |e| recognized(e, Some(ANONYMOUS), Meaning::Forbidden, 403),
@@ -754,7 +754,7 @@ mod tests {
             |e| e.rules.as_mut().unwrap().0 = Ok(answer(Meaning::Forbidden, 403)),
             Open,
             Code::Ok,
-            "status 403 some reason",
+            "status 403: some reason",
         ),
         (
             "rules",

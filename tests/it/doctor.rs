@@ -155,6 +155,13 @@ fn finds_what_is_missing_in_the_pod() {
     broken(&checkup, "environment", 20, "in a pod, do not start it through env -i, su or cron");
 
     let nothing = tempfile::tempdir().unwrap();
+    let checkup = doctor(&[], &nothing.path().join("none"), &["--timeout", "8s"]);
+    broken(
+        &checkup,
+        "environment",
+        20,
+        "outside a pod, set --server, --certificate-authority and --token-file",
+    );
     let checkup = in_pod_of(scene.cluster.address(), &nothing.path().join("none"), &[]);
     broken(&checkup, "mount", 31, "kubectl debug POD --image=kubeknock:");
     assert_eq!(checkup.step("TLS")["mark"], "good", "{}", checkup.text);

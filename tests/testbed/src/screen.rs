@@ -8,17 +8,7 @@ const PLACES: [(&str, &str); 2] =
     [("SERVER", "10.96.0.1:443"), ("MOUNT", "/var/run/secrets/kubernetes.io/serviceaccount")];
 
 /// A part of each line that quotes a server, and of each line that a person copies.
-const QUOTES: [&str; 9] = [
-    "kubectl ",
-    "openssl ",
-    " User \"",
-    "status ",
-    "xxxxxxxx",
-    "this is not Kubernetes",
-    "RBAC: ",
-    "it claims",
-    "\\u{",
-];
+const QUOTES: [&str; 7] = ["kubectl ", "openssl ", " User \"", "status ", "RBAC: ", "xxxxxxxx", "\\u{"];
 
 /// Panics if a line of `text`, which the command `line` printed with [`PLACES`] in it, is too wide.
 #[track_caller]
@@ -26,7 +16,7 @@ pub fn fits(line: &str, text: &str) {
     let words: Vec<&str> = line.split_whitespace().collect();
     let json = words.iter().any(|word| word.contains("json"));
     let verbose =
-        words.iter().any(|word| word.starts_with("-") && !word.starts_with("--") && word.contains('v'));
+        words.iter().any(|word| word.starts_with('-') && !word.starts_with("--") && word.contains('v'));
     if !words.contains(&"check") || json || verbose {
         return;
     }

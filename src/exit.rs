@@ -2,7 +2,7 @@
 //!
 //! Codes are never renumbered.
 
-/// The classes of codes. The tens digit shows them below 100.
+/// The class of a code. Below 100 it is the tens digit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
     /// 0x: every permission is as required.
@@ -13,11 +13,11 @@ pub enum Class {
     NoAnswer,
     /// 3x: kubeknock could not ask; the manifest must be corrected.
     NotAsked,
-    /// Above 100, as shells have it: CMD did not start, or a signal ended the process.
+    /// Above 100, as in shells: CMD did not start, or a signal ended the process.
     Ended,
 }
 
-/// Makes the enum and everything that has a row for each code, so that no code can be left out of one of them.
+/// Makes the enum and its functions from one table, so that no code can be missing in one of them.
 macro_rules! codes {
     ($($(#[$when:meta])* $code:ident = $number:literal $class:ident $name:literal $sentence:literal;)*) => {
         /// How a run ends. The outcome of a single permission has the same names.
@@ -40,12 +40,12 @@ macro_rules! codes {
                 match self { $(Code::$code => $name),* }
             }
 
-            /// When it happens, in one line of help.
+            /// When it happens, in one line.
             pub const fn sentence(self) -> &'static str {
                 match self { $(Code::$code => $sentence),* }
             }
 
-            /// What the code asks of its reader.
+            /// The class, which says what to do about it.
             pub const fn class(self) -> Class {
                 match self { $(Code::$code => Class::$class),* }
             }

@@ -1,4 +1,4 @@
-//! What happened, the likely cause, what to type: at most four lines for each outcome.
+//! Explains outcomes: what happened, the likely cause, what to type. At most four lines each.
 
 mod aggregated;
 mod granted;
@@ -21,22 +21,22 @@ pub use unanswered::{DOCTOR, advice};
 /// An explanation has no more lines than this.
 const LINES: usize = 4;
 
-/// What the explanations draw on, beside what was answered.
+/// What explanations use besides the answers.
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
     /// The API server, and where the token is read from.
     pub cluster: &'a Cluster,
-    /// Whether a token is sent.
+    /// Whether a token is sent, and if not, why.
     pub bearer: Bearer,
     /// What the token claims.
     pub claims: Option<&'a Claims>,
-    /// The user to grant to: as the API server names it, else as the token claims.
+    /// The subject of a grant: the user that the API server names, or else the one that the token claims.
     pub subject: Option<&'a str>,
     /// Seconds since 1970.
     pub now: i64,
 }
 
-/// Why a request that asks no permission (`whoami`, `rules`) came to this, and what to do.
+/// Why a request that asks no permission (`whoami`, `rules`) had this outcome, and what to do.
 pub fn request(code: Code, result: &Result<Answer, Failure>, context: Context<'_>) -> Vec<String> {
     let answer = match (code, result) {
         (Code::Ok, _) => return Vec::new(),
@@ -84,13 +84,13 @@ pub fn request(code: Code, result: &Result<Answer, Failure>, context: Context<'_
 }
 
 impl<'a> Context<'a> {
-    /// Of a round.
+    /// The context of a round.
     pub fn of(round: &'a Round, cluster: &'a Cluster, now: i64) -> Context<'a> {
         let Round { bearer, claims, .. } = round;
         Context { cluster, bearer: *bearer, claims: claims.as_ref(), subject: round.subject(), now }
     }
 
-    /// Whether the token is over by its own claims.
+    /// Whether the token has expired, by its own claims.
     fn has_expired(self) -> bool {
         self.claims.and_then(|claims| claims.expires).is_some_and(|end| end <= self.now)
     }
@@ -105,7 +105,7 @@ pub struct Explanation {
     pub remedy: Vec<String>,
 }
 
-/// Explains an outcome; nothing where it is as required and there is nothing to know.
+/// Explains an outcome. Empty if it is as required and needs no note.
 pub fn explain(finding: &Finding, context: Context<'_>) -> Explanation {
     let mut explanation = Explanation::default();
     if let Some(asked) = finding.asked() {
@@ -238,12 +238,12 @@ fn unauthenticated(answer: &Answer, context: Context<'_>) -> Vec<String> {
     why
 }
 
-/// The server's own words, or the status where it says nothing.
+/// The server's message, or the status if there is none.
 fn own_words(answer: &Answer) -> String {
     if answer.reason.is_empty() { answer.line() } else { answer.reason.clone() }
 }
 
-/// The server's own words after a colon, if there are any.
+/// The server's message after a colon, if there is one.
 fn said(answer: Option<&Answer>) -> String {
     let words = answer.map(|answer| answer.reason.as_str()).filter(|words| !words.is_empty());
     words.map(|words| format!(": {words}")).unwrap_or_default()

@@ -1,9 +1,9 @@
-//! An answer of the API server, understood: what was asked, and what it means for the permission.
+//! An answer of the API server, and what it means for the permission.
 
 /// The user name of requests without credentials (k8s.io/apiserver/pkg/authentication/user).
 pub const ANONYMOUS: &str = "system:anonymous";
 
-/// What was asked, as far as it decides what a good answer looks like.
+/// What a request asks for. It decides which answers are valid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Shape {
     /// Objects of a resource.
@@ -18,7 +18,7 @@ pub enum Shape {
     Review,
 }
 
-/// What the answer says of the permission.
+/// What an answer says about the permission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Meaning {
     /// Yes.
@@ -46,23 +46,23 @@ pub enum Meaning {
     Unintelligible,
 }
 
-/// An answer, understood.
+/// An answer, and what it means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// The HTTP status.
     pub status: u16,
-    /// What it says.
+    /// What it says about the permission.
     pub meaning: Meaning,
     /// The user that the server names, if it names one.
     pub user: Option<String>,
-    /// The server's own words, or why they cannot be understood. May hold anything: escape it.
+    /// The server's message, or why it cannot be understood. It may hold any character, so escape it.
     pub reason: String,
-    /// The `Retry-After` header, as it came.
+    /// The `Retry-After` header, unparsed.
     pub retry_after: Option<String>,
 }
 
 impl Answer {
-    /// True where the request got past authorization.
+    /// Whether the request passed authorization.
     pub fn got_in(&self) -> bool {
         matches!(self.meaning, Meaning::Granted | Meaning::NotFound)
     }

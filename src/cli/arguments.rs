@@ -12,7 +12,7 @@ use argh::{ArgsInfo, CommandInfoWithArgs, FlagInfo, FlagInfoKind};
 use super::options::Program;
 use crate::text::escape;
 
-/// Arguments, sorted as far as they can be read.
+/// The arguments, sorted as far as they can be read.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Sorted {
     /// `-h` or `--help` anywhere, or the command `help`.
@@ -23,9 +23,9 @@ pub struct Sorted {
     pub command: Option<String>,
     /// For argh: program options, the command, its options, `--`, positional arguments.
     pub words: Vec<String>,
-    /// What follows the first `--`, untouched.
+    /// The arguments after the first `--`, unchanged.
     pub after: Option<Vec<OsString>>,
-    /// The first thing that is wrong. What follows it is read all the same: it may say how to report.
+    /// The first error. The rest is read all the same, because it may say how to report.
     pub fault: Option<String>,
     /// Every option that was read, by its long name, with its value.
     seen: Vec<(String, Option<String>)>,
@@ -42,7 +42,7 @@ impl Sorted {
         self.seen.iter().any(|(name, _)| name == long)
     }
 
-    /// Notes what is wrong, unless something was wrong before.
+    /// Notes an error, unless there is one already.
     fn wrong(&mut self, why: String) {
         self.fault.get_or_insert(why);
     }
@@ -155,7 +155,7 @@ pub fn is_long(flag: &FlagInfo<'_>, name: &str) -> bool {
     flag.long.strip_prefix("--").unwrap_or(flag.long) == name
 }
 
-/// Takes the words apart by what the program and the command know.
+/// Reads the words as options of the program and of the command.
 struct Reader<'r> {
     program: &'r CommandInfoWithArgs,
     command: Option<&'r CommandInfoWithArgs>,

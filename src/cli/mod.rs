@@ -1,4 +1,4 @@
-//! The command line: argh's typed text becomes an [`Invocation`], what is meant.
+//! The command line: turns argh's structs into an [`Invocation`].
 
 mod arguments;
 mod help;
@@ -20,10 +20,10 @@ use crate::text::escape;
 use arguments::Sorted;
 use options::{Command, Phrases, Program, Value};
 
-/// What is to be done.
+/// What the command line asks for.
 #[derive(Debug)]
 pub enum Invocation {
-    /// Print this and be done.
+    /// Print this text and exit.
     Print(String),
     /// `check`.
     Check(check::Check),
@@ -43,7 +43,7 @@ pub enum Invocation {
     Install(PathBuf),
 }
 
-/// A command line that cannot be run, and where to report that, as far as it says so.
+/// A command line that cannot be run, and how to report that, as far as it says so.
 #[derive(Debug)]
 pub struct Refused {
     /// What is wrong.

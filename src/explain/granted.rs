@@ -1,11 +1,11 @@
-//! What to know, and to do, where a permission is granted: also where it must not be.
+//! Explains a granted permission, also one that must be refused.
 
 use crate::api::status::{ANONYMOUS, Answer, Meaning};
 use crate::knock::Knock;
 use crate::round::Finding;
 use crate::text::quote;
 
-/// What is worth knowing of a granted permission.
+/// Notes about a granted permission.
 pub fn allowed(finding: &Finding, answer: Option<&Answer>) -> Vec<String> {
     if answer.is_some_and(|answer| answer.meaning == Meaning::NotFound) {
         return vec!["it does not exist; authorization comes first, and allows it".into()];

@@ -1,4 +1,4 @@
-//! Why a permission is refused, and what lifts that: a grant, unless RBAC is not what refuses it.
+//! Explains a refused permission, and offers a grant unless something else than RBAC refuses it.
 
 use crate::api::discovery::Unresolved;
 use crate::api::refusal::Refusal;
@@ -42,7 +42,7 @@ pub fn forbidden(
     (vec![reason], grant)
 }
 
-/// A refusal that is not about the permission: whose it is.
+/// Explains a refusal that is not about the permission.
 pub fn something_else(words: &str) -> Vec<String> {
     let refusal = Refusal::parse(words);
     let user = refusal.as_ref().map_or("another user", |refusal| &refusal.user);
@@ -61,7 +61,7 @@ pub fn something_else(words: &str) -> Vec<String> {
     ]
 }
 
-/// Why no RBAC binding lifts it, if none does.
+/// Why no RBAC grant helps. `None`: one may help.
 fn beyond_rbac(answer: &Answer, finding: &Finding) -> Option<Vec<String>> {
     // OpenShift's token scopes, Azure RBAC for AKS, GKE's IAM.
     const THEIRS: [&str; 3] = [

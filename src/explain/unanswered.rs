@@ -17,7 +17,7 @@ pub fn no_answer(finding: &Finding, answer: Option<&Answer>, server: &Server) ->
         .into_iter()
         .flat_map(|asked| asked.knocks.iter())
         .filter_map(|knock| knock.result.as_ref().err());
-    // With --forbid-anonymous it may be the other knock's.
+    // With --forbid-anonymous the other knock may be the one that failed.
     let failure = failures.rev().find(|failure| failure.code() == code);
     let mut why: Vec<String> = match (&finding.state, failure, answer) {
         (State::Unresolved(Unresolved::Failed(failure)), ..) | (_, Some(failure), _) => {

@@ -19,10 +19,10 @@ use crate::time::deadline::Deadline;
 use crate::time::duration::span;
 use crate::time::reading::{Content, Unread, read};
 
-/// Longer is not a token; bound service account tokens have about 1 KiB.
+/// The longest token, in bytes; bound service account tokens have about 1 KiB.
 const LONGEST: usize = 64 * 1024;
 
-/// A shorter token is a word, such as a user's name, and may be in any answer.
+/// The shortest token that is removed from answers, in bytes. A shorter one may be an ordinary word.
 const SHORTEST_SECRET: usize = 16;
 
 /// A bearer token. Its text leaves this type only for a request header.
@@ -122,12 +122,12 @@ impl fmt::Debug for Token {
 /// must not be shown. Only the token as it is: not in another encoding, not a part of it.
 pub struct Redactor {
     token: Token,
-    /// The end of what was passed, which may be the beginning of the token.
+    /// The last bytes, which may be the beginning of the token.
     held: Vec<u8>,
 }
 
 impl Redactor {
-    /// What stands for the token.
+    /// The placeholder of the token.
     const MARK: &[u8] = b"(token)";
 
     /// Whether this piece can be shown as it is: it is the usual case, and costs no copy.
@@ -135,7 +135,7 @@ impl Redactor {
         self.held.is_empty() && self.token.place_in(piece).is_none()
     }
 
-    /// Gives what can be shown by now.
+    /// Returns what can be shown so far.
     pub fn pass(&mut self, piece: &[u8]) -> Vec<u8> {
         self.held.extend_from_slice(piece);
         let mut shown = Vec::with_capacity(self.held.len());
@@ -154,7 +154,7 @@ impl Redactor {
         shown
     }
 
-    /// Gives what is left when nothing more comes.
+    /// Returns the rest at the end of the stream.
     pub fn end(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.held)
     }

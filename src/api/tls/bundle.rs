@@ -1,4 +1,4 @@
-//! A CA bundle as a file: PEM to certificates, and what a file is that has none. Knows nothing of trust.
+//! Reads a CA bundle: PEM becomes certificates, and a file without any is identified. Knows nothing about trust.
 
 use rustls::pki_types::CertificateDer;
 
@@ -11,9 +11,9 @@ const CERTIFICATE: &[u8] = b"-----BEGIN CERTIFICATE-----";
 /// The certificates of a bundle, and how many in it cannot be used.
 #[derive(Debug)]
 pub struct Bundle {
-    /// In the order of the file.
+    /// The certificates, in the order of the file.
     pub certificates: Vec<(CertificateDer<'static>, Certificate)>,
-    /// Broken ones.
+    /// How many certificates cannot be read.
     pub skipped: usize,
 }
 
@@ -74,7 +74,7 @@ fn count(bytes: &[u8], text: &[u8]) -> usize {
     bytes.windows(text.len()).filter(|window| *window == text).count()
 }
 
-/// What a file is that holds no certificate a PEM reader sees, and how to make it one.
+/// What kind of file this is instead of a PEM bundle, and how to convert it.
 fn kind(file: &[u8]) -> Option<&'static str> {
     let has = |text: &str| place(file, text.as_bytes()).is_some();
     let text = file.trim_ascii();
@@ -141,7 +141,7 @@ fn kind(file: &[u8]) -> Option<&'static str> {
     })
 }
 
-/// Of PEM with the right header, that a reader does not find all the same.
+/// Why a PEM reader does not find the certificate, although the header is there.
 fn of_pem(file: &[u8]) -> Option<&'static str> {
     let has = |text: &str| place(file, text.as_bytes()).is_some();
     let header = place(file, CERTIFICATE)?;
@@ -169,7 +169,7 @@ fn of_pem(file: &[u8]) -> Option<&'static str> {
     None
 }
 
-/// Of files that are not text.
+/// The same for files that are not text.
 fn of_bytes(file: &[u8]) -> Option<&'static str> {
     /// `1.2.840.113549.1.7.2`, signedData.
     const SIGNED_DATA: &[u8] = &[6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 7, 2];

@@ -1,4 +1,4 @@
-//! Faults of TLS and of the connection, in words. Nothing of a library's debug output reaches a person.
+//! Explains errors of TLS and of the connection. Debug output of a library never reaches a person.
 
 use std::fmt;
 use std::io;

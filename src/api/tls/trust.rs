@@ -1,8 +1,8 @@
-//! Which server certificates a CA bundle vouches for: those that Go's verifier, and so client-go, accepts with the same
+//! Which server certificates a CA bundle verifies: those that Go's verifier, and so client-go, accepts with the same
 //! bundle, as far as rustls can verify them.
 //!
-//! rustls alone is laxer (it believes a CA whatever its dates and its CA:FALSE) and stricter (a certificate that is itself
-//! in the bundle is not enough).
+//! rustls alone is laxer (it accepts a CA that has expired or says CA:FALSE) and stricter (it does not accept a
+//! certificate only because that certificate is in the bundle).
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -20,28 +20,28 @@ use crate::time::duration::span;
 /// The certificates of a bundle, by what each may do.
 #[derive(Debug)]
 pub struct Trust {
-    /// What may sign: CAs within their dates.
+    /// The certificates that may sign others: CAs within their validity.
     roots: RootCertStore,
-    /// All of the bundle: each may be a server's own.
+    /// All certificates of the bundle: each may be a server's own.
     certificates: Vec<(CertificateDer<'static>, Certificate)>,
 }
 
 /// How the bundle judges a server's certificate.
 pub struct Judgement {
-    /// Not good, and why.
+    /// Accepted, or why not.
     pub verdict: Result<(), rustls::Error>,
-    /// No CA of the bundle has signed it.
+    /// Whether no CA of the bundle has signed it.
     pub unknown_issuer: bool,
 }
 
 impl Trust {
-    /// Of a bundle.
+    /// The trust that a bundle gives.
     pub fn new(bundle: Bundle) -> Trust {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let mut roots = RootCertStore::empty();
         for (der, certificate) in &bundle.certificates {
             if certificate.signs && is_within(certificate, now) {
-                // One that rustls cannot read signs nothing, and may still be a server's own.
+                // A certificate that rustls cannot read signs nothing, but may be a server's own.
                 let _ = roots.add(der.clone());
             }
         }
@@ -82,7 +82,7 @@ impl Trust {
     ) -> Result<(), rustls::Error> {
         let parsed = ParsedCertificate::try_from(end_entity)?;
         if let Some((_, own)) = self.certificates.iter().find(|(der, _)| der == end_entity) {
-            // Go's `Verify` ends here, too: no signature is asked of what is trusted itself.
+            // Go's `Verify` ends here, too: a certificate that is trusted itself needs no signature.
             dates(own, now)?;
             if !own.serves {
                 return Err(CertificateError::InvalidPurpose.into());
@@ -98,7 +98,7 @@ impl Trust {
         verify_server_name(&parsed, name)
     }
 
-    /// Why no CA of the bundle has signed it: each cause has another remedy.
+    /// Why no CA of the bundle has signed it. Each cause has its own remedy.
     fn why_unknown(
         &self,
         shown: &Certificate,
@@ -106,7 +106,7 @@ impl Trust {
         now: UnixTime,
     ) -> String {
         let now = now.as_secs();
-        // Up the chain as far as the server shows it; no chain is longer than what it sends.
+        // Up the chain, as far as the server sends it.
         let sent: Vec<_> = intermediates.iter().filter_map(|der| Certificate::parse(der)).collect();
         let mut top = shown;
         for _ in 0..sent.len() {

@@ -32,7 +32,7 @@ pub fn each_once(cluster: &RealCluster) {
         container.runs(&["wait", "list pods"]).gives(0, &["ok (0)"], Stderr::Empty);
         let become_whoami = ["wait", "list pods", "--", "/kubeknock", "whoami"];
         let finished = container.runs(&become_whoami).gives(0, &[account], Stderr::Has("ok (0)"));
-        assert!(!finished.stdout.contains("list pods"), "stdout is CMD's\n{}", finished.story());
+        assert!(!finished.stdout.contains("list pods"), "stdout is CMD's\n{}", finished.transcript());
         let become_nothing = ["wait", "list pods", "--", "/no-such-program"];
         container.runs(&become_nothing).gives(127, &[], Stderr::Has("/no-such-program"));
         let become_a_folder = ["wait", "list pods", "--", "/dev"];

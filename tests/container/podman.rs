@@ -141,12 +141,12 @@ impl Container {
     pub fn runs(&self, arguments: &[&str]) -> Finished {
         let one = One::new();
         let finished = self.pod.run(&mut self.command(&one, arguments));
-        let logs = one.ended_by_itself(finished.code, &finished.story());
+        let logs = one.ended_by_itself(finished.code, &finished.transcript());
         assert_eq!(
             logs,
             (finished.stdout.clone(), finished.stderr.clone()),
             "podman's logs\n{}",
-            finished.story()
+            finished.transcript()
         );
         finished
     }
@@ -250,7 +250,7 @@ impl Inside<'_> {
     /// Runs `/kubeknock ARGUMENTS` in the container beside its first process, as an exec probe does.
     pub fn executes(&self, arguments: &[&str]) -> Finished {
         let finished = self.container.pod.run(podman(["exec", &self.one.0, "/kubeknock"]).args(arguments));
-        assert_no_token(&finished.story(), "the exec");
+        assert_no_token(&finished.transcript(), "the exec");
         finished
     }
 
@@ -302,15 +302,15 @@ impl One {
     /// leave no such container). Nothing that is left of it may contain a token. Returns its stdout and stderr
     /// from podman's logs.
     #[track_caller]
-    fn ended_by_itself(&self, code: Option<i32>, story: &str) -> (String, String) {
-        let known = self.inspected().unwrap_or_else(|| panic!("there is no container\n{story}"));
+    fn ended_by_itself(&self, code: Option<i32>, transcript: &str) -> (String, String) {
+        let known = self.inspected().unwrap_or_else(|| panic!("there is no container\n{transcript}"));
         let wanted = json!({"Status": "exited", "OOMKilled": false, "Error": "", "ExitCode": code});
         for (field, value) in wanted.as_object().expect("an object") {
             let state = &known["State"];
-            assert_eq!(&state[field], value, "{field} of the container: {state}\n{story}");
+            assert_eq!(&state[field], value, "{field} of the container: {state}\n{transcript}");
         }
         let (stdout, stderr) = output_of(&mut podman(["logs", &self.0]));
-        for text in [story, &stdout, &stderr, &known.to_string()] {
+        for text in [transcript, &stdout, &stderr, &known.to_string()] {
             assert_no_token(text, "the container's output, logs, or what podman knows of it");
         }
         (stdout, stderr)

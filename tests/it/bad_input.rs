@@ -205,8 +205,8 @@ fn a_bad_command_line_is_reported_as_it_says() {
     ] {
         let finished = scene.pod.run(&mut Kubeknock::command(arguments));
         let finished = finished.gives(30, &[], Stderr::Has(WHY));
-        assert_eq!(finished.stdout.contains("\"exitCode\":30"), json, "{}", finished.story());
-        assert_eq!(finished.stdout.is_empty(), !json, "{}", finished.story());
+        assert_eq!(finished.stdout.contains("\"exitCode\":30"), json, "{}", finished.transcript());
+        assert_eq!(finished.stdout.is_empty(), !json, "{}", finished.transcript());
     }
 }
 
@@ -515,7 +515,7 @@ fn output_that_cannot_be_written() {
     ] {
         let run = |command: &mut std::process::Command| {
             let finished = scene.pod.run(command);
-            assert_eq!(finished.code, Some(code), "{}", finished.story());
+            assert_eq!(finished.code, Some(code), "{}", finished.transcript());
         };
         let gone = || {
             let (reader, writer) = pipe().unwrap();

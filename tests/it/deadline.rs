@@ -33,12 +33,12 @@ fn times_out(name: &str, pod: &Pod, make: impl Fn() -> Command, timeout: Duratio
     for _ in 0..3 {
         let finished = pod.run(&mut make());
         let Finished { code, took, .. } = &finished;
-        assert_eq!(*code, Some(23), "{name}\n{}", finished.story());
-        assert!(*took >= timeout, "{name}\n{}", finished.story());
+        assert_eq!(*code, Some(23), "{name}\n{}", finished.transcript());
+        assert!(*took >= timeout, "{name}\n{}", finished.transcript());
         if *took <= timeout + GRACE + runner_delay() {
             return;
         }
-        late.push(finished.story());
+        late.push(finished.transcript());
     }
     panic!("{name}: late each time\n{}", late.join("\n"));
 }
@@ -69,7 +69,7 @@ fn an_endless_body() {
     let listener = faults::endless_body();
     let pod = Pod::in_front_of(&listener);
     let finished = pod.runs(&["check", "--timeout", "1s", "list pods"]);
-    assert_eq!(finished.code, Some(26), "{}", finished.story());
+    assert_eq!(finished.code, Some(26), "{}", finished.transcript());
     times_out("get", &pod, || pod.command(["get", "--timeout", "1s", "/version"]), Duration::from_secs(1));
 }
 
@@ -122,11 +122,11 @@ fn many_slow_answers() {
     let finished = scene.runs(&[&["check", "--timeout=1s"], &phrases[..]].concat());
     // The width of the columns depends on which knock was late.
     let first: Vec<&str> = finished.stdout.lines().next().unwrap_or_default().split_whitespace().collect();
-    assert_eq!(first.join(" "), "list pods in ns-1 anonymous 403 token 200 ok", "{}", finished.story());
+    assert_eq!(first.join(" "), "list pods in ns-1 anonymous 403 token 200 ok", "{}", finished.transcript());
     assert!(
         finished.stdout.contains("  timeout\n") && finished.stdout.contains("  not asked\n"),
         "{}",
-        finished.story()
+        finished.transcript()
     );
 }
 
@@ -134,7 +134,7 @@ fn many_slow_answers() {
 #[test]
 fn the_default_is_in_the_help() {
     let finished = Pod::in_front_of(&faults::refuses()).runs(&["check", "--help"]);
-    assert!(finished.stdout.contains("the whole run [default: 10s]"), "{}", finished.story());
+    assert!(finished.stdout.contains("the whole run [default: 10s]"), "{}", finished.transcript());
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn whoami_and_rules_keep_their_deadline() {
             assert!(
                 finished.took < Duration::from_millis(1500) + runner_delay(),
                 "{name}: {}",
-                finished.story()
+                finished.transcript()
             );
         }
     }

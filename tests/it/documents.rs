@@ -121,7 +121,7 @@ fn the_json_table_is_what_is_printed() {
     let fields = |arguments: &[&str]| {
         let finished = scene.pod.runs(arguments);
         let object: Value =
-            serde_json::from_str(&finished.stdout).unwrap_or_else(|_| panic!("{}", finished.story()));
+            serde_json::from_str(&finished.stdout).unwrap_or_else(|_| panic!("{}", finished.transcript()));
         let mut fields = BTreeSet::new();
         flatten("", &object, &mut fields);
         fields

@@ -26,7 +26,7 @@ fn check_all(cases: impl IntoIterator<Item = Case>) {
         if finished.code != Some(code) || !finished.stdout.contains(words) || !finished.stderr.is_empty() {
             failed.push(format!(
                 "{status} {content_type} {body:?}: {code} and {words:?} expected\n{}",
-                finished.story()
+                finished.transcript()
             ));
         }
     }
@@ -526,7 +526,7 @@ fn refusals_that_are_not_about_the_permission() {
         for phrase in [phrase.to_owned(), format!("cannot {phrase}")] {
             let words = format!("    this refuses {user} something else");
             let finished = pod.runs(&["check", "--token-only", &phrase]).gives(10, &[&words], Stderr::Empty);
-            assert!(!finished.stdout.contains("kubectl create"), "{}", finished.story());
+            assert!(!finished.stdout.contains("kubectl create"), "{}", finished.transcript());
             let report = report(&pod.runs(&["check", "--token-only", "-ojson", &phrase]));
             assert_eq!(report["identity"], json!({ "user": ACCOUNT, "source": "token" }), "{phrase} {user}");
         }
@@ -556,9 +556,13 @@ fn refusals_that_are_not_about_the_permission() {
     );
     for command in [&["whoami"][..], &["rules"]] {
         let finished = Pod::in_front_of(&listener).runs(command);
-        assert_eq!(finished.code, Some(10), "{}", finished.story());
-        assert!(!finished.stdout.contains("kubectl create"), "{}", finished.story());
-        assert!(!finished.stdout.contains("token      system:serviceaccount:proxy"), "{}", finished.story());
+        assert_eq!(finished.code, Some(10), "{}", finished.transcript());
+        assert!(!finished.stdout.contains("kubectl create"), "{}", finished.transcript());
+        assert!(
+            !finished.stdout.contains("token      system:serviceaccount:proxy"),
+            "{}",
+            finished.transcript()
+        );
     }
     // Without a token the outcome is 12, because the missing token is the cause.
     let listener = faults::answers("403 Forbidden", JSON, &[], &refusal("kube-apiserver", PODS));
@@ -593,7 +597,7 @@ fn users_in_commands() {
         let pod = Pod::in_front_of(&listener).with_file("token", "0123456789abcdefghij");
         let finished =
             pod.runs(&["check", "--token-only", "list pods"]).gives(10, flag.as_slice(), Stderr::Empty);
-        assert_eq!(finished.stdout.contains("kubectl create"), flag.is_some(), "{}", finished.story());
+        assert_eq!(finished.stdout.contains("kubectl create"), flag.is_some(), "{}", finished.transcript());
         pod.runs(&["check", "--token-only", "cannot list pods"]).gives(0, &[], Stderr::Empty);
     }
 }
@@ -626,7 +630,7 @@ fn refusals_that_no_grant_lifts() {
         let listener = faults::answers("403 Forbidden", JSON, &[], &because(reason));
         let pod = Pod::in_front_of(&listener);
         let finished = pod.runs(&["check", "--token-only", "list pods"]).gives(10, &[words], Stderr::Empty);
-        assert_eq!(finished.stdout.contains("kubectl create"), words == GRANT, "{}", finished.story());
+        assert_eq!(finished.stdout.contains("kubectl create"), words == GRANT, "{}", finished.transcript());
         // The outcome is a refusal all the same.
         pod.runs(&["check", "--token-only", "cannot list pods"]).gives(0, &[], Stderr::Empty);
     }
@@ -645,7 +649,7 @@ fn refusals_that_no_grant_lifts() {
             &[words],
             Stderr::Empty,
         );
-        assert_eq!(finished.stdout.contains("kubectl create"), words == GRANT, "{}", finished.story());
+        assert_eq!(finished.stdout.contains("kubectl create"), words == GRANT, "{}", finished.transcript());
     }
     // Default roles are bound to the user who asks: some providers refuse bindings to all authenticated users.
     let body = refusal(
@@ -658,7 +662,7 @@ fn refusals_that_no_grant_lifts() {
         &["--clusterrole=system:basic-user --serviceaccount=ns-1:k-sa-1\n"],
         Stderr::Empty,
     );
-    assert!(!finished.stdout.contains("system:authenticated"), "{}", finished.story());
+    assert!(!finished.stdout.contains("system:authenticated"), "{}", finished.transcript());
     // A conditional decision is neither a yes nor a no.
     let conditional = review(&json!({ "conditionSetChain": [{}], "reason": "on weekdays" }));
     let listener = faults::answers("201 Created", JSON, &[], &conditional);
@@ -741,8 +745,8 @@ fn aggregated_api_servers() {
         let finished = Pod::in_front_of(&listener)
             .runs(&["check", "--token-only", "list pods.metrics.k8s.io"])
             .gives(code, &words, Stderr::Empty);
-        assert!(!finished.stdout.contains(not), "{}", finished.story());
-        assert!(finished.stdout.lines().count() <= 5, "{}", finished.story());
+        assert!(!finished.stdout.contains(not), "{}", finished.transcript());
+        assert!(finished.stdout.lines().count() <= 5, "{}", finished.transcript());
     }
 }
 
@@ -780,7 +784,7 @@ fn what_kubectl_proxy_says() {
         let listener = proxy(status, content_type, body);
         let pod = Pod::in_front_of(&listener).at_server(&format!("http://{}", listener.address()));
         let finished = pod.runs(&["check", "list pods"]).gives(code, &[words], Stderr::Empty);
-        assert!(!finished.stdout.contains("--token-file"), "{}", finished.story());
+        assert!(!finished.stdout.contains("--token-file"), "{}", finished.transcript());
     }
 }
 

@@ -404,8 +404,8 @@ fn tokens_that_are_written_wrong() {
         pod = pod.with_file("token", &content);
         let finished = pod.runs(&["check", "list pods"]).gives(code, &[], Stderr::Any);
         let said = format!("{}{}", finished.stdout, finished.stderr);
-        assert!(said.contains(words), "no {words:?}\n{}", finished.story());
+        assert!(said.contains(words), "no {words:?}\n{}", finished.transcript());
         // The content of the file is not shown.
-        assert!(!said.contains(&good[..40]), "{}", finished.story());
+        assert!(!said.contains(&good[..40]), "{}", finished.transcript());
     }
 }

@@ -28,7 +28,7 @@ ok (0): every permission is as required
         "",
     );
     let version = scene.runs(&["get", "/version"]).gives(0, &["\"gitVersion\": \"v1.36.2\""], Stderr::Empty);
-    assert!(version.stdout.starts_with("{\n") && version.stdout.ends_with("\n}"), "{}", version.story());
+    assert!(version.stdout.starts_with("{\n") && version.stdout.ends_with("\n}"), "{}", version.transcript());
 }
 
 #[test]
@@ -128,7 +128,12 @@ fn refused_without_a_token() {
     let scene = Scene::with_reader();
     let complains = |scene: &Scene, arguments: &[&str], why: &str| {
         let finished = scene.runs(arguments).gives(12, &[], Stderr::Any);
-        assert_eq!(finished.plain(&finished.stderr), format!("{ANONYMOUS}{why}\n"), "{}", finished.story());
+        assert_eq!(
+            finished.plain(&finished.stderr),
+            format!("{ANONYMOUS}{why}\n"),
+            "{}",
+            finished.transcript()
+        );
     };
     let forbidden = "forbidden: User \"system:anonymous\" cannot get path \"/metrics\"";
     complains(
@@ -242,17 +247,17 @@ fn unresolved() {
     let pod = pod.at_server("https://no-such-host.invalid:6443");
     let finished = pod.runs(&["check", "list pods", "list secrets"]).gives(20, &[], Stderr::Empty);
     let lines: Vec<&str> = finished.stdout.lines().collect();
-    assert_eq!(lines.len(), 5, "{}", finished.story());
+    assert_eq!(lines.len(), 5, "{}", finished.transcript());
     assert_eq!(lines[0], "list pods in ns-1  anonymous unresolved  token -  unresolved");
     assert!(
         lines[1].starts_with("    the name no-such-host.invalid does not resolve: "),
         "{}",
-        finished.story()
+        finished.transcript()
     );
     assert!(
         lines[2].starts_with("    use the address in KUBERNETES_SERVICE_HOST, which needs no DNS"),
         "{}",
-        finished.story()
+        finished.transcript()
     );
     assert_eq!(lines[3], "list secrets       anonymous -           token -  not asked");
     assert_eq!(lines[4], "unresolved (20): the API server's name does not resolve");
@@ -294,7 +299,7 @@ unreachable (21): the connection to the API server fails, or closes without an a
             &["  unreachable\n", ADVICE, "\nunreachable (21): "],
             Stderr::Empty,
         );
-        assert!(finished.plain(&finished.stdout).contains(why), "{}", finished.story());
+        assert!(finished.plain(&finished.stdout).contains(why), "{}", finished.transcript());
     }
 }
 
@@ -813,7 +818,7 @@ fn injected_variables() {
     assert!(
         finished.stdout.contains("\"server\":\"https://kubernetes.default.svc.cluster.local:443\""),
         "{}",
-        finished.story()
+        finished.transcript()
     );
 }
 

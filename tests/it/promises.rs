@@ -107,7 +107,7 @@ fn what_an_allowed_read_returns_is_never_shown() {
             &["ok (0)"],
             Stderr::Any,
         );
-        assert!(!finished.story().contains("hunter2"), "{}", finished.story());
+        assert!(!finished.transcript().contains("hunter2"), "{}", finished.transcript());
     }
 }
 
@@ -197,10 +197,10 @@ fn the_token_is_not_shown_when_the_server_sends_it_back() {
         for format in ["text", "json"] {
             let arguments = ["check", "-v", "-o", format, "list pods", "list deploy"];
             let finished = pod.runs(&arguments).gives(code, &[], Stderr::Any);
-            assert!(!finished.story().contains("eyJ"), "{}", finished.story());
+            assert!(!finished.transcript().contains("eyJ"), "{}", finished.transcript());
             for path in ["/sent", "/"] {
                 let finished = pod.runs(&["get", "-v", "-i", "-o", format, path]);
-                assert!(finished.stdout.contains("(token)"), "{}", finished.story());
+                assert!(finished.stdout.contains("(token)"), "{}", finished.transcript());
             }
         }
     }

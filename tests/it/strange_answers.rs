@@ -323,7 +323,7 @@ fn answers_that_mean_something_else() {
         let finished = Pod::in_front_of(&listener).runs(&["check", "--token-only", phrase]);
         // A grant would not help if another user, or another permission, is refused.
         let other = body.contains("kube-apiserver") || phrase.starts_with("cannot");
-        assert!(!(other && finished.stdout.contains("kubectl create")), "{}", finished.story());
+        assert!(!(other && finished.stdout.contains("kubectl create")), "{}", finished.transcript());
         finished.gives(code, &[words], Stderr::Empty);
     }
 }
@@ -416,7 +416,7 @@ fn an_answer_that_breaks_off() {
         &["{\"kind\":\"PodList\""],
         Stderr::Any,
     );
-    assert!(finished.stderr.starts_with("kubeknock: unreachable (21): "), "{}", finished.story());
+    assert!(finished.stderr.starts_with("kubeknock: unreachable (21): "), "{}", finished.transcript());
     for head in [
         "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!",
@@ -430,7 +430,7 @@ fn an_answer_that_breaks_off() {
             stream.write_all(head.as_bytes())
         });
         let finished = Pod::in_front_of(&listener).runs(&["check", "list pods", "--timeout=2s"]);
-        assert!(matches!(finished.code, Some(21 | 26)), "{head:?}\n{}", finished.story());
+        assert!(matches!(finished.code, Some(21 | 26)), "{head:?}\n{}", finished.transcript());
     }
 }
 

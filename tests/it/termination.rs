@@ -56,7 +56,7 @@ list secrets in ns-1: forbidden
     // The message does not depend on what is printed.
     for quiet in [&["-q"][..], &["-o", "json"], &["-v"]] {
         let (finished, other) = log.after(&scene, "old", &[&arguments[..], quiet].concat());
-        assert_eq!((finished.code, &other), (Some(10), &message), "{}", finished.story());
+        assert_eq!((finished.code, &other), (Some(10), &message), "{}", finished.transcript());
     }
 }
 
@@ -69,7 +69,7 @@ fn it_is_never_written_on_success() {
         &["check", "--fail-open", "list gadgets"],
     ] {
         let (finished, message) = log.after(&scene, "old", arguments);
-        assert_eq!((finished.code, message.as_str()), (Some(0), "old"), "{}", finished.story());
+        assert_eq!((finished.code, message.as_str()), (Some(0), "old"), "{}", finished.transcript());
     }
 }
 
@@ -92,7 +92,7 @@ list pods in ns-1: unavailable
     let Scene { cluster, pod } = scene;
     let scene = Scene { cluster, pod: pod.without_file("namespace") };
     let (finished, message) = log.after(&scene, "", &["check", "list pods"]);
-    assert_eq!(finished.code, Some(31), "{}", finished.story());
+    assert_eq!(finished.code, Some(31), "{}", finished.transcript());
     let why = "no namespace: MOUNT/namespace: No such file or directory (os error 2); set -n NAMESPACE or \"in NAMESPACE\"";
     assert_eq!(finished.plain(&message), format!("setup (31): {why}\n"));
 }
@@ -121,7 +121,7 @@ fn a_long_one_is_cut() {
     let phrases: Vec<String> = (0..20).map(|number| format!("list secrets/s-{number}")).collect();
     let phrases: Vec<&str> = phrases.iter().map(String::as_str).collect();
     let (finished, message) = log.after(&scene, "", &[&["check"], &phrases[..]].concat());
-    assert_eq!((finished.code, message.len()), (Some(10), 1023), "{}", finished.story());
+    assert_eq!((finished.code, message.len()), (Some(10), 1023), "{}", finished.transcript());
     assert!(
         message.starts_with(
             "forbidden (10): the token's identity does not have the permission\nlist secrets/s-0"

@@ -97,7 +97,7 @@ impl<'a> Bystanders<'a> {
     #[track_caller]
     fn are_well(&self, within: Duration) {
         let ready = |pod: &Pod| {
-            ensure(pod.is_ready(), || pod.story())?;
+            ensure(pod.is_ready(), || pod.summary())?;
             pod.container("app").or_else(|_| pod.container("kubeknock"))?.runs_at_first()
         };
         eventually("all is well", within, || {
@@ -172,7 +172,7 @@ fn anonymous_off(bystanders: &Bystanders<'_>) {
     bystanders.cluster().control(&["api", "start", "--anonymous-auth=false"]);
     let look = || {
         let ran = bystanders.granted.exec("kubeknock", &["check", "-o", "json", "list pods"]);
-        ensure(ran.code == Some(0), || ran.story()).map(|()| ran.object())
+        ensure(ran.code == Some(0), || ran.transcript()).map(|()| ran.object())
     };
     let report = eventually("the token gets in", SOON, look);
     let knocks = &report["permissions"][0];
@@ -202,7 +202,7 @@ fn another_authority(bystanders: &Bystanders<'_>) {
     let followed = |code: Option<i32>| {
         eventually(&format!("{code:?}"), SOON * 3, || {
             let ran = bystanders.granted.exec("kubeknock", &check);
-            ensure(ran.code == code || ran.code == Some(0), || ran.story())
+            ensure(ran.code == code || ran.code == Some(0), || ran.transcript())
         });
     };
     // Until kube-root-ca.crt has been updated, the pod must not trust the server.

@@ -89,7 +89,7 @@ impl Kubectl {
 
 impl Ran {
     /// The whole call, for a failed assertion.
-    pub fn story(&self) -> String {
+    pub fn transcript(&self) -> String {
         let code = self.code.map_or_else(|| "a signal".to_owned(), |code| code.to_string());
         format!("{}\nended with {code}\n--- stdout\n{}--- stderr\n{}", self.call, self.stdout, self.stderr)
     }
@@ -102,14 +102,15 @@ impl Ran {
     /// With `kubectl exec` this is the exit code of the command that was executed.
     #[track_caller]
     pub fn ends_with(self, code: i32) -> Self {
-        assert_eq!(self.code, Some(code), "{}", self.story());
+        assert_eq!(self.code, Some(code), "{}", self.transcript());
         self
     }
 
     /// Its stdout, parsed as one JSON object.
     #[track_caller]
     pub fn object(&self) -> Value {
-        serde_json::from_str(self.stdout.trim()).unwrap_or_else(|error| panic!("{error}: {}", self.story()))
+        serde_json::from_str(self.stdout.trim())
+            .unwrap_or_else(|error| panic!("{error}: {}", self.transcript()))
     }
 }
 

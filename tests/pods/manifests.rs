@@ -234,7 +234,7 @@ fn gate_waits(space: &Space<'_>, _: Instant) {
 fn passed(pod: &Pod) -> Result<(), String> {
     pod.container("app")?.runs_at_first()?;
     let gate = pod.container("gate")?;
-    ensure(gate.restarts == 0 && pod.is_ready(), || pod.story())?;
+    ensure(gate.restarts == 0 && pod.is_ready(), || pod.summary())?;
     gate.ended()?.is(0, "");
     Ok(())
 }
@@ -291,7 +291,7 @@ fn entrypoint_is_the_app(space: &Space<'_>, _: Instant) {
 }
 
 fn is_unready(pod: &Pod) -> Result<(), String> {
-    ensure(pod.container("app")?.state == State::Running && !pod.is_ready(), || pod.story())
+    ensure(pod.container("app")?.state == State::Running && !pod.is_ready(), || pod.summary())
 }
 
 fn probes_say_no(space: &Space<'_>, _: Instant) {
@@ -307,7 +307,7 @@ fn probes_say_no(space: &Space<'_>, _: Instant) {
 
 fn probes_say_yes(space: &Space<'_>, since: Instant, seconds: u64) {
     eventually("both are ready", Duration::from_secs(seconds), || {
-        space.each(PROBED, 2, |pod| ensure(pod.is_ready() && pod.container("app")?.ready, || pod.story()))
+        space.each(PROBED, 2, |pod| ensure(pod.is_ready() && pod.container("app")?.ready, || pod.summary()))
     });
     say(&format!("                 both were seen to be ready after {:.0} s", since.elapsed().as_secs_f32()));
 }
@@ -321,9 +321,9 @@ fn probes_restart(space: &Space<'_>, since: Instant) {
     eventually("both are restarted", Duration::from_secs(270), || {
         space.each(PROBED, 2, |pod| {
             let app = pod.container("app")?;
-            ensure(app.restarts == 0 || since.elapsed() > Duration::from_secs(110), || pod.story())
+            ensure(app.restarts == 0 || since.elapsed() > Duration::from_secs(110), || pod.summary())
                 .expect("not sooner");
-            ensure(app.restarts == 1 && app.last.is_some(), || pod.story())
+            ensure(app.restarts == 1 && app.last.is_some(), || pod.summary())
         })
     });
     say(&format!(
@@ -401,7 +401,7 @@ fn mounted_is_the_app(space: &Space<'_>, _: Instant) {
             pod.container("app")?.runs_at_first()?;
             let log = space.log(pod.name(), "app");
             ensure(codes(&log).last() == Some(&0) && pod.is_ready(), || {
-                format!("{} said:\n{log}", pod.story())
+                format!("{} said:\n{log}", pod.summary())
             })
         })
     });
@@ -435,8 +435,8 @@ fn regated_waits_again(space: &Space<'_>, _: Instant) {
         let pods = space.pods(REGATED, 2)?;
         ensure(uids(&pods) == before, || "other pods".to_owned())?;
         pods.iter().try_for_each(|pod| {
-            ensure(pod.container("gate")?.state == State::Running && !pod.is_ready(), || pod.story())?;
-            ensure(pod.container("app")?.state != State::Running, || pod.story())
+            ensure(pod.container("gate")?.state == State::Running && !pod.is_ready(), || pod.summary())?;
+            ensure(pod.container("app")?.state != State::Running, || pod.summary())
         })
     };
     eventually("both gates wait again", SOON, waits);
@@ -447,7 +447,7 @@ fn job_fails(space: &Space<'_>, _: Instant) {
     eventually("a pod of it failed", SOON, || {
         let pods = space.all_pods(AUDIT);
         let pod = pods.first().ok_or("no pod")?;
-        ensure(pod.phase() == "Failed", || pod.story())?;
+        ensure(pod.phase() == "Failed", || pod.summary())?;
         pod.container("audit")?.ended()?.is(10, "forbidden");
         Ok(())
     });
@@ -476,7 +476,7 @@ fn job_completes(space: &Space<'_>, _: Instant) {
 fn ruled_fails(space: &Space<'_>, _: Instant) {
     eventually("the pod failed", SOON, || {
         let pod = space.pod("ruled");
-        ensure(pod.phase() == "Failed" && pod.container("gate")?.restarts == 0, || pod.story())?;
+        ensure(pod.phase() == "Failed" && pod.container("gate")?.restarts == 0, || pod.summary())?;
         pod.container("gate")?.ended()?.is(10, "forbidden");
         Ok(())
     });

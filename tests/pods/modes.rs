@@ -93,7 +93,7 @@ fn tutorial(cluster: &Cluster) {
     // 5: the pod may list pods, and only here.
     eventually("the grant has reached the API server", SOON, || {
         let ran = space.exec("kubeknock", &["check", "-q", "list pods"]);
-        ensure(ran.code == Some(0), || ran.story())
+        ensure(ran.code == Some(0), || ran.transcript())
     });
     let pods = knock(&["get", &path], 0);
     assert!(pods["kind"] == "PodList" && pods["items"][0]["metadata"]["name"] == "kubeknock", "{pods}");
@@ -152,7 +152,7 @@ fn ends(cluster: &Cluster) {
         let phase = if code == 0 { "Succeeded" } else { "Failed" };
         eventually(phase, SOON, || {
             let pod = space.pod(name);
-            ensure(pod.phase() == phase, || pod.story())
+            ensure(pod.phase() == phase, || pod.summary())
         });
     }
     assert_eq!(space.end_of("becomes-nothing", "kubeknock").code, 127);
@@ -256,7 +256,7 @@ fn another_account(cluster: &Cluster) {
         eventually("the pod is accepted", SOON, || {
             let options = ["--namespace", &space.name, "apply", "-f", "-"];
             let ran = cluster.kubectl.run_with(&options, &pod.to_string());
-            ensure(ran.code == Some(0), || ran.story())
+            ensure(ran.code == Some(0), || ran.transcript())
         });
         space.end_of(name, "kubeknock").is(code, outcome);
         let report = space.report(name);
@@ -412,7 +412,7 @@ fn pod_security(cluster: &Cluster) {
     pod["spec"]["securityContext"] = json!({"runAsUser": 0});
     let create = ["--namespace", &space.name, "create", "-f", "-"];
     let ran = cluster.kubectl.run_with(&create, &pod.to_string()).ends_with(1);
-    assert!(ran.stderr.contains("violates PodSecurity"), "{}", ran.story());
+    assert!(ran.stderr.contains("violates PodSecurity"), "{}", ran.transcript());
     space.once("confined", &["check", "get /version"]).is(0, "");
 }
 
@@ -483,10 +483,14 @@ fn knock(cluster: &Cluster) {
         cluster.kubectl.knock(&[&options[..], &["check", "list pods"]].concat())
     };
     let ran = knock().ends_with(10);
-    assert!(ran.stdout.contains("kubectl create role ") && ran.stdout.contains("(10)"), "{}", ran.story());
+    assert!(
+        ran.stdout.contains("kubectl create role ") && ran.stdout.contains("(10)"),
+        "{}",
+        ran.transcript()
+    );
     space.grant("list", "pods");
     let ran = knock().ends_with(0);
-    assert!(ran.stdout.contains("ok (0)"), "{}", ran.story());
+    assert!(ran.stdout.contains("ok (0)"), "{}", ran.transcript());
 }
 
 fn image_volume(cluster: &Cluster) {
@@ -509,6 +513,6 @@ fn image_volume(cluster: &Cluster) {
     assert!(!space.pod("app").is_ready());
     space.grant("list", "pods");
     eventually("a probe that says yes", SOON, || {
-        ensure(space.pod("app").is_ready(), || space.pod("app").story())
+        ensure(space.pod("app").is_ready(), || space.pod("app").summary())
     });
 }

@@ -64,11 +64,11 @@ impl Pod {
             .flatten()
             .find(|status| status["name"] == name)
             .map(Container::of)
-            .ok_or_else(|| format!("nothing is known of {name} yet: {}", self.story()))
+            .ok_or_else(|| format!("nothing is known of {name} yet: {}", self.summary()))
     }
 
     /// The status of all its containers, for messages.
-    pub fn story(&self) -> String {
+    pub fn summary(&self) -> String {
         format!("{} {}: {}", self.name(), self.phase(), self.0["status"])
     }
 }

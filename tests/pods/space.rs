@@ -333,12 +333,12 @@ impl<'a> Space<'a> {
         delete();
         let ended = eventually(&format!("the end of {container} in {pod}"), SOON, || {
             let states = states();
-            let story = format!("{states:?}");
+            let seen = format!("{states:?}");
             let ends = states.into_iter().find_map(|state| match state.state {
                 State::Ended(end) => Some(end),
                 State::Waiting(_) | State::Running => state.last.filter(|last| last.is_lost),
             });
-            ends.ok_or(story)
+            ends.ok_or(seen)
         });
         drop(watcher.kill());
         drop(watcher.wait());
@@ -375,7 +375,9 @@ impl Drop for Space<'_> {
 /// While that is not so.
 pub fn waits_in_init(pod: &Pod, init: &str, app: &str) -> Result<(), String> {
     pod.container(init)?.runs_at_first()?;
-    ensure(matches!(pod.container(app)?.state, State::Waiting(_)) && pod.phase() == "Pending", || pod.story())
+    ensure(matches!(pod.container(app)?.state, State::Waiting(_)) && pod.phase() == "Pending", || {
+        pod.summary()
+    })
 }
 
 /// The codes in parentheses in a text report, or those in JSON lines, in order.

@@ -163,13 +163,13 @@ pub fn agrees_with_kubectl(cluster: &RealCluster) {
             knocks.push(pod.runs(&["check", "--review", phrase]));
         }
         for finished in knocks.iter().filter(|finished| finished.code != Some(code)) {
-            let _ = writeln!(disagreements, "kubectl: {answer}; wanted {code}\n{}", finished.story());
+            let _ = writeln!(disagreements, "kubectl: {answer}; wanted {code}\n{}", finished.transcript());
         }
     }
     let granted = TABLE.iter().filter(|(_, _, expected)| *expected == Yes).map(|(phrase, _, _)| *phrase);
     let all_at_once = pod.runs(&[&["check"], &granted.collect::<Vec<_>>()[..]].concat());
     if all_at_once.code != Some(0) {
-        let _ = writeln!(disagreements, "not all of what is granted:\n{}", all_at_once.story());
+        let _ = writeln!(disagreements, "not all of what is granted:\n{}", all_at_once.transcript());
     }
     assert!(disagreements.is_empty(), "{disagreements}");
 }

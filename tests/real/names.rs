@@ -69,16 +69,16 @@ pub fn resolved_as_kubectl_does(cluster: &RealCluster) {
     let mut known = 0;
     for name in SPELLINGS {
         let theirs = kubectl(cluster, home.path().to_str().expect("UTF-8"), name);
-        let (ours, story) = kubeknock(&pod, name);
+        let (ours, transcript) = kubeknock(&pod, name);
         known += usize::from(theirs.is_some());
         if ours != theirs {
-            let _ = writeln!(disagreements, "{name}: kubectl {theirs:?}, kubeknock {ours:?}\n{story}");
+            let _ = writeln!(disagreements, "{name}: kubectl {theirs:?}, kubeknock {ours:?}\n{transcript}");
         }
     }
     for (name, path) in BEYOND {
-        let (ours, story) = kubeknock(&pod, name);
+        let (ours, transcript) = kubeknock(&pod, name);
         if ours.as_deref() != Some(path) {
-            let _ = writeln!(disagreements, "{name}: {ours:?}\n{story}");
+            let _ = writeln!(disagreements, "{name}: {ours:?}\n{transcript}");
         }
     }
     assert!(disagreements.is_empty(), "{disagreements}");
@@ -136,11 +136,11 @@ fn kubectl(cluster: &RealCluster, home: &str, name: &str) -> Option<String> {
 fn kubeknock(pod: &Pod, name: &str) -> (Option<String>, String) {
     let finished = pod.runs(&["check", "-v", &format!("list {name}")]);
     if finished.code == Some(25) {
-        return (None, finished.story());
+        return (None, finished.transcript());
     }
     let line = finished.stderr.lines().rfind(|line| line.contains("limit=1"));
     let path = line.and_then(|line| line.split_once("GET ")?.1.split('?').next());
-    (Some(path.unwrap_or("no list").to_owned()), finished.story())
+    (Some(path.unwrap_or("no list").to_owned()), finished.transcript())
 }
 
 fn set_up(cluster: &RealCluster) -> Pod {

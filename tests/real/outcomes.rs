@@ -180,7 +180,7 @@ pub fn machine_readable(cluster: &RealCluster) {
     let option = format!("--termination-log={}", message.display());
     for (phrase, code, outcome) in [("list pods", 0, "ok"), ("list secrets", 10, "forbidden")] {
         let finished = pod.runs(&["check", phrase, "-o", "json", &option]).gives(code, &[], Stderr::Empty);
-        assert_eq!(finished.stdout.lines().count(), 1, "{}", finished.story());
+        assert_eq!(finished.stdout.lines().count(), 1, "{}", finished.transcript());
         let report: Value = serde_json::from_str(&finished.stdout).expect("JSON on stdout");
         assert_eq!(report["schema"], "kubeknock/v1", "{report}");
         assert_eq!(report["outcome"], outcome, "{report}");
@@ -204,7 +204,7 @@ pub fn timeout(cluster: &RealCluster) {
     cluster.thaw_apiserver();
     let finished = finished.gives(23, &["timeout", "23"], Stderr::Any);
     // 1.1 s is the promise; the rest is for a busy machine.
-    assert!(finished.took < Duration::from_millis(1500), "{}", finished.story());
+    assert!(finished.took < Duration::from_millis(1500), "{}", finished.transcript());
     pod.runs(&["check", "list pods"]).gives(0, &["ok (0)"], Stderr::Empty);
 }
 

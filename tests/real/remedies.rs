@@ -124,7 +124,8 @@ fn try_remedy(cluster: &RealCluster, namespace: &str, account: &str, phrase: &st
         .filter_map(Value::as_str)
         .collect();
     if finished.code != Some(10) || lines.len() != 2 {
-        let _ = writeln!(failures, "{phrase}: not refused with a remedy of two lines\n{}", finished.story());
+        let _ =
+            writeln!(failures, "{phrase}: not refused with a remedy of two lines\n{}", finished.transcript());
         return;
     }
     for line in &lines {
@@ -140,7 +141,7 @@ fn try_remedy(cluster: &RealCluster, namespace: &str, account: &str, phrase: &st
             failures,
             "{phrase}: still not granted by\n  {}\n{}",
             lines.join("\n  "),
-            finished.story()
+            finished.transcript()
         );
     }
     // Asked by its own request: what is granted may still not exist.
@@ -150,7 +151,7 @@ fn try_remedy(cluster: &RealCluster, namespace: &str, account: &str, phrase: &st
             failures,
             "{phrase}: still refused after\n  {}\n{}",
             lines.join("\n  "),
-            finished.story()
+            finished.transcript()
         );
     }
 }

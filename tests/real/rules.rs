@@ -50,5 +50,5 @@ fn same_table(cluster: &RealCluster, pod: &Pod, namespace: &str) {
         .expect("run kubectl");
     let theirs = String::from_utf8(output.stdout).expect("UTF-8");
     assert!(theirs.lines().count() > 3, "kubectl lists nothing: {}", String::from_utf8_lossy(&output.stderr));
-    assert_eq!(finished.stdout, theirs, "{}", finished.story());
+    assert_eq!(finished.stdout, theirs, "{}", finished.transcript());
 }

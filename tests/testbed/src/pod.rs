@@ -114,7 +114,7 @@ impl<P: Program> Pod<P> {
         screen::fits(&finished.line, &finished.plain(&finished.stderr));
         if let Some(token) = self.token() {
             let shown = [&finished.stdout, &finished.stderr].iter().any(|text| text.contains(&token));
-            assert!(!shown, "the token is in the output\n{}", finished.story());
+            assert!(!shown, "the token is in the output\n{}", finished.transcript());
         }
         finished
     }
@@ -169,7 +169,7 @@ impl Finished {
         if !stderr_fits {
             faults.push(format!("stderr is not {stderr:?}"));
         }
-        assert!(faults.is_empty(), "{}\n{}", faults.join("\n"), self.story());
+        assert!(faults.is_empty(), "{}\n{}", faults.join("\n"), self.transcript());
         self
     }
 
@@ -183,7 +183,7 @@ impl Finished {
         assert!(
             same,
             "expected\n--- stdout\n{stdout}--- stderr\n{stderr}--- exit code {code}\n\nbut\n{}",
-            Finished { stdout: stdout_now, stderr: stderr_now, ..self }.story()
+            Finished { stdout: stdout_now, stderr: stderr_now, ..self }.transcript()
         );
         self
     }
@@ -191,7 +191,7 @@ impl Finished {
     /// Panics unless stdout is empty.
     #[track_caller]
     pub fn has_no_stdout(self) -> Self {
-        assert!(self.stdout.is_empty(), "{}", self.story());
+        assert!(self.stdout.is_empty(), "{}", self.transcript());
         self
     }
 
@@ -213,7 +213,7 @@ impl Finished {
     }
 
     /// The whole run: command line, stdout, stderr, exit code and duration.
-    pub fn story(&self) -> String {
+    pub fn transcript(&self) -> String {
         let Finished { line, code, stdout, stderr, took, .. } = self;
         format!("$ {line}\n--- stdout\n{stdout}--- stderr\n{stderr}--- exit code {code:?} after {took:?}")
     }

@@ -132,7 +132,7 @@ fn shown(seen: &Seen) -> String {
 /// must be a number and becomes 0, and what is different in each run is replaced by its placeholder.
 #[track_caller]
 pub fn report(finished: &Finished) -> Value {
-    assert_eq!(finished.stdout.lines().count(), 1, "one line\n{}", finished.story());
+    assert_eq!(finished.stdout.lines().count(), 1, "one line\n{}", finished.transcript());
     let mut report = serde_json::from_str(&finished.plain(&finished.stdout)).expect("JSON on stdout");
     still(&mut report);
     report.as_object_mut().expect("an object").remove("time");

@@ -153,7 +153,7 @@ fn port_variable(port: &str) -> Result<u16, String> {
         );
     }
     if ["tcp://", "udp://", "sctp://"].iter().any(|scheme| port.starts_with(scheme)) {
-        return Err("not a port: the Service kubernetes-service sets it (service link); set enableServiceLinks: false"
+        return Err("not a port: the Service kubernetes-service sets it; set enableServiceLinks: false in the pod's spec"
             .into());
     }
     parse_port(port)
@@ -376,7 +376,7 @@ impl Cluster {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let why = self.source.advice().unwrap_or_else(|| {
                     match self.origin {
-                        Origin::Variables => "set automountServiceAccountToken: true in the pod's spec",
+                        Origin::Variables => "set automountServiceAccountToken: true in the pod template",
                         Origin::Option => {
                             "in a pod set automountServiceAccountToken: true, else --token-file"
                         }

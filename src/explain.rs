@@ -208,7 +208,7 @@ fn unauthenticated(answer: &Answer, context: Context<'_>) -> Vec<String> {
     let advice = match (claims.expires, account.and_then(|account| account.split_once(':'))) {
         (Some(end), _) if end <= context.now => {
             if context.cluster.token_path().parent() == Some(context.cluster.mount()) {
-                "the kubelet did not renew it: check that it is not mounted by subPath and that the kubelet runs, then delete the pod to recreate it"
+                "the kubelet did not renew it: check that it is not mounted by subPath and that the kubelet runs, then delete the pod (a Deployment makes a new one)"
             } else {
                 "a copy is not renewed: use the file that the kubelet mounts, or mount a projected serviceAccountToken"
             }
@@ -262,7 +262,7 @@ fn anonymous(answer: Option<&Answer>, context: Context<'_>) -> Vec<String> {
                 "no token to send: {} is missing or empty",
                 context.cluster.token_path().display()
             ),
-            "set automountServiceAccountToken: true on the pod or its service account, project a serviceAccountToken, or use --token-file"
+            "add a serviceAccountToken source to that volume; if there is none, set automountServiceAccountToken: true; or use --token-file"
                 .into(),
         ],
         Bearer::Plain if answer.is_some_and(|answer| answer.status == 401) => vec![
@@ -445,7 +445,7 @@ mod tests {
             (
                 Code::Unintelligible,
                 Ok(answered(Unintelligible, 200, "a web page")),
-                ["a web page", "--server"],
+                ["a web page", "check the address"],
             ),
             (Code::Unresolved, failed(Failure::Unresolved), ["what broke", "KUBERNETES_SERVICE_HOST"]),
             (Code::Unreachable, failed(Failure::Unreachable), ["what broke", "NetworkPolicy"]),

@@ -25,7 +25,7 @@ pub fn exposed() -> Vec<String> {
             "the request is allowed without a token: a binding to {ANONYMOUS} or system:unauthenticated grants it, or the \
              authorization mode is AlwaysAllow"
         ),
-        "delete that binding; the default one, system:public-info-viewer, grants only /healthz, /livez, /readyz and /version".into(),
+        "delete that binding, but keep system:public-info-viewer, which grants only /healthz, /livez, /readyz and /version".into(),
         "kubectl get rolebindings,clusterrolebindings -A -o wide | grep -E 'system:(anonymous|unauthenticated)'".into(),
     ]
 }
@@ -48,12 +48,14 @@ pub fn excess(subject: Option<&str>) -> Vec<String> {
         .strip_prefix("system:serviceaccount:")
         .map_or_else(|| user.to_owned(), |name| name.replace(':', "/"));
     let groups = "system:(serviceaccounts|authenticated)";
-    let pattern = if subject.is_some() { format!("{}|{groups}", literal(&name)) } else { groups.to_owned() };
+    let pattern =
+        if subject.is_some() { format!("{}( |,|$)|{groups}", literal(&name)) } else { groups.to_owned() };
     vec![
         format!(
             "the permission is granted to {user}, directly or through a group: delete the binding, or the rule in its role"
         ),
         format!("kubectl get rolebindings,clusterrolebindings -A -o wide | grep -E {}", quote(&pattern)),
+        "keep the default ones (system:basic-user, system:discovery); what a role grants: kubectl describe clusterrole ROLE".into(),
     ]
 }
 

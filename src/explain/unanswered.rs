@@ -56,7 +56,10 @@ pub fn advice(code: Code, found: &str) -> Option<&'static str> {
     let has = |words: &str| found.contains(words);
     Some(match code {
         Code::Unresolved => {
-            "use the address in KUBERNETES_SERVICE_HOST, which needs no DNS, or check the container's /etc/resolv.conf and the cluster's DNS"
+            "check the spelling of the name, and DNS (/etc/resolv.conf); in a pod, the address in KUBERNETES_SERVICE_HOST needs neither"
+        }
+        Code::Unreachable if has("accepts connections") => {
+            "check that the API server runs, and for a mesh, proxy or load balancer on the way; kubeknock doctor checks each step"
         }
         Code::Unreachable => {
             "check the address, that the API server is up, and that no NetworkPolicy or mesh blocks it; kubeknock doctor checks each step"
@@ -65,10 +68,10 @@ pub fn advice(code: Code, found: &str) -> Option<&'static str> {
             "renew the API server's certificate, or set this clock if it is wrong; kubeknock doctor checks each step"
         }
         Code::Untrusted if has("is not for ") || has("for another name") || has("as a DNS name") => {
-            "check that this is the API server; if it is, renew its certificate with that name, or set --tls-server-name to one that it has"
+            "check that this is the API server; if it is, renew its certificate with this address or name, or set --tls-server-name to one that it has"
         }
         Code::Untrusted if has("signed by ") || has("self-signed") || has("the bundle") => {
-            r"use this cluster's CA bundle: kubectl get configmap kube-root-ca.crt -o jsonpath='{.data.ca\.crt}'"
+            r"use this cluster's CA bundle, from where kubectl reaches it: kubectl get configmap kube-root-ca.crt -o jsonpath='{.data.ca\.crt}' > ca.crt"
         }
         Code::Untrusted if has("kubeknock ") => {
             "use a server, or a proxy before it, that offers one of these"
@@ -86,7 +89,7 @@ pub fn advice(code: Code, found: &str) -> Option<&'static str> {
             "the API server is up but cannot answer yet: try again later, or use kubeknock wait"
         }
         Code::Unintelligible => {
-            "this answer is not from a Kubernetes API server: check --server, and look for a proxy, portal or mesh on the way"
+            "this answer is not from a Kubernetes API server: check the address, and look for a proxy, portal or mesh on the way"
         }
         Code::Ok
         | Code::Forbidden

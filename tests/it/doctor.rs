@@ -152,7 +152,7 @@ fn finds_what_is_missing_in_the_pod() {
     let without = |name: &str| std::fs::remove_file(scene.pod.mount().join(name)).unwrap();
 
     let checkup = doctor(&[], scene.pod.mount(), &["--timeout", "8s"]);
-    broken(&checkup, "environment", 20, "in a pod, do not start it through env -i, su or cron");
+    broken(&checkup, "environment", 20, "in a pod, do not start kubeknock by env -i, su or cron");
 
     let nothing = tempfile::tempdir().unwrap();
     let checkup = doctor(&[], &nothing.path().join("none"), &["--timeout", "8s"]);

@@ -80,7 +80,7 @@ fn variables_that_name_no_server() {
         (
             "10.0.0.1",
             "tcp://10.0.0.5:80",
-            "KUBERNETES_SERVICE_PORT \"tcp://10.0.0.5:80\": not a port: the Service kubernetes-service sets it (service link); set enableServiceLinks: false",
+            "KUBERNETES_SERVICE_PORT \"tcp://10.0.0.5:80\": not a port: the Service kubernetes-service sets it; set enableServiceLinks: false in the pod's spec",
         ),
         (
             "10.0.0.1",

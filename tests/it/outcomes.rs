@@ -80,7 +80,7 @@ unauthenticated (11): the API server rejects the token
         "\
 list pods in ns-1  anonymous 403  token 401  unauthenticated
     MOUNT/token: the token expired 3h0m ago
-    the kubelet did not renew it: check that it is not mounted by subPath and that the kubelet runs, then delete the pod to recreate it
+    the kubelet did not renew it: check that it is not mounted by subPath and that the kubelet runs, then delete the pod (a Deployment makes a new one)
 unauthenticated (11): the API server rejects the token
 ",
         "",
@@ -177,7 +177,7 @@ fn anonymous_without_a_token() {
         "\
 list pods in ns-1  anonymous 403  token -  anonymous
     no token to send: MOUNT/token is missing or empty
-    set automountServiceAccountToken: true on the pod or its service account, project a serviceAccountToken, or use --token-file
+    add a serviceAccountToken source to that volume; if there is none, set automountServiceAccountToken: true; or use --token-file
 get /version       anonymous 200  token -  ok
 anonymous (12): the API server saw no token, and refuses the anonymous request
 ",
@@ -217,7 +217,8 @@ fn excess() {
         "\
 cannot list pods in ns-1  anonymous 403  token 200  excess
     the permission is granted to system:serviceaccount:ns-1:k-sa-1, directly or through a group: delete the binding, or the rule in its role
-    kubectl get rolebindings,clusterrolebindings -A -o wide | grep -E 'ns-1/k-sa-1|system:(serviceaccounts|authenticated)'
+    kubectl get rolebindings,clusterrolebindings -A -o wide | grep -E 'ns-1/k-sa-1( |,|$)|system:(serviceaccounts|authenticated)'
+    keep the default ones (system:basic-user, system:discovery); what a role grants: kubectl describe clusterrole ROLE
 excess (13): a permission that must be refused is granted
 ",
         "",
@@ -231,7 +232,7 @@ fn exposed() {
         "\
 get /version  anonymous 200  token 200  exposed
     the request is allowed without a token: a binding to system:anonymous or system:unauthenticated grants it, or the authorization mode is AlwaysAllow
-    delete that binding; the default one, system:public-info-viewer, grants only /healthz, /livez, /readyz and /version
+    delete that binding, but keep system:public-info-viewer, which grants only /healthz, /livez, /readyz and /version
     kubectl get rolebindings,clusterrolebindings -A -o wide | grep -E 'system:(anonymous|unauthenticated)'
 exposed (14): the request is allowed without a token (--forbid-anonymous)
 ",
@@ -255,7 +256,7 @@ fn unresolved() {
         finished.transcript()
     );
     assert!(
-        lines[2].starts_with("    use the address in KUBERNETES_SERVICE_HOST, which needs no DNS"),
+        lines[2].starts_with("    check the spelling of the name, and DNS (/etc/resolv.conf); in a pod"),
         "{}",
         finished.transcript()
     );
@@ -289,14 +290,15 @@ unreachable (21): the connection to the API server fails, or closes without an a
         "",
         "kubeknock: unreachable (21): the connection to the API server fails, or closes without an answer: SERVER: connection refused\n",
     );
-    for (listener, why) in [
-        (faults::resets(), "SERVER accepts connections and closes them in the TLS handshake: "),
-        (faults::closes(), "SERVER accepts connections and closes them in the TLS handshake: "),
-        (faults::closes_after_request(), "SERVER closed the connection without an answer\n"),
+    const ACCEPTED: &str = "check that the API server runs, and for a mesh, proxy or load balancer on the way; kubeknock doctor checks each step";
+    for (listener, why, advice) in [
+        (faults::resets(), "SERVER accepts connections and closes them in the TLS handshake: ", ACCEPTED),
+        (faults::closes(), "SERVER accepts connections and closes them in the TLS handshake: ", ACCEPTED),
+        (faults::closes_after_request(), "SERVER closed the connection without an answer\n", ADVICE),
     ] {
         let finished = Pod::in_front_of(&listener).runs(&["check", "list pods"]).gives(
             21,
-            &["  unreachable\n", ADVICE, "\nunreachable (21): "],
+            &["  unreachable\n", advice, "\nunreachable (21): "],
             Stderr::Empty,
         );
         assert!(finished.plain(&finished.stdout).contains(why), "{}", finished.transcript());
@@ -307,8 +309,7 @@ unreachable (21): the connection to the API server fails, or closes without an a
 fn untrusted() {
     const OTHER_NAME: &str = "its certificate is signed by CN=somebody else, but the bundle has CN=kubernetes (another cluster's ca.crt, or no intermediate sent)";
     const OTHER_CA: &str = "its certificate is signed by a CA with the bundle's name (CN=kubernetes) but another key: another cluster's ca.crt, or an old one";
-    const BUNDLE: &str =
-        r"use this cluster's CA bundle: kubectl get configmap kube-root-ca.crt -o jsonpath='{.data.ca\.crt}'";
+    const BUNDLE: &str = r"use this cluster's CA bundle, from where kubectl reaches it: kubectl get configmap kube-root-ca.crt -o jsonpath='{.data.ca\.crt}' > ca.crt";
     const PORT: &str = "check the address and the port, and for a proxy or mesh on the way; kubeknock doctor checks each step";
     for (listener, why, advice) in [
         (faults::certificate(Certificate::UnknownAuthority), OTHER_NAME, BUNDLE),
@@ -506,7 +507,7 @@ unserved (25): the API server has no such resource or path
 
 #[test]
 fn unintelligible() {
-    const ADVICE: &str = "this answer is not from a Kubernetes API server: check --server, and look for a proxy, portal or mesh on the way";
+    const ADVICE: &str = "this answer is not from a Kubernetes API server: check the address, and look for a proxy, portal or mesh on the way";
     for (listener, got, why) in [
         (
             faults::redirects("https://login.example.com/"),

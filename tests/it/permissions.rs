@@ -329,7 +329,7 @@ forbidden (10): the token's identity does not have the permission
         "\
 get /version  anonymous -  token -  anonymous
     no token to send: MOUNT/token is missing or empty
-    set automountServiceAccountToken: true on the pod or its service account, project a serviceAccountToken, or use --token-file
+    add a serviceAccountToken source to that volume; if there is none, set automountServiceAccountToken: true; or use --token-file
 anonymous (12): the API server saw no token, and refuses the anonymous request
 ",
         "",

@@ -146,7 +146,7 @@ fn what_is_no_answer_to_a_read() {
         let listener = says(status, content_type, body);
         let finished = Pod::in_front_of(&listener).runs(&["check", "list pods"]);
         let why = format!(" answers with status {}: {why}\n", &status[..3]);
-        let advice = "    this answer is not from a Kubernetes API server: check --server, and look for a proxy, portal or mesh on the way\n";
+        let advice = "    this answer is not from a Kubernetes API server: check the address, and look for a proxy, portal or mesh on the way\n";
         finished.gives(26, &[&why, advice, "  unintelligible\n"], Stderr::Empty);
     }
 }

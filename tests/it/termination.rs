@@ -108,7 +108,7 @@ fn it_names_the_missing_token() {
 anonymous (12): the API server saw no token, and refuses the anonymous request
 list pods: anonymous
   no token to send: MOUNT/token is missing or empty
-  set automountServiceAccountToken: true on the pod or its service account, project a serviceAccountToken, or use --token-file
+  add a serviceAccountToken source to that volume; if there is none, set automountServiceAccountToken: true; or use --token-file
 "
     );
     finished.gives(12, &[], Stderr::Empty);

@@ -8,7 +8,17 @@ const PLACES: [(&str, &str); 2] =
     [("SERVER", "10.96.0.1:443"), ("MOUNT", "/var/run/secrets/kubernetes.io/serviceaccount")];
 
 /// A part of each line that quotes a server, and of each line that a person copies.
-const QUOTES: [&str; 7] = ["kubectl ", "openssl ", " User \"", "status ", "RBAC: ", "xxxxxxxx", "\\u{"];
+const QUOTES: [&str; 9] = [
+    "kubectl ",
+    "openssl ",
+    " User \"",
+    "status ",
+    "RBAC: ",
+    " is not for ",
+    "does not serve it: ",
+    "xxxxxxxx",
+    "\\u{",
+];
 
 /// Panics if a line of `text`, which the command `line` printed with [`PLACES`] in it, is too wide.
 #[track_caller]

@@ -63,7 +63,7 @@ pub fn environment(seen: &Evidence) -> Step {
             match seen.no_address() {
                 None => Step::open(NAME, found),
                 Some(failure) => Step::broken(NAME, failure.code(), found).advise([
-                    "in a pod, do not start it through env -i, su or cron: they drop the kubelet's variables",
+                    "in a pod, do not start kubeknock by env -i, su or cron: they drop the kubelet's variables",
                     OUTSIDE,
                 ]),
             }

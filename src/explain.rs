@@ -169,12 +169,13 @@ pub fn explain(finding: &Finding, context: Context<'_>) -> Explanation {
 
 impl Explanation {
     /// For people: the sentences, and the kubectl lines with a word about them.
-    pub fn lines(&self) -> impl Iterator<Item = String> {
-        let granted = if self.remedy.is_empty() { "" } else { "; to grant it, as an admin:" };
-        let last = self.why.len().saturating_sub(1);
-        let why = self.why.iter().enumerate();
-        let why = why.map(move |(at, line)| format!("{line}{}", if at == last { granted } else { "" }));
-        why.chain(self.remedy.iter().cloned())
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines = self.why.clone();
+        if let (Some(last), false) = (lines.last_mut(), self.remedy.is_empty()) {
+            last.push_str("; to grant it, as an admin:");
+        }
+        lines.extend_from_slice(&self.remedy);
+        lines
     }
 
     /// At most four lines: sentences are joined into one where kubectl lines need the room.

@@ -19,7 +19,7 @@ pub fn render(report: &Report<'_>, color: bool) -> String {
     for ((finding, explanation), [phrase, anonymous, token]) in report.explained().zip(&rows) {
         let outcome = paint(outcome(finding), finding.code, color);
         lines.push(format!("{phrase:first$}  {anonymous:second$}  {token:third$}  {outcome}"));
-        lines.extend(explanation.lines().map(|line| format!("    {}", escape(&line))));
+        lines.extend(explanation.lines().iter().map(|line| format!("    {}", escape(line))));
     }
     lines.push(paint(&report.summary(), report.code, color));
     lines.join("\n") + "\n"

@@ -270,6 +270,7 @@ fn unresolved() {
 
 #[test]
 fn unreachable() {
+    const ACCEPTED: &str = "check that the API server runs, and for a mesh, proxy or load balancer on the way; kubeknock doctor checks each step";
     const ADVICE: &str = "check the address, that the API server is up, and that no NetworkPolicy or mesh blocks it; kubeknock doctor checks each step";
     let refused = faults::refuses();
     Pod::in_front_of(&refused).runs(&["check", "list pods", "list secrets"]).is(
@@ -290,7 +291,6 @@ unreachable (21): the connection to the API server fails, or closes without an a
         "",
         "kubeknock: unreachable (21): the connection to the API server fails, or closes without an answer: SERVER: connection refused\n",
     );
-    const ACCEPTED: &str = "check that the API server runs, and for a mesh, proxy or load balancer on the way; kubeknock doctor checks each step";
     for (listener, why, advice) in [
         (faults::resets(), "SERVER accepts connections and closes them in the TLS handshake: ", ACCEPTED),
         (faults::closes(), "SERVER accepts connections and closes them in the TLS handshake: ", ACCEPTED),

@@ -1,5 +1,5 @@
-# Recipes for people: `just` lists them. CI runs the same things by .ci/run, without just. What needs root or Debian
-# says so; the others need Rust and a C compiler, and what they name.
+# Recipes for people: `just` lists them. CI runs the same things with .ci/run, without just. A recipe that needs
+# root or Debian says so; the others need Rust, a C compiler, and what they name.
 
 [private]
 default:
@@ -45,27 +45,27 @@ test *arguments:
 e2e *arguments:
     KUBEBUILDER_ASSETS=$(.ci/kube-assets) CI=1 cargo test --test real {{ arguments }}
 
-# what a check costs, beside curl, kubectl and bare rustls, on the real API server (needs root and Debian, to build it once)
+# the cost of a check, compared with curl, kubectl and bare rustls, on the real API server (needs root and Debian, to build it once)
 [group('test')]
 bench: static
     KUBEBUILDER_ASSETS=$(.ci/kube-assets) KUBEKNOCK_BINARY=$PWD/dist/kubeknock-$(uname -m | sed 's/x86_64/amd64/; s/aarch64/arm64/') cargo bench --bench speed
 
-# the image as containers, read-only and confined, in front of a real kube-apiserver (needs root and Debian, podman)
+# the image as containers, read-only and confined, with a real kube-apiserver (needs root and Debian, podman)
 [group('test')]
 containers: static
     CI=1 .ci/steps/44-containers
 
-# the image in real pods, on a node made of Debian's parts (as root, on Debian 12)
+# the image in real pods, on a node made of Debian's packages (needs root and Debian 12)
 [group('test')]
 pods: static
     CI=1 .ci/steps/45-pods
 
-# a simulation: what 5,000 gates that wait ask of the API server a second
+# a simulation: the requests per second of 5,000 gates that wait
 [group('test')]
 herd:
     cargo bench --bench herd
 
-# the fuzz targets, all or those named (needs rustup's nightly and cargo-fuzz)
+# the fuzz targets, all or the named ones (needs rustup's nightly and cargo-fuzz)
 [group('test')]
 fuzz seconds="30" *targets:
     .ci/fuzz {{ seconds }} {{ targets }}
@@ -75,39 +75,39 @@ fuzz seconds="30" *targets:
 ci *steps:
     .ci/run {{ steps }}
 
-# the crate as crates.io has it: its tests, unpacked elsewhere, and cargo install
+# the crate as on crates.io: its tests in another folder, and cargo install
 [group('test')]
 package:
     .ci/steps/22-package
 
-# format, in place
+# format the source
 [group('lint')]
 fmt:
     cargo fmt --all
 
-# format, lints and documentation, as CI sees them
+# check format, lints and documentation, as CI does
 [group('lint')]
 lint:
     .ci/steps/10-format
     .ci/steps/11-clippy
     .ci/steps/12-docs
 
-# licences, bans and sources (needs cargo-deny)
+# check licenses, bans and sources (needs cargo-deny)
 [group('lint')]
 deny:
     .ci/steps/13-deny
 
-# the manifests against the schemas of Kubernetes (needs python3 with venv)
+# validate the manifests against the schemas of Kubernetes (needs python3 with venv)
 [group('lint')]
 manifests:
     .ci/manifests
 
-# the kubectl plugin (needs shellcheck)
+# check the kubectl plugin (needs shellcheck)
 [group('lint')]
 shell:
     .ci/run 16-shell
 
-# the workflows of .github
+# check the workflows of .github
 [group('lint')]
 workflows:
     .ci/run 16

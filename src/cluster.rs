@@ -1,4 +1,4 @@
-//! Where the API server is and who we are there: environment, service account mount, options.
+//! The address of the API server and our identity: environment, service account mount, options.
 //!
 //! Knows files and variables, and sends nothing. Files are read again for every attempt, because the
 //! kubelet rotates them.
@@ -23,7 +23,7 @@ const SERVICE_NAME: &str = "kubernetes.default.svc.cluster.local";
 /// A CA bundle larger than this is not read.
 const LARGEST_BUNDLE: usize = 4 * 1024 * 1024;
 
-/// The namespace is not waited for longer than this.
+/// The longest time to wait for the namespace file.
 const NAMESPACE_PATIENCE: Duration = Duration::from_millis(50);
 
 /// A namespace name has at most 63 characters.
@@ -94,7 +94,7 @@ impl Server {
         Ok(Server { tls, host, port })
     }
 
-    /// From the injected variables; the well-known name if either is unset.
+    /// From the kubelet's variables; the well-known name if either is unset.
     fn from_variables(variables: &ServiceVariables) -> Result<(Server, Origin), Fault> {
         let (host, port) = match (variables.host.as_deref(), variables.port.as_deref()) {
             (Some(host), Some(port)) if !host.is_empty() => (host, port),
@@ -123,7 +123,7 @@ impl fmt::Display for Server {
     }
 }
 
-/// The kubelet sets a name or an address, and nothing else.
+/// Checks that the variable is a name or an address, as the kubelet sets it.
 fn host_variable(host: &str) -> Result<String, String> {
     if host.trim() != host {
         return Err("it has spaces or line breaks around it; set the name or address alone".into());
@@ -151,14 +151,12 @@ fn host_variable(host: &str) -> Result<String, String> {
 fn port_variable(port: &str) -> Result<u16, String> {
     if port.is_empty() {
         return Err(
-            "it is empty, and KUBERNETES_SERVICE_HOST is set; set both or neither, the API server's \
-                    port is 443 or 6443 in most clusters"
+            "it is empty, and KUBERNETES_SERVICE_HOST is set: set both or neither (the port is 443 or 6443 in most clusters)"
                 .into(),
         );
     }
     if ["tcp://", "udp://", "sctp://"].iter().any(|scheme| port.starts_with(scheme)) {
-        return Err("a Service named kubernetes-service in this namespace sets it (a service link); set \
-                    enableServiceLinks: false in the pod's spec, or rename that Service"
+        return Err("not a port: the Service kubernetes-service sets it; set enableServiceLinks: false in the pod's spec"
             .into());
     }
     parse_port(port)
@@ -218,14 +216,14 @@ fn parse_port(text: &str) -> Result<u16, String> {
         .ok_or_else(|| format!("the port {text:?} is not between 1 and 65535"))
 }
 
-/// What names the server.
+/// Where the server's address comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// `--server`.
     Option,
     /// The kubelet's variables.
     Variables,
-    /// Nothing: it is the well-known name.
+    /// The well-known name, because neither is set.
     Default,
 }
 
@@ -327,7 +325,7 @@ impl Cluster {
         &self.mount
     }
 
-    /// Whose mount that is, or why there is none.
+    /// Which mount that is, or why there is none.
     pub fn source(&self) -> &Source {
         &self.source
     }
@@ -358,9 +356,8 @@ impl Cluster {
 
     /// The pod's own namespace, from the mount.
     pub fn namespace(&self) -> Result<String, Fault> {
-        let unknown = |why: String| {
-            Fault::Setup(format!("no namespace known: {why}; set it with -n NAMESPACE or \"in NAMESPACE\""))
-        };
+        let unknown =
+            |why: String| Fault::Setup(format!("no namespace: {why}; set -n NAMESPACE or \"in NAMESPACE\""));
         let path = self.mount.join("namespace");
         // A namespace comes last, when the time may be over; no pipe has it.
         let content = match read(&path, LARGEST_NAMESPACE, Deadline::after(NAMESPACE_PATIENCE)) {
@@ -381,9 +378,16 @@ impl Cluster {
         match fs::metadata(&self.mount) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let why = self.source.advice().unwrap_or_else(|| {
-                    "the pod or its service account sets automountServiceAccountToken: false, or this is not a pod (then \
-                     set --server, --certificate-authority and --token-file)"
-                        .into()
+                    match self.origin {
+                        Origin::Variables => "set automountServiceAccountToken: true in the pod template",
+                        Origin::Option => {
+                            "in a pod set automountServiceAccountToken: true, else --token-file"
+                        }
+                        Origin::Default => {
+                            "not in a pod: set --server, --certificate-authority and --token-file"
+                        }
+                    }
+                    .into()
                 });
                 Err(Fault::Setup(format!("no service account mount at {}: {why}", self.mount.display())))
             }

@@ -2,7 +2,7 @@
 //!
 //! Codes are never renumbered.
 
-/// The classes of codes. The tens digit shows them below 100.
+/// The class of a code. Below 100 it is the tens digit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
     /// 0x: every permission is as required.
@@ -13,11 +13,11 @@ pub enum Class {
     NoAnswer,
     /// 3x: kubeknock could not ask; the manifest must be corrected.
     NotAsked,
-    /// Above 100, as shells have it: CMD did not start, or a signal ended the process.
+    /// Above 100, as in shells: CMD did not start, or a signal ended the process.
     Ended,
 }
 
-/// Makes the enum and everything that has a row for each code, so that no code can be left out of one of them.
+/// Makes the enum and its functions from one table, so that no code can be missing in one of them.
 macro_rules! codes {
     ($($(#[$when:meta])* $code:ident = $number:literal $class:ident $name:literal $sentence:literal;)*) => {
         /// How a run ends. The outcome of a single permission has the same names.
@@ -40,12 +40,12 @@ macro_rules! codes {
                 match self { $(Code::$code => $name),* }
             }
 
-            /// When it happens, in one line of help.
+            /// When it happens, in one line.
             pub const fn sentence(self) -> &'static str {
                 match self { $(Code::$code => $sentence),* }
             }
 
-            /// What the code asks of its reader.
+            /// The class, which says what to do about it.
             pub const fn class(self) -> Class {
                 match self { $(Code::$code => Class::$class),* }
             }
@@ -57,12 +57,12 @@ codes! {
     /// Every permission is as required.
     Ok = 0 Fine "ok" "every permission is as required";
     /// 403 for the token's identity, or an access review that says no.
-    Forbidden = 10 No "forbidden" "the API server refuses the permission to the token's identity";
+    Forbidden = 10 No "forbidden" "the token's identity does not have the permission";
     /// 401 although a token was sent.
     Unauthenticated = 11 No "unauthenticated" "the API server rejects the token";
     /// The API server got no token, and refuses the anonymous request.
     Anonymous = 12 No "anonymous"
-        "no token to send, or the API server did not see it, and the anonymous request is refused";
+        "the API server saw no token, and refuses the anonymous request";
     /// A `cannot` permission is granted.
     Excess = 13 No "excess" "a permission that must be refused is granted";
     /// `--forbid-anonymous`, and the anonymous knock was allowed.
@@ -72,16 +72,16 @@ codes! {
     /// The API server's name does not resolve.
     Unresolved = 20 NoAnswer "unresolved" "the API server's name does not resolve";
     /// The TCP connection failed, or closed before an answer.
-    Unreachable = 21 NoAnswer "unreachable" "connection refused, no route, reset, or closed without an answer";
+    Unreachable = 21 NoAnswer "unreachable" "the connection to the API server fails, or closes without an answer";
     /// The TLS handshake failed.
     Untrusted = 22 NoAnswer "untrusted"
-        "TLS: unknown CA, expired, wrong name, nothing in common, or no TLS at all";
+        "the TLS handshake with the API server fails";
     /// The deadline came first.
     Timeout = 23 NoAnswer "timeout" "no verdict before the deadline";
     /// 429 or 5xx, or an access review that was not decided.
-    Unavailable = 24 NoAnswer "unavailable" "the API server answers 429 or 5xx, or could not decide";
+    Unavailable = 24 NoAnswer "unavailable" "the API server cannot answer now (429, 5xx, or an undecided review)";
     /// 404 or 405 without a refusal, or a resource name that discovery does not have.
-    Unserved = 25 NoAnswer "unserved" "not refused, but the API server has no such resource or path";
+    Unserved = 25 NoAnswer "unserved" "the API server has no such resource or path";
     /// An answer that no Kubernetes API server gives.
     Unintelligible = 26 NoAnswer "unintelligible" "the answer is not from a Kubernetes API server";
     /// The command line is wrong.

@@ -1,8 +1,9 @@
-//! What happened, the likely cause, what to type: at most three lines for each outcome.
+//! Explains outcomes: what happened, the likely cause, what to type. At most four lines each.
 
 mod aggregated;
 mod granted;
 mod refused;
+mod unanswered;
 
 use crate::api::discovery::Unresolved;
 use crate::api::status::{ANONYMOUS, Answer, Meaning};
@@ -16,32 +17,38 @@ use crate::time::duration::span;
 use crate::token::Claims;
 use aggregated::Aggregated;
 pub use aggregated::hint;
+use unanswered::no_answer;
+pub use unanswered::{DOCTOR, advice};
 
 /// An explanation has no more lines than this.
-const LINES: usize = 3;
+const LINES: usize = 4;
 
-/// What the explanations draw on, beside what was answered.
+/// What explanations use besides the answers.
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
     /// The API server, and where the token is read from.
     pub cluster: &'a Cluster,
-    /// Whether a token is sent.
+    /// Whether a token is sent, and if not, why.
     pub bearer: Bearer,
     /// What the token claims.
     pub claims: Option<&'a Claims>,
-    /// The user to grant to: as the API server names it, else as the token claims.
+    /// The subject of a grant: the user that the API server names, or else the one that the token claims.
     pub subject: Option<&'a str>,
     /// Seconds since 1970.
     pub now: i64,
 }
 
-/// Why a request that asks no permission (`whoami`, `rules`) came to this, and what to do.
+/// Why a request that asks no permission (`whoami`, `rules`) had this outcome, and what to do.
 pub fn request(code: Code, result: &Result<Answer, Failure>, context: Context<'_>) -> Vec<String> {
     let answer = match (code, result) {
         (Code::Ok, _) => return Vec::new(),
         (_, Ok(answer)) => answer,
         (_, Err(failure)) => {
-            return [Some(failure.text()), advice(code)].into_iter().flatten().map(str::to_owned).collect();
+            return [Some(failure.text()), advice(code, failure.text())]
+                .into_iter()
+                .flatten()
+                .map(str::to_owned)
+                .collect();
         }
     };
     match code {
@@ -51,7 +58,7 @@ pub fn request(code: Code, result: &Result<Answer, Failure>, context: Context<'_
             vec![answer.line(), "check that authorization.k8s.io/v1 is served: kubectl api-versions".into()]
         }
         Code::Forbidden if answer.meaning == Meaning::OtherForbidden => {
-            vec![own_words(answer), refused::something_else(&answer.reason)]
+            [vec![own_words(answer)], refused::something_else(&answer.reason)].concat()
         }
         Code::Forbidden => {
             let grant = remedy::grant_default("system:basic-user", context.subject);
@@ -73,20 +80,21 @@ pub fn request(code: Code, result: &Result<Answer, Failure>, context: Context<'_
         | Code::NotExecutable
         | Code::NotFound
         | Code::Interrupted
-        | Code::Terminated => {
-            [Some(answer.line()), advice(code).map(str::to_owned)].into_iter().flatten().collect()
-        }
+        | Code::Terminated => [Some(answer.line()), advice(code, &answer.line()).map(str::to_owned)]
+            .into_iter()
+            .flatten()
+            .collect(),
     }
 }
 
 impl<'a> Context<'a> {
-    /// Of a round.
+    /// The context of a round.
     pub fn of(round: &'a Round, cluster: &'a Cluster, now: i64) -> Context<'a> {
         let Round { bearer, claims, .. } = round;
         Context { cluster, bearer: *bearer, claims: claims.as_ref(), subject: round.subject(), now }
     }
 
-    /// Whether the token is over by its own claims and the clock of the server that answers.
+    /// Whether the token has expired, by its own claims and the clock of the server that answers.
     fn has_expired(self, answer: &Answer) -> bool {
         let time = self.now.saturating_add(answer.skew.unwrap_or_default());
         self.claims.and_then(|claims| claims.expires).is_some_and(|end| end <= time)
@@ -102,7 +110,7 @@ pub struct Explanation {
     pub remedy: Vec<String>,
 }
 
-/// Explains an outcome; nothing where it is as required and there is nothing to know.
+/// Explains an outcome. Empty if it is as required and needs no note.
 pub fn explain(finding: &Finding, context: Context<'_>) -> Explanation {
     let mut explanation = Explanation::default();
     if let Some(asked) = finding.asked() {
@@ -167,14 +175,24 @@ pub fn explain(finding: &Finding, context: Context<'_>) -> Explanation {
             | Code::Interrupted
             | Code::Terminated,
             _,
-        ) => no_answer(finding, answer),
+        ) => no_answer(finding, answer, &context.cluster.server),
     };
     explanation.why.extend(why);
     explanation.fold()
 }
 
 impl Explanation {
-    /// At most three lines: sentences are joined into one where kubectl lines need the room.
+    /// For people: the sentences, and the kubectl lines with a word about them.
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines = self.why.clone();
+        if let (Some(last), false) = (lines.last_mut(), self.remedy.is_empty()) {
+            last.push_str("; to grant it, as an admin:");
+        }
+        lines.extend_from_slice(&self.remedy);
+        lines
+    }
+
+    /// At most four lines: sentences are joined into one where kubectl lines need the room.
     fn fold(mut self) -> Explanation {
         let room = LINES.saturating_sub(self.remedy.len()).max(1);
         if self.why.len() > room {
@@ -227,7 +245,15 @@ fn unauthenticated(answer: &Answer, context: Context<'_>) -> Vec<String> {
             "set the clock that is wrong (NTP), and compare the two: kubeknock doctor".to_owned()
         }
         _ if context.has_expired(answer) => {
-            "the file itself is old, a copy or a volume that the kubelet no longer updates: mount a projected serviceAccountToken".to_owned()
+            if context.cluster.token_path().parent() == Some(context.cluster.mount()) {
+                "the kubelet did not renew it: check that it is not mounted by subPath and that the kubelet runs, then delete the pod (a Deployment makes a new one)"
+            } else {
+                "a copy is not renewed: use the file that the kubelet mounts, or mount a projected serviceAccountToken"
+            }
+            .to_owned()
+        }
+        Some((namespace, name)) if claims.is_for_another() => {
+            format!("use the pod's own token (without --token-file), or create one: kubectl create token {name} -n {namespace}")
         }
         Some((namespace, name)) => format!(
             "check that the account exists, and that the token is of this cluster's issuer: kubectl get serviceaccount {name} -n {namespace}; \
@@ -235,19 +261,24 @@ fn unauthenticated(answer: &Answer, context: Context<'_>) -> Vec<String> {
         ),
         None => "check that the token is of this cluster's issuer: kubectl get --raw /.well-known/openid-configuration".to_owned(),
     };
-    why.extend([
-        format!("{}: {}", path.display(), claims.explain_rejection(context.now, answer.skew)),
-        advice,
-    ]);
+    let mut causes = claims.explain_rejection(context.now, answer.skew);
+    if !why.is_empty() {
+        causes.truncate(1);
+    }
+    if let Some(first) = causes.first_mut() {
+        first.insert_str(0, &format!("{}: ", path.display()));
+    }
+    why.extend(causes);
+    why.push(advice);
     why
 }
 
-/// The server's own words, or the status where it says nothing.
+/// The server's message, or the status if there is none.
 fn own_words(answer: &Answer) -> String {
     if answer.reason.is_empty() { answer.line() } else { answer.reason.clone() }
 }
 
-/// The server's own words after a colon, if there are any.
+/// The server's message after a colon, if there is one.
 fn said(answer: Option<&Answer>) -> String {
     let words = answer.map(|answer| answer.reason.as_str()).filter(|words| !words.is_empty());
     words.map(|words| format!(": {words}")).unwrap_or_default()
@@ -259,15 +290,14 @@ fn anonymous(answer: Option<&Answer>, context: Context<'_>) -> Vec<String> {
     match context.bearer {
         Bearer::Token => vec![
             format!("a token was sent, and the API server saw {ANONYMOUS}: a proxy or mesh on the way removes the Authorization header"),
-            "configure it to pass the header on, or to leave the API server's address out"
-                .into(),
+            format!("configure it to pass the header on, or exclude {} from it", context.cluster.server.authority()),
         ],
         Bearer::None => vec![
             format!(
                 "no token to send: {} is missing or empty",
                 context.cluster.token_path().display()
             ),
-            "set automountServiceAccountToken: true on the pod or its service account, project a serviceAccountToken, or use --token-file"
+            "add a serviceAccountToken source to that volume; if there is none, set automountServiceAccountToken: true; or use --token-file"
                 .into(),
         ],
         Bearer::Plain if answer.is_some_and(|answer| answer.status == 401) => vec![
@@ -319,83 +349,6 @@ fn unknown(nearest: &[String]) -> Vec<String> {
         )
     };
     vec![format!("the API server has no resource of that name{similar}"), advice.into()]
-}
-
-fn no_answer(finding: &Finding, answer: Option<&Answer>) -> Vec<String> {
-    let code = finding.code;
-    let failures = finding
-        .asked()
-        .into_iter()
-        .flat_map(|asked| asked.knocks.iter())
-        .filter_map(|knock| knock.result.as_ref().err());
-    // With --forbid-anonymous it may be the other knock's.
-    let failure = failures.rev().find(|failure| failure.code() == code);
-    let mut why: Vec<String> = match (&finding.state, failure, answer) {
-        (State::Unresolved(Unresolved::Failed(failure)), ..) | (_, Some(failure), _) => {
-            vec![failure.text().to_owned()]
-        }
-        (_, None, Some(answer)) => vec![answer.line()],
-        (State::Unresolved(Unresolved::Unknown { silent, .. }), None, None) => {
-            return vec![
-                format!(
-                    "the name may belong to an API group whose server does not answer: {}",
-                    silent.join(", ")
-                ),
-                "list the API services that are down: kubectl get apiservices".into(),
-            ];
-        }
-        (
-            State::Asked(_)
-            | State::Unresolved(Unresolved::Answered(_) | Unresolved::NoSubresource { .. })
-            | State::NotAsked
-            | State::NoToken
-            | State::TokenEnds { .. }
-            | State::Late,
-            None,
-            None,
-        ) => Vec::new(),
-    };
-    why.extend(advice(code).map(str::to_owned));
-    why
-}
-
-/// What to do when there is no answer.
-pub fn advice(code: Code) -> Option<&'static str> {
-    Some(match code {
-        Code::Unresolved => {
-            "use the API server's address, which needs no DNS (kubectl get service kubernetes -n default), or check the container's /etc/resolv.conf and the cluster's DNS"
-        }
-        Code::Unreachable => {
-            "check the address, that the API server is up, and that no NetworkPolicy or mesh blocks it: kubeknock doctor"
-        }
-        Code::Untrusted => {
-            "check the port, the CA bundle (--certificate-authority), the name in the certificate (--tls-server-name) and the clock: kubeknock doctor"
-        }
-        Code::Timeout => {
-            "check for a NetworkPolicy that drops packets and for an overloaded API server, or raise --timeout"
-        }
-        Code::Unavailable => {
-            "the API server is up and cannot answer yet: try again later, or use kubeknock wait"
-        }
-        Code::Unintelligible => {
-            "this is not a Kubernetes API server's answer: check --server, and for a proxy, portal or mesh on the way"
-        }
-        Code::Ok
-        | Code::Forbidden
-        | Code::Unauthenticated
-        | Code::Anonymous
-        | Code::Excess
-        | Code::Exposed
-        | Code::Conditional
-        | Code::Unserved
-        | Code::Usage
-        | Code::Setup
-        | Code::Internal
-        | Code::NotExecutable
-        | Code::NotFound
-        | Code::Interrupted
-        | Code::Terminated => return None,
-    })
 }
 
 #[cfg(test)]
@@ -467,7 +420,7 @@ mod tests {
     /// Outcome, what the token knock got, and what the explanation has to hold: what happened, and what to
     /// type or to look at.
     #[test]
-    fn every_outcome_is_explained_in_three_lines() {
+    fn every_outcome_is_explained_in_four_lines() {
         use Meaning::{
             Forbidden, Granted, ReviewForbidden, Unauthenticated, Unavailable, Unintelligible, Unserved,
         };
@@ -523,20 +476,20 @@ mod tests {
             (
                 Code::Unavailable,
                 Ok(answered(Unavailable, 503, "starting")),
-                ["status 503 starting", "try again later"],
+                ["status 503: starting", "try again later"],
             ),
             (
                 Code::Unintelligible,
                 Ok(answered(Unintelligible, 200, "a web page")),
-                ["a web page", "--server"],
+                ["a web page", "check the address"],
             ),
             (
                 Code::Unresolved,
                 failed(Failure::Unresolved),
-                ["what broke", "which needs no DNS (kubectl get service kubernetes -n default)"],
+                ["what broke", "address: kubectl get service kubernetes -n default"],
             ),
             (Code::Unreachable, failed(Failure::Unreachable), ["what broke", "NetworkPolicy"]),
-            (Code::Untrusted, failed(Failure::Untrusted), ["what broke", "--tls-server-name"]),
+            (Code::Untrusted, failed(Failure::Untrusted), ["what broke", "check the address and the port"]),
             (Code::Timeout, failed(Failure::Timeout), ["what broke", "--timeout"]),
         ];
         for (code, result, words) in table {
@@ -551,10 +504,9 @@ mod tests {
     fn a_token_that_is_not_taken_and_one_that_is_not_there() {
         let rejected =
             || finding(Code::Unauthenticated, Ok(answered(Meaning::Unauthenticated, 401, "Unauthorized")));
-        for (claims, words) in [
-            (Some(claims(400)), "a volume that the kubelet no longer updates"),
-            (None, "kubectl create token"),
-        ] {
+        for (claims, words) in
+            [(Some(claims(400)), "the kubelet did not renew it: check"), (None, "kubectl create token")]
+        {
             let text = explained(&rejected(), Bearer::Token, claims).join("\n");
             assert!(text.contains(words) && text.lines().count() <= LINES, "{text}");
         }
@@ -640,7 +592,7 @@ mod tests {
     }
 
     #[test]
-    fn no_explanation_has_debug_output_or_more_than_three_lines() {
+    fn no_explanation_has_debug_output_or_more_than_four_lines() {
         const NAMES: [&str; 4] =
             ["AlwaysAllow", "NetworkPolicy", "automountServiceAccountToken", "serviceAccountToken"];
         let camel = |word: &str| {

@@ -10,9 +10,9 @@ use crate::exit::Code;
 /// A fault on this side, found before anything was asked. One line: what is wrong, where, what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// The command line.
+    /// The command line is wrong.
     Usage(String),
-    /// The pod: mount, CA bundle, token file, namespace.
+    /// The pod lacks a mount, a usable CA bundle, a readable token, or a namespace.
     Setup(String),
     /// A file that could not be read before the deadline.
     Timeout(String),
@@ -28,7 +28,7 @@ impl Fault {
         }
     }
 
-    /// What to print.
+    /// The message, in one line.
     pub fn text(&self) -> &str {
         match self {
             Fault::Usage(text) | Fault::Setup(text) | Fault::Timeout(text) => text,
@@ -36,20 +36,20 @@ impl Fault {
     }
 }
 
-/// Why one request got no answer, by where it broke.
+/// Why a request got no valid answer, by the stage at which it failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// The name lookup gave no address.
     Unresolved(String),
     /// No TCP connection could be established.
     Unreachable(String),
-    /// There was a connection, and it ended before an answer did.
+    /// The connection ended before the answer was complete.
     Closed(String),
-    /// TLS: the server could not prove who it is, or does not speak it.
+    /// The TLS handshake failed: the server is not trusted, or does not speak TLS.
     Untrusted(String),
     /// The deadline passed first.
     Timeout(String),
-    /// What came is not HTTP, or not what a Kubernetes API server sends.
+    /// The answer is not HTTP, or not from a Kubernetes API server.
     Unintelligible(String),
 }
 
@@ -95,5 +95,5 @@ impl fmt::Display for Failure {
     }
 }
 
-/// It passes through the HTTP library as an error, and comes out unchanged.
+/// The HTTP library passes it through as an error.
 impl std::error::Error for Failure {}

@@ -1,6 +1,6 @@
-//! Who knocks, and which knock decides. Knows no request and no answer.
+//! The identities of a knock, and which knock decides. Knows no request and no answer.
 
-/// Who sends a request.
+/// The identity that a request is sent as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Identity {
     /// Without the token, as anyone who reaches the API server.
@@ -22,9 +22,9 @@ impl Identity {
 /// Whether this process sends a bearer token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bearer {
-    /// It has one, and sends it over TLS.
+    /// There is a token, and it is sent over TLS.
     Token,
-    /// It has none.
+    /// There is no token.
     None,
     /// It talks plain HTTP (`kubectl proxy`), where it never sends one: the proxy has an identity of its own.
     Plain,
@@ -40,7 +40,7 @@ impl Bearer {
     }
 }
 
-/// What each identity got, so far.
+/// The result of each identity's knock, so far.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Both<T> {
     /// Without the token; `None`: not sent.
@@ -56,7 +56,7 @@ impl<T> Default for Both<T> {
 }
 
 impl<T> Both<T> {
-    /// Notes what one identity got.
+    /// Sets the result of one identity.
     pub fn set(&mut self, identity: Identity, got: T) {
         match identity {
             Identity::Anonymous => self.anonymous = Some(got),
@@ -73,7 +73,7 @@ impl<T> Both<T> {
         }
     }
 
-    /// What was sent, in the order it was sent.
+    /// The results, in the order in which the requests were sent.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &T> {
         [&self.anonymous, &self.token].into_iter().flatten()
     }

@@ -1,4 +1,4 @@
-//! One permission made concrete: the request that asks it, and what one identity's knock got.
+//! The request that asks about one permission, and the result of one identity's knock.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use crate::permission::{Namespace, Objects, Permission, ResourceName, Target, is
 const LIST: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
 const OBJECT: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json";
 
-/// What one knock got, and how long it took.
+/// The result of one knock, and how long it took.
 #[derive(Clone, Debug)]
 pub struct Knock {
     /// The answer, or why there is none.
@@ -35,13 +35,13 @@ impl Knock {
 pub struct Question {
     /// The phrase in full: plural, group, namespace.
     pub phrase: String,
-    /// For a review, and for the remedy.
+    /// The attributes, for a review and for the remedy.
     pub attributes: Attributes,
-    /// What a good answer looks like.
+    /// The shape of a valid answer.
     pub shape: Shape,
-    /// The same for both knocks.
+    /// The request, which is the same for both knocks.
     pub request: Request,
-    /// What the reader has to know about how it was taken.
+    /// Notes about how the phrase was understood.
     pub notes: Vec<String>,
     /// The verb is likely misspelled, so that a grant of it would be wrong.
     pub misspelled: bool,

@@ -12,20 +12,21 @@ use std::process;
 /// Where the kubelet mounts a pod's service account (kubernetes.io/docs, "Accessing the API from a Pod").
 pub const MOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
-/// The same place in images where `/var/run` is a link to `/run`: seen from another root, an absolute link leads astray.
+/// The same place in images where `/var/run` is a link to `/run`, because an absolute link does not work from outside
+/// its root.
 const BEHIND_LINK: &str = "/run/secrets/kubernetes.io/serviceaccount";
 
-/// The processes of one pod are fewer; on a node the search ends here.
+/// The most processes to look at. A pod has fewer; on a node the search ends here.
 const MOST_PROCESSES: usize = 4096;
 
 /// Where the mount is, or why there is none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// Where an option says, or the kubelet's own place, whether it is there or not.
+    /// The folder that an option names, or the kubelet's default, whether it exists or not.
     Own,
     /// Another process of this PID namespace has it: its PID, and the mount below its root.
     Process(u32, PathBuf),
-    /// Another process may have it, and does not let this one look.
+    /// Another process may have a mount, which this process may not read.
     Denied(Owner),
     /// The other processes are not shown (`/proc` is mounted with `hidepid`).
     Hidden,
@@ -33,7 +34,7 @@ pub enum Source {
     Alone,
 }
 
-/// The process that does not let this one look, and whose it is.
+/// The process whose files this one may not read, and its user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Owner {
     /// Its PID.
@@ -73,7 +74,7 @@ impl Source {
         }
     }
 
-    /// Whose mount it is, where it is not this container's own.
+    /// The process whose mount is used, if it is not this container's own.
     pub fn lender(&self) -> Option<String> {
         match self {
             Source::Process(pid, _) => Some(format!("the mount of process {pid}")),
@@ -131,7 +132,7 @@ pub fn debug(profile: &str, options: &str) -> String {
     )
 }
 
-/// What another process shows of its mount.
+/// What can be seen of another process's mount.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Look {
     /// It has one, which can be read.

@@ -1,4 +1,4 @@
-//! Which mount a file lies on, and whether programs can be run from it, as `/proc/self/mountinfo` says.
+//! Finds the mount of a file, and whether programs can run from it, in `/proc/self/mountinfo`.
 //!
 //! Pure but for [`mount_of`], which reads that file and resolves links.
 

@@ -1,4 +1,4 @@
-//! Which user the API server takes the sender of a request for: by review, else by the words of a refusal.
+//! Which user the API server sees in the sender of a request: by review, or else from the text of a refusal.
 
 use crate::api::refusal::Refusal;
 use crate::api::review::{self, SELF_REVIEWS, User};
@@ -12,10 +12,10 @@ use crate::verdict;
 /// A path that no server serves and no sensible role grants: its 403 names who asked.
 const NOWHERE: &str = "/kubeknock/who-am-i";
 
-/// What the API server said of one identity.
+/// What the API server said about one identity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recognition {
-    /// Everything it knows, where a SelfSubjectReview was answered.
+    /// The user, if a SelfSubjectReview was answered.
     pub user: Option<User>,
     /// The last answer, or why there is none.
     pub result: Result<Answer, Failure>,
@@ -28,7 +28,7 @@ impl Recognition {
         self.user.as_ref().map(|user| user.name.as_str()).or(words)
     }
 
-    /// What it comes to for the sender of the token: accepted is 0, whatever it may do.
+    /// The outcome for the sender of the token: 0 if the token is accepted, whatever it may do.
     pub fn code(&self, bearer: Bearer) -> Code {
         let got_in = matches!(&self.result, Ok(answer) if answer.got_in());
         match (self.name(), &self.result) {

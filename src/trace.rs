@@ -1,14 +1,14 @@
-//! What a run shows of itself while it runs: the requests of `-v`, and warnings. Knows no output stream.
+//! What a run shows while it runs: the requests of `-v`, and warnings. Knows no output stream.
 
 use std::time::Duration;
 
 use crate::failure::Failure;
 use crate::identity::Identity;
 
-/// What `-v` shows of a visit while it runs.
+/// One line that is shown during a visit.
 #[derive(Debug)]
 pub enum Trace {
-    /// A request and what it got.
+    /// A request and its result.
     Request {
         /// The identity that sent it.
         identity: Identity,
@@ -23,14 +23,14 @@ pub enum Trace {
     Warning(String),
 }
 
-/// What is shown of a visit while it runs, and by which function.
+/// What is shown during a visit, and by which function.
 #[derive(Clone, Copy)]
 pub struct Tracing {
     /// Warnings about the setup.
     pub warnings: bool,
     /// `-v`: each request, at once.
     pub requests: bool,
-    /// Shows it.
+    /// The function that shows it.
     pub tell: &'static (dyn Fn(&Trace) + Sync),
 }
 

@@ -1,4 +1,4 @@
-//! Answers become a verdict: pure, and held by a truth table.
+//! Turns answers into a verdict. Pure, and tested with a truth table.
 
 use crate::api::status::{ANONYMOUS, Answer, Meaning};
 use crate::exit::{Class, Code};
@@ -19,7 +19,7 @@ pub fn decide(expected: Expected, knocks: &Both<Knock>, bearer: Bearer, forbid_a
             Bearer::Token | Bearer::Plain => Code::Timeout,
         };
     };
-    // Neither is a refusal of this permission.
+    // Neither of these refuses this permission.
     let says_nothing =
         matches!(deciding, Ok(Answer { meaning: Meaning::ReviewForbidden | Meaning::OtherForbidden, .. }));
     let code = match (expected, deciding_code(deciding, bearer)) {

@@ -1,6 +1,6 @@
 //! A visit: some requests to the API server, as either identity, within a deadline.
 //!
-//! The connection keeps the deadline. What is known by then is the result.
+//! The connection keeps the deadline. The result is what is known by then.
 
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ pub struct Visit {
     pub client: Client,
     /// Whether a token goes with requests.
     pub bearer: Bearer,
-    /// What the token says of itself.
+    /// The claims of the token.
     pub claims: Option<Claims>,
     token: Option<Token>,
     deadline: Deadline,

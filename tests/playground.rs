@@ -1,5 +1,5 @@
-//! The stand-in cluster to play with: `cargo run --example playground`. Prints how to knock on it, and stays
-//! until its standard input ends.
+//! The stand-in cluster, to try kubeknock on: `cargo run --example playground`. Prints the commands to type,
+//! and runs until its standard input ends.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "as tests do")]
 #![allow(clippy::print_stdout, reason = "it is there to be read")]

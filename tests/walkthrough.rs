@@ -1,11 +1,11 @@
 //! The tutorial, end to end: `cargo run --example walkthrough`.
 //!
-//! A service account asks for the pods of its namespace, is refused, is granted a role, and gets in; each
-//! step with the built binary, over TLS, against the stand-in cluster. With `KUBEBUILDER_ASSETS` set (see
-//! `.ci/kube-assets`) the cluster is a real etcd and kube-apiserver. `KUBEKNOCK_BINARY` names another
-//! binary to walk with, such as the static one.
+//! A service account asks for the pods of its namespace, is refused, is granted a role, and is allowed; each
+//! step runs the built binary, over TLS, against the stand-in cluster. With `KUBEBUILDER_ASSETS` set (see
+//! `.ci/kube-assets`) the cluster is a real etcd and kube-apiserver. `KUBEKNOCK_BINARY` names another binary to
+//! run, such as the static one.
 //!
-//! Ends with 0 only if every step gave what the tutorial says.
+//! Exits with 0 only if every step gave what the tutorial says.
 
 #![allow(
     clippy::unwrap_used,
@@ -64,7 +64,7 @@ fn walk(world: &impl World, kind: &str, binary: &Path) -> bool {
 
     step(2, "May anybody list the pods?", "The request, without the token.");
     pod.runs(&["get", PODS, "--anonymous"], 12, &["\"code\":403", "system:anonymous", "cannot list"]);
-    changed("200 became 403. Whoever shows no token is system:anonymous.");
+    changed("200 became 403. A request without a token is system:anonymous.");
 
     step(3, "May this pod?", "The same request, with the pod's token.");
     pod.runs(&["get", PODS], 10, &["\"code\":403", USER, "cannot list"]);
@@ -113,7 +113,7 @@ fn changed(what: &str) {
     println!("   Changed: {what}\n");
 }
 
-/// What kubeknock finds around itself in a pod of the service account.
+/// A pod of the service account, as kubeknock sees it.
 struct Pod<'a> {
     binary: &'a Path,
     mount: TempDir,
@@ -137,7 +137,7 @@ impl<'a> Pod<'a> {
         Pod { binary, mount, host, port, token, good: true }
     }
 
-    /// Runs one command, shows it, and holds it to what the tutorial says: the code, and what its output has.
+    /// Runs one command, shows it, and compares the exit code and the output with the tutorial.
     fn runs(&mut self, arguments: &[&str], code: i32, has: &[&str]) {
         let output = Command::new(self.binary)
             .args(arguments)
@@ -148,11 +148,12 @@ impl<'a> Pod<'a> {
             .env("KUBERNETES_SERVICE_PORT", &self.port)
             .output()
             .unwrap_or_else(|error| panic!("run {}: {error}", self.binary.display()));
-        let told = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
-        let shows_token = told.iter().any(|text| text.contains(&self.token));
+        let printed =
+            [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+        let shows_token = printed.iter().any(|text| text.contains(&self.token));
 
         println!("   $ kubeknock {}", typed(arguments));
-        for line in told.iter().flat_map(|text| text.lines()) {
+        for line in printed.iter().flat_map(|text| text.lines()) {
             println!("     {}", line.replace(&self.token, "[the token!]"));
         }
         let got = output.status.code();
@@ -167,9 +168,9 @@ impl<'a> Pod<'a> {
         }
         // Some API servers indent their JSON.
         let plain = |text: &str| text.replace("\": ", "\":");
-        let told = plain(&told.concat());
+        let printed = plain(&printed.concat());
         for text in has {
-            if !told.contains(&plain(text)) {
+            if !printed.contains(&plain(text)) {
                 faults.push(format!("the tutorial says that the output has: {text}"));
             }
         }
@@ -184,13 +185,13 @@ impl<'a> Pod<'a> {
     }
 }
 
-/// A command's arguments as one types them.
+/// The arguments of a command as a person types them.
 fn typed(arguments: &[&str]) -> String {
     let quoted = |word: &&str| if word.contains(' ') { format!("{word:?}") } else { (*word).to_owned() };
     arguments.iter().map(quoted).collect::<Vec<_>>().join(" ")
 }
 
-/// The binary of the same build as this example, brought up to date: cargo builds no binaries for examples.
+/// The binary of the same build as this example, built if needed: cargo builds no binaries for examples.
 fn binary() -> PathBuf {
     if let Some(binary) = env::var_os("KUBEKNOCK_BINARY").filter(|binary| !binary.is_empty()) {
         return std::path::absolute(PathBuf::from(binary)).expect("the path of a binary");

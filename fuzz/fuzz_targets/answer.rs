@@ -1,4 +1,4 @@
-//! Replies to answers: nothing is a yes but what says so, and no words hold the token or are endless.
+//! Replies to answers: only an explicit yes is a yes, and no text contains the token or is endless.
 #![no_main]
 
 use kubeknock_fuzz::api::Reply;
@@ -22,7 +22,7 @@ fuzz_target!(|data: &[u8]| {
     let (status, content_type) = (STATUSES[status % STATUSES.len()], TYPES[content_type % TYPES.len()]);
     let (meaning, user, reason) = understand(&asked, status, content_type, body, Some(&TOKEN));
     let has = |text: &str| body.windows(text.len()).any(|window| window == text.as_bytes());
-    // A Status of failure inside a 200 is believed, whatever the head says; a key may be written with escapes.
+    // A Status of failure inside a 200 is a failure, whatever the head says; a key may be written with escapes.
     let inside = (200..300).contains(&status) && (has("Status") || has("\\u"));
     match meaning {
         Meaning::Granted if asked == Shape::Review => {
@@ -44,19 +44,20 @@ fuzz_target!(|data: &[u8]| {
         Meaning::Unavailable => assert!(status == 429 || (500..600).contains(&status) || inside),
         Meaning::Unintelligible => assert!(!reason.is_empty()),
     }
-    // Text bodies are redacted as they are read, before this.
+    // Text bodies are redacted earlier, while they are read.
     if !has(SECRET) {
         assert!(!reason.contains(SECRET) && user.is_none_or(|user| !user.contains(SECRET)));
     }
     assert!(reason.chars().count() < 1100, "{} letters", reason.len());
-    // Nothing that is broken in a review is a yes or a no.
+    // A review that cannot be read is neither a yes nor a no.
     if asked == Shape::Review
         && matches!(meaning, Meaning::Granted | Meaning::Forbidden | Meaning::Conditional)
     {
         assert!(has("SelfSubjectAccessReview") || has("\\u"));
     }
     assert!(Refusal::parse(&reason).is_none_or(|refusal| !refusal.user.is_empty()));
-    // As a whole answer, from its head to its end, it means the same, but that an allowed read is only begun.
+    // Read as a whole answer, from its head to its end, it means the same, except that an allowed read is not
+    // complete.
     let whole =
         answer(Reply::of(status, content_type, body, Some(&TOKEN)), &asked).expect("no connection breaks");
     if status != 200 || body.len() < 1024 && asked != Shape::Watch {

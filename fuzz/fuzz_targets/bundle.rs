@@ -1,4 +1,4 @@
-//! CA bundles and certificates: any bytes are good for at least one certificate, or a fault of one line.
+//! CA bundles and certificates: any bytes give at least one certificate, or an error of one line.
 #![no_main]
 
 use kubeknock_fuzz::api::certificate::Certificate;

@@ -1,4 +1,5 @@
-//! Discovery documents: what is resolved can stand in a path, and what is told of the rest holds no token.
+//! Discovery documents: a resolved name can be part of a path, and the message about an unknown name contains
+//! no token.
 #![no_main]
 
 use kubeknock_fuzz::api::Reply;
@@ -24,7 +25,7 @@ fuzz_target!(|data: &[u8]| {
         subresource: (name == "widgets").then(|| "scale".to_owned()),
         exact: name == "deployments",
     });
-    // The first document is the fuzzer's first part, each further one its next.
+    // The first document is the fuzzer's first part; each further document is the next part.
     let mut documents = body.split(|&byte| byte == 0).take(20);
     let results = resolve(&wanted, &mut |request| {
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "/.-".contains(c);

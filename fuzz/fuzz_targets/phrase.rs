@@ -1,5 +1,5 @@
-//! Phrases: whatever is typed is a permission or a fault that shows a caret; what is printed of a permission
-//! means the same permission again.
+//! Phrases: any text is a permission, or an error that shows a caret. The printed form of a permission means
+//! the same permission.
 #![no_main]
 
 use kubeknock_fuzz::permission::{Defaults, Namespace, parse};
@@ -12,7 +12,7 @@ fuzz_target!(|text: &str| {
         Err(fault) => {
             assert!(fault.ends_with('^') && fault.lines().count() == 3, "{fault:?}");
             assert!(fault.chars().all(|c| c == '\n' || !c.is_control()), "{fault:?}");
-            // What is offered for a URL is a phrase.
+            // The phrase that is offered for a URL is valid.
             if let Some((_, offered)) = fault.split_once("; as a phrase: \"") {
                 let offered = offered.split('"').next().unwrap_or_default().to_owned();
                 assert!(parse(&[offered], &defaults).is_ok(), "{fault:?}");

@@ -14,7 +14,7 @@ fuzz_target!(|text: &str| {
         assert!(duration <= Duration::from_secs(10 * 366 * 86_400));
         let mut backoff = Backoff::new(duration);
         for _ in 0..40 {
-            // A float holds ten years to the microsecond.
+            // A float holds ten years with the precision of a microsecond.
             assert!(backoff.next(1.0, None) <= duration + Duration::from_micros(1));
         }
     }

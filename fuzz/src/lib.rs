@@ -1,5 +1,5 @@
-//! The program's own modules, as they are, for the fuzz targets: kubeknock has no library. `cargo fuzz` sets
-//! `cfg(fuzzing)`, which gives `Reply` a constructor from bytes.
+//! The program's own modules, unchanged, for the fuzz targets, because kubeknock has no library. `cargo fuzz`
+//! sets `cfg(fuzzing)`, which gives `Reply` a constructor from bytes.
 
 #![allow(dead_code, reason = "the targets use a part of it")]
 
@@ -28,10 +28,10 @@ use std::sync::LazyLock;
 
 use token::Token;
 
-/// What no answer may show.
+/// A token that no output may show.
 pub const SECRET: &str = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJl";
 
-/// The same as a token, which is only ever read from a file.
+/// The same as a `Token`, which can only be read from a file.
 pub static TOKEN: LazyLock<Token> = LazyLock::new(|| {
     let path = std::env::temp_dir().join(format!("kubeknock-fuzz-{}", std::process::id()));
     std::fs::write(&path, SECRET).expect("write a token");
@@ -40,7 +40,7 @@ pub static TOKEN: LazyLock<Token> = LazyLock::new(|| {
     token
 });
 
-/// Takes the first `N` bytes off, to choose by.
+/// Takes the first `N` bytes, from which a target chooses its variant.
 pub fn choose<const N: usize>(data: &[u8]) -> Option<([usize; N], &[u8])> {
     let (first, rest) = data.split_first_chunk::<N>()?;
     Some((first.map(usize::from), rest))

@@ -1,9 +1,9 @@
-//! An answer of the API server, understood: what was asked, and what it means for the permission.
+//! An answer of the API server, and what it means for the permission.
 
 /// The user name of requests without credentials (k8s.io/apiserver/pkg/authentication/user).
 pub const ANONYMOUS: &str = "system:anonymous";
 
-/// What was asked, as far as it decides what a good answer looks like.
+/// What a request asks for. It decides which answers are valid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Shape {
     /// Objects of a resource.
@@ -21,7 +21,7 @@ pub enum Shape {
 }
 
 impl Shape {
-    /// Of a non-resource URL. Some serve one document (k8s.io/apiserver, k8s.io/kube-openapi).
+    /// The shape of the answer from a non-resource URL. Some serve one document (k8s.io/apiserver, k8s.io/kube-openapi).
     pub fn of_path(path: &str) -> Shape {
         let mut parts = path.split('?').next().unwrap_or_default().trim_matches('/').split('/');
         let parts = [parts.next(), parts.next(), parts.next(), parts.next()].map(Option::unwrap_or_default);
@@ -37,13 +37,13 @@ impl Shape {
         })
     }
 
-    /// A non-resource URL.
+    /// Whether it is the answer from a non-resource URL.
     pub fn is_path(&self) -> bool {
         matches!(self, Shape::Path | Shape::Document(_))
     }
 }
 
-/// What the answer says of the permission.
+/// What an answer says about the permission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Meaning {
     /// Yes.
@@ -71,31 +71,34 @@ pub enum Meaning {
     Unintelligible,
 }
 
-/// An answer, understood.
+/// An answer, and what it means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// The HTTP status.
     pub status: u16,
-    /// What it says.
+    /// What it says about the permission.
     pub meaning: Meaning,
     /// The user that the server names, if it names one.
     pub user: Option<String>,
-    /// The server's own words, or why they cannot be understood. May hold anything: escape it.
+    /// The server's message, or why it cannot be understood. It may hold any character, so escape it.
     pub reason: String,
-    /// The `Retry-After` header, as it came.
+    /// The `Retry-After` header, unparsed.
     pub retry_after: Option<String>,
     /// Of a 401: how many seconds the server's clock is ahead of this one. Nothing else depends on it.
     pub skew: Option<i64>,
 }
 
 impl Answer {
-    /// True where the request got past authorization.
+    /// Whether the request passed authorization.
     pub fn got_in(&self) -> bool {
         matches!(self.meaning, Meaning::Granted | Meaning::NotFound)
     }
 
-    /// The status and the words, in one line: `status 503 starting`.
+    /// The status and the words, in one line: `status 503: starting`.
     pub fn line(&self) -> String {
-        format!("status {} {}", self.status, self.reason).trim_end().to_owned()
+        match self.reason.as_str() {
+            "" => format!("status {}", self.status),
+            words => format!("status {}: {words}", self.status),
+        }
     }
 }

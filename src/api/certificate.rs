@@ -1,23 +1,23 @@
-//! What an X.509 certificate says of itself: names, dates and uses. Read, never judged.
+//! Reads an X.509 certificate: names, dates and uses. Does not judge it.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::time::date::seconds;
 
-/// The parts of a certificate that a reader needs (RFC 5280). Times are seconds since 1970.
+/// The fields of a certificate that messages and trust need (RFC 5280). Times are seconds since 1970.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Certificate {
-    /// Whose it is: `CN=kube-apiserver`.
+    /// The subject, such as `CN=kube-apiserver`.
     pub subject: String,
-    /// Who signed it.
+    /// The issuer.
     pub issuer: String,
-    /// Valid from.
+    /// The start of its validity.
     pub not_before: i64,
-    /// Valid until.
+    /// The end of its validity.
     pub not_after: i64,
     /// The DNS names and IP addresses it is for.
     pub names: Vec<String>,
-    /// It says CA:TRUE.
+    /// Whether it is a CA's (CA:TRUE).
     pub is_ca: bool,
     /// It may sign other certificates: a CA's, whose key usage (if it has one) allows that; or of version 1, which
     /// cannot say so (Go's `CheckSignatureFrom`).
@@ -94,7 +94,7 @@ impl Certificate {
         Some(certificate)
     }
 
-    /// Adds what the extensions say, as far as they can be read.
+    /// Reads the extensions, as far as they are known.
     fn extend(&mut self, extensions: &[u8]) {
         let Some(mut extensions) = Reader(extensions).take(SEQUENCE).map(Reader) else { return };
         let mut may_sign = true;
@@ -120,11 +120,11 @@ impl Certificate {
     }
 }
 
-/// What is left of a run of DER elements (X.690).
+/// The rest of a sequence of DER elements (X.690).
 struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
-    /// Tag and content of the next element; `None` at the end, or if it is broken.
+    /// The tag and content of the next element. `None`: at the end, or if it is malformed.
     fn next(&mut self) -> Option<(u8, &'a [u8])> {
         let (&tag, rest) = self.0.split_first()?;
         let (&first, rest) = rest.split_first()?;
@@ -146,7 +146,7 @@ impl<'a> Reader<'a> {
         self.next().filter(|(tag, _)| *tag == expected).map(|(_, content)| content)
     }
 
-    /// Whether it was there.
+    /// Skips the next element if it has this tag. Returns whether it had.
     fn skip_if(&mut self, tag: u8) -> bool {
         self.0.first() == Some(&tag) && self.next().is_some()
     }

@@ -30,15 +30,15 @@ pub const LARGEST_HEAD: usize = 32 * 1024;
 
 /// Opens connections to the one API server.
 pub struct Connector {
-    /// Where it is.
+    /// The address of the server.
     pub server: Server,
     /// TLS, and the name to verify; `None` over plain HTTP.
     pub tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
-    /// Of everything.
+    /// The deadline of the whole run.
     pub deadline: Deadline,
     /// The longest request head, in bytes: it must fit the output buffer.
     pub head: usize,
-    /// What comes about is noted here.
+    /// Where the connection notes its facts.
     pub facts: SharedFacts,
 }
 
@@ -113,8 +113,8 @@ impl Connector {
     }
 }
 
-/// Looks a name up; `None`: not before the deadline. On a thread of its own, because a lookup cannot be
-/// given up; where none may be started, in place.
+/// Looks a name up. `None`: not before the deadline. It runs on a thread of its own, because a lookup cannot be
+/// cancelled; if no thread can be started, it runs in place.
 fn look_up(host: &str, port: u16, deadline: Deadline) -> Option<io::Result<Vec<SocketAddr>>> {
     let addresses = move |host: &str| (host, port).to_socket_addrs().map(Iterator::collect);
     let (found, lookups) = channel();
@@ -131,12 +131,12 @@ fn connect(addresses: &[SocketAddr], deadline: Deadline) -> Option<Result<TcpStr
     let mut tried = None;
     for (address, to_come) in addresses.iter().zip((1..=addresses.len()).rev()) {
         let left = deadline.left().unwrap_or(Duration::MAX);
-        // No time at all would be an error.
+        // A timeout of zero would be an error.
         let share = (left / u32::try_from(to_come).unwrap_or(u32::MAX)).max(Duration::from_millis(1));
         let failure = match TcpStream::connect_timeout(address, share) {
             Ok(stream) => return Some(Ok(stream)),
             Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-                Failure::Timeout(format!("{address} did not take the connection"))
+                Failure::Timeout(format!("{address} did not accept the connection within {share:.0?}"))
             }
             Err(error) => Failure::Unreachable(format!("{address}: {}", tls::reason(&error))),
         };
@@ -168,7 +168,7 @@ impl Socket {
         self.stream.set_write_timeout(Some(wait))
     }
 
-    /// Tries until it is done, or the deadline has come.
+    /// Repeats the attempt until it is done or the deadline has passed.
     fn within<T>(&self, attempt: &mut dyn FnMut(&TcpStream) -> io::Result<T>) -> io::Result<T> {
         loop {
             match self.deadline.left() {
@@ -205,7 +205,7 @@ impl Write for Socket {
     }
 }
 
-/// The TLS handshake, but for our last message of it: that one goes with the first request, in one packet.
+/// The TLS handshake except for our last message, which is sent with the first request, in one packet.
 fn shake_hands(session: &mut ClientConnection, socket: &mut Socket) -> io::Result<()> {
     while session.is_handshaking() {
         flush(session, socket)?;
@@ -214,7 +214,7 @@ fn shake_hands(session: &mut ClientConnection, socket: &mut Socket) -> io::Resul
             read => drop(read?),
         }
         if let Err(fault) = session.process_new_packets() {
-            // The alert says to the server what we think of it; whether it hears it is its own affair.
+            // The alert gives the server the reason. Failing to send it changes nothing.
             let _ = session.write_tls(socket);
             return Err(io::Error::new(io::ErrorKind::InvalidData, fault));
         }
@@ -222,7 +222,7 @@ fn shake_hands(session: &mut ClientConnection, socket: &mut Socket) -> io::Resul
     Ok(())
 }
 
-/// Sends all of it, in one packet with whatever else is to be sent, where it fits.
+/// Sends the bytes, in one packet with other pending output where it fits.
 fn send(session: &mut ClientConnection, socket: &mut Socket, mut output: &[u8]) -> io::Result<()> {
     while !output.is_empty() {
         let taken = session.writer().write(output)?;
@@ -239,18 +239,18 @@ fn flush(session: &mut ClientConnection, socket: &mut Socket) -> io::Result<()> 
     Ok(())
 }
 
-/// A TCP connection that ends during the handshake never was one to an API server.
+/// A connection that ends during the handshake is unreachable: something else accepted it.
 fn handshake_failure(error: &io::Error, server: &str) -> Failure {
     match tls::failure(error, server) {
         Failure::Closed(_) => Failure::Unreachable(format!(
-            "{server} takes connections and ends them in the TLS handshake: {}",
+            "{server} accepts connections and closes them in the TLS handshake: {}",
             tls::reason(error)
         )),
         other => other,
     }
 }
 
-/// Takes a failure through ureq; `super::failure` takes it out again.
+/// Wraps a failure for ureq; `super::failure` unwraps it.
 fn carry(failure: Failure) -> ureq::Error {
     ureq::Error::Other(Box::new(failure))
 }
@@ -286,7 +286,8 @@ impl Connection {
         carry(tls::failure(error, &self.server))
     }
 
-    /// Whether the peer has neither closed nor said something unasked. Session tickets are fine.
+    /// Whether the peer has neither closed the connection nor sent data that was not requested. Session tickets do not
+    /// count.
     fn is_quiet(&mut self) -> io::Result<bool> {
         let Some(tls) = &mut self.tls else {
             return match self.socket.stream.peek(&mut [0]) {

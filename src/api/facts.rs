@@ -1,4 +1,4 @@
-//! What is known of the latest connection: noted where it happens, read by `doctor`.
+//! Facts about the latest connection, noted where they arise and read by `doctor`.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use super::certificate::Certificate;
 
-/// What is known of the latest connection, as far as it came about.
+/// Facts about the latest connection, as far as it got.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
-    /// The server's name has been looked up, or needed no lookup.
+    /// Whether the server's name resolves, or needs no lookup.
     pub resolved: bool,
-    /// Who took the TCP connection, and after how long.
+    /// The address that accepted the TCP connection, and after how long.
     pub tcp: Option<(SocketAddr, Duration)>,
-    /// How long the whole TLS handshake took.
+    /// The duration of the whole TLS handshake.
     pub tls: Option<Duration>,
     /// `TLS 1.3`.
     pub version: &'static str,
@@ -21,9 +21,9 @@ pub struct Facts {
     pub suite: String,
     /// The server's own certificate, also where it is not trusted.
     pub certificate: Option<Certificate>,
-    /// The CA bundle vouches for it.
+    /// Whether the CA bundle verifies it.
     pub verified: bool,
-    /// No CA of the bundle has signed it.
+    /// Whether no CA of the bundle has signed it.
     pub unknown_issuer: bool,
 }
 
@@ -32,14 +32,14 @@ pub struct Facts {
 pub struct SharedFacts(Arc<Mutex<Facts>>);
 
 impl SharedFacts {
-    /// Adds to what is known.
+    /// Changes the facts.
     pub fn note(&self, note: impl FnOnce(&mut Facts)) {
         if let Ok(mut facts) = self.0.lock() {
             note(&mut facts);
         }
     }
 
-    /// What is known now.
+    /// A copy of the facts.
     pub fn get(&self) -> Facts {
         self.0.lock().map(|facts| facts.clone()).unwrap_or_default()
     }

@@ -1,12 +1,12 @@
-//! The beginning of an answer, looked at without reading all of it: which object it is.
+//! Looks at the beginning of an answer, to see which kind of object it is.
 
-/// What the beginning of a JSON object shows at its top level.
+/// What the beginning of a JSON object contains at its top level.
 pub struct Glance {
     /// Its keys, in their order.
     pub keys: Vec<String>,
     /// The value of `kind`.
     pub kind: Option<String>,
-    /// The object ends within it.
+    /// Whether the object ends within the beginning.
     pub whole: bool,
 }
 

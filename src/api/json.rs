@@ -1,4 +1,4 @@
-//! JSON from the network: kept small, without the token, and only if no key appears twice.
+//! Parses JSON from the network: within a memory limit, without the token, and only if no key appears twice.
 //!
 //! A `serde_json::Value` takes up to ninety times its text (`[{"":0},{"":0},…]`), a key that appears twice
 //! means one thing to one reader and another to the next, and `\u0065` hides an `e` of the token from
@@ -12,8 +12,8 @@ use serde_json::{Map, Value};
 
 use crate::token::Token;
 
-/// What the values of one document may take, in bytes, as they are reckoned here. No answer that is parsed
-/// whole comes near: the rules of a cluster administrator take a tenth of it.
+/// The memory that the values of one document may take, in bytes, as estimated here. The rules of a cluster
+/// administrator, the largest answer that is parsed as a whole, take a tenth of it.
 pub const ROOM: usize = 3 * 1024 * 1024;
 
 /// An object takes this, however small: a node of a B-tree.
@@ -34,9 +34,9 @@ pub fn parse(text: &[u8], token: Option<&Token>) -> Result<Value, serde_json::Er
 /// Reads a value, as far as there is room for it.
 #[derive(Clone, Copy)]
 pub struct Sparing<'a> {
-    /// What is left, in bytes.
+    /// The memory that is left, in bytes.
     pub room: &'a Cell<usize>,
-    /// What is taken out of every text.
+    /// The token, which is removed from every text.
     pub token: Option<&'a Token>,
 }
 

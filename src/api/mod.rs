@@ -1,4 +1,4 @@
-//! Speaking to the API server: the only place that knows HTTP and TLS.
+//! Talks to the API server: the only place that knows HTTP and TLS.
 
 mod answer;
 pub mod certificate;
@@ -30,10 +30,10 @@ use facts::SharedFacts;
 
 pub use facts::Facts;
 
-/// No more than this of any answer is held.
+/// The most bytes of an answer that are kept in memory.
 pub const LARGEST_BODY: usize = 1024 * 1024;
 
-/// A request, as either identity.
+/// A request, which either identity can send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     /// The path on the server, with its query.
@@ -56,8 +56,7 @@ impl Request {
     }
 }
 
-/// The head of an answer; the body is still to be read. The token is in neither, even if the server sent
-/// it back.
+/// The head of an answer, whose body is not read yet. Neither contains the token, even if the server sent it back.
 pub struct Reply {
     head: http::response::Parts,
     body: Body,
@@ -68,15 +67,15 @@ pub struct Reply {
 /// A body without the token in it.
 struct Body {
     inner: ureq::Body,
-    /// Nothing to take out where there is no token.
+    /// Removes the token. `None`: there is no token.
     redactor: Option<Redactor>,
-    /// Read, and still to be given.
+    /// Bytes that have been read and not yet returned.
     ready: Vec<u8>,
     ended: bool,
 }
 
 impl Body {
-    /// Of an answer to a request without the token.
+    /// The body of an answer to a request without the token.
     #[cfg(any(test, fuzzing))]
     fn plain(inner: ureq::Body) -> Body {
         Body { inner, redactor: None, ready: Vec::new(), ended: false }
@@ -136,7 +135,7 @@ impl Reply {
         &self.head
     }
 
-    /// Reads on; a broken connection is a [`Failure`].
+    /// Reads more of the body. A broken connection is a [`Failure`].
     pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Failure> {
         self.body.read(buffer).map_err(|error| failure_of_io(error, &self.server))
     }
@@ -181,10 +180,10 @@ impl Reply {
 pub struct Client {
     agent: ureq::Agent,
     server: cluster::Server,
-    /// What no answer may show.
+    /// The token, which no answer may show.
     token: Option<Token>,
     facts: SharedFacts,
-    /// The connection in use has answered before, and may have been idle.
+    /// Whether the connection has answered before, and may have been idle since.
     answered: Cell<bool>,
 }
 

@@ -1,9 +1,9 @@
-//! What a 403 of the API server says: who was refused what. Pure.
+//! Parses the message of a 403: which user is refused what. Pure.
 //!
 //! `pods is forbidden: User "U" cannot list resource "pods" in API group "" in the namespace "ns-1"`, or `… User "U"
 //! cannot get path "/metrics"` (k8s.io/apiserver/pkg/endpoints/handlers/responsewriters, `forbiddenMessage`).
 
-/// A refusal, taken apart.
+/// A parsed refusal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// The user, as the API server knows it.
@@ -12,9 +12,9 @@ pub struct Refusal {
     pub verb: String,
     /// A resource with its subresource, and its group; or a path. `None` if it cannot be read.
     pub what: Option<(String, Option<String>)>,
-    /// Where. `None` at the cluster scope.
+    /// The namespace. `None` at the cluster scope.
     pub namespace: Option<String>,
-    /// What the authorizers say of it, if anything.
+    /// The reason that the authorizers give, if any.
     pub reason: String,
 }
 

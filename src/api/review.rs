@@ -1,4 +1,4 @@
-//! The self-subject reviews: what they are asked with, and what they say.
+//! The self-subject reviews: their requests, and the contents of their answers.
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ use crate::failure::Failure;
 pub enum Attributes {
     /// Objects of a resource.
     Resource {
-        /// The RBAC verb.
+        /// The RBAC verb, in lower case.
         verb: String,
         /// The API group, empty for the core group.
         group: String,
@@ -22,7 +22,7 @@ pub enum Attributes {
         resource: String,
         /// The subresource.
         subresource: Option<String>,
-        /// A single object.
+        /// The name of a single object. `None`: any object.
         name: Option<String>,
         /// The namespace; `None` is the cluster scope, or all namespaces.
         namespace: Option<String>,
@@ -120,7 +120,7 @@ pub fn rules_review(namespace: &str) -> Request {
     }
 }
 
-/// What a review came to: the answer, and its `status` where it was granted.
+/// The result of a review: the answer, and its `status` if the review was answered.
 pub struct Reviewed {
     /// Granted where the review was answered, else why not.
     pub answer: Answer,
@@ -191,7 +191,7 @@ pub struct Rule {
     pub url: Option<String>,
     /// The one name it is for, if it is for one.
     pub name: Option<String>,
-    /// What may be done.
+    /// The verbs that are allowed.
     pub verbs: Vec<String>,
 }
 
@@ -225,14 +225,14 @@ impl Rule {
     }
 }
 
-/// What a SelfSubjectRulesReview says.
+/// The content of a SelfSubjectRulesReview.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rules {
     /// Sorted and compacted as kubectl does it.
     pub list: Vec<Rule>,
     /// The server does not guarantee that the list is complete.
     pub incomplete: bool,
-    /// What went wrong while it was put together; empty if nothing did.
+    /// The errors that occurred while the list was made; empty if there were none.
     pub error: String,
 }
 

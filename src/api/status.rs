@@ -1,4 +1,4 @@
-//! What an answer of the API server means: status, content type and body become an [`Answer`].
+//! Determines what an answer of the API server means: status, content type and body become an [`Answer`].
 //!
 //! The order in the server is authentication (401), priority and fairness (429), authorization
 //! (403), routing (404, 405): so only an allowed caller gets a 404.
@@ -36,7 +36,7 @@ pub fn answer(mut reply: Reply, shape: &Shape) -> Result<Answer, Failure> {
         Some(failure) => return Err(failure),
         None => {}
     }
-    // What is shorter was read to its end.
+    // A shorter body was read to its end.
     if allowed_read && body.len() == GLANCE {
         if matches!(shape, Shape::List | Shape::Object(_)) && !shows_its_kind(&body) {
             body.extend(reply.take(LONG_GLANCE)?);
@@ -53,7 +53,7 @@ pub fn answer(mut reply: Reply, shape: &Shape) -> Result<Answer, Failure> {
     Ok(answer)
 }
 
-/// The body up to `limit`, and what broke it off.
+/// The body up to `limit`, and the failure that ended it, if any.
 fn take_what_comes(reply: &mut Reply, limit: usize) -> (Vec<u8>, Option<Failure>) {
     let mut body = Vec::new();
     let limit = u64::try_from(limit).unwrap_or(u64::MAX);
@@ -94,7 +94,7 @@ pub fn answer_from(reply: &Reply, shape: &Shape, body: &[u8]) -> Answer {
         200..300 if shape.is_path() && is_kubernetes && !is_status(body) => {
             (Meaning::Granted, None, String::new())
         }
-        // From a Service or a node that the API server proxies to.
+        // The answer of a Service or a node that the API server proxies to.
         404 | 405 if shape.is_path() && is_kubernetes => {
             (Meaning::Unserved, None, words(body, reply.token()))
         }
@@ -105,7 +105,7 @@ pub fn answer_from(reply: &Reply, shape: &Shape, body: &[u8]) -> Answer {
     Answer { status, meaning, user, reason, retry_after, skew }
 }
 
-/// Pure: what this status, content type and body (or its beginning) mean. The token is taken out of words.
+/// What this status, content type and body (or its beginning) mean. Pure. The token is removed from texts.
 pub fn understand(
     shape: &Shape,
     status: u16,
@@ -126,7 +126,7 @@ pub fn understand(
         400 if stranger::needs_tls(body) => strange("the port speaks TLS: use https:// in --server".into()),
         _ if page => {
             let title = stranger::title(body).map(|title| format!(": {title}")).unwrap_or_default();
-            strange(format!("a web page, as proxies and portals send it{title}"))
+            strange(format!("a web page, from a proxy or portal{title}"))
         }
         200..300 if is_status(body) => inside(shape, content_type, body, token),
         401 => (Meaning::Unauthenticated, None, words(body, token)),
@@ -162,7 +162,7 @@ pub fn understand(
     }
 }
 
-/// What a Status inside a 2xx means: what failed inside is not what the head says.
+/// What a Status of failure inside a 2xx means: it takes precedence over the head.
 fn inside(
     shape: &Shape,
     content_type: &str,
@@ -305,7 +305,7 @@ const STATUS: &str = "\"Status\"";
 /// Whether it is an object of the kind `Status`, by its beginning.
 pub fn is_status(body: &[u8]) -> bool {
     let begin = body.get(..GLANCE + LONG_GLANCE).unwrap_or(body);
-    // Nearly no answer has the word in it, and then nothing has to be taken apart.
+    // Hardly any answer has this word, and the others need no parsing.
     if !lossy(begin).contains(STATUS) {
         return false;
     }
@@ -382,12 +382,12 @@ fn message(status: &Value) -> String {
     cut(status.get("message").and_then(Value::as_str).unwrap_or_default())
 }
 
-/// A word of the server's among ours.
+/// A word of the server's within a sentence of ours.
 fn shown(word: &str) -> String {
     stranger::brief(&escape(word))
 }
 
-/// As much of a server's words as anyone reads.
+/// The beginning of a server's message, as much as a person reads.
 fn cut(words: &str) -> String {
     let end = words.char_indices().nth(1000).map_or(words.len(), |(at, _)| at);
     words.get(..end).unwrap_or_default().to_owned()

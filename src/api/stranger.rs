@@ -1,7 +1,7 @@
-//! What something other than a Kubernetes API server (a gateway, a portal, a mesh) says: a web page is recognized, and
-//! words are cut to a line. Pure.
+//! Reads answers of other servers than a Kubernetes API server (a gateway, a portal, a mesh): recognizes web pages, and
+//! shortens texts to a line. Pure.
 
-/// So many characters show who speaks.
+/// The most characters of a text that are shown.
 const SHORT: usize = 200;
 
 /// A page shows its title within so many bytes.
@@ -68,7 +68,7 @@ pub fn needs_tls(body: &[u8]) -> bool {
     NEEDS_TLS.iter().any(|words| text.contains(words))
 }
 
-/// On one line, and no longer than helps.
+/// The text on one line, shortened.
 pub fn brief(text: &str) -> String {
     // White space that reorders or paints is left for the escapes.
     let words: Vec<&str> = text.split_ascii_whitespace().take(SHORT).collect();

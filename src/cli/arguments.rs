@@ -12,7 +12,7 @@ use argh::{ArgsInfo, CommandInfoWithArgs, FlagInfo, FlagInfoKind, Optionality};
 use super::options::Program;
 use crate::text::escape;
 
-/// Arguments, sorted as far as they can be read.
+/// The arguments, sorted as far as they can be read.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Sorted {
     /// `-h` or `--help` anywhere, or the command `help`.
@@ -23,9 +23,9 @@ pub struct Sorted {
     pub command: Option<String>,
     /// For argh: program options, the command, its options, `--`, positional arguments.
     pub words: Vec<String>,
-    /// What follows the first `--`, untouched.
+    /// The arguments after the first `--`, unchanged.
     pub after: Option<Vec<OsString>>,
-    /// The first thing that is wrong. What follows it is read all the same: it may say how to report.
+    /// The first error. The rest is read all the same, because it may say how to report.
     pub fault: Option<String>,
     /// Every option that was read, by its long name, with its value.
     seen: Vec<(String, Option<String>)>,
@@ -42,7 +42,7 @@ impl Sorted {
         self.seen.iter().any(|(name, _)| name == long)
     }
 
-    /// Notes what is wrong, unless something was wrong before.
+    /// Notes an error, unless there is one already.
     fn wrong(&mut self, why: String) {
         self.fault.get_or_insert(why);
     }
@@ -155,7 +155,7 @@ pub fn is_long(flag: &FlagInfo<'_>, name: &str) -> bool {
     flag.long.strip_prefix("--").unwrap_or(flag.long) == name
 }
 
-/// Takes the words apart by what the program and the command know.
+/// Reads the words as options of the program and of the command.
 struct Reader<'r> {
     program: &'r CommandInfoWithArgs,
     command: Option<&'r CommandInfoWithArgs>,
@@ -206,7 +206,7 @@ impl<'r> Reader<'r> {
         if let (Some(command), Some(word)) = (self.command, self.positional.first())
             && command.positionals.is_empty()
         {
-            let why = format!("{} takes no argument, found \"{}\"", command.name, escape(word));
+            let why = format!("{} takes no argument: leave out \"{}\"", command.name, escape(word));
             self.sorted.wrong(why);
         }
         self.sorted.help |= self.sorted.has("help");
@@ -250,7 +250,7 @@ impl<'r> Reader<'r> {
                 }
                 None | Some("true" | "false") => {}
                 Some(other) => {
-                    self.sorted.wrong(format!("--{name} \"{}\": the value is true or false", escape(other)));
+                    self.sorted.wrong(format!("--{name} \"{}\": it must be true or false", escape(other)));
                 }
             }
             return;
@@ -278,7 +278,10 @@ impl<'r> Reader<'r> {
             (Some(command), [_, ..]) => {
                 format!("{} has no option {typed}: it is an option of {}", command.name, owners.join(", "))
             }
-            (_, []) => format!("there is no option {typed}: see kubeknock --help"),
+            (None, []) => format!("there is no option {typed}: see kubeknock --help"),
+            (Some(command), []) => {
+                format!("{0} has no option {typed}: see kubeknock {0} --help", command.name)
+            }
         }
     }
 }
@@ -356,15 +359,15 @@ mod tests {
     fn what_cannot_be_taken() {
         for (line, reason) in [
             ("chek list pods", "\"chek\" is not a command"),
-            ("check --nope list pods", "there is no option --nope"),
-            ("check -x list pods", "there is no option -x"),
+            ("check --nope list pods", "check has no option --nope"),
+            ("check -x list pods", "check has no option -x"),
             ("check --include list pods", "it is an option of get"),
             ("check -n", "--namespace needs a value"),
             ("check -n a -n b list pods", "--namespace is given twice"),
             ("check -n a --namespace=a list pods", "--namespace is given twice"),
             ("check --quiet=maybe list pods", "true or false"),
             ("-n default", "a command is missing"),
-            ("whoami now", "whoami takes no argument, found \"now\""),
+            ("whoami now", "whoami takes no argument: leave out \"now\""),
         ] {
             let why = sorted(line).fault.unwrap();
             assert!(why.contains(reason), "{line}: {why}");

@@ -21,13 +21,13 @@ pub fn render(command: Option<&str>) -> Result<String, String> {
 
 fn of_program(program: &CommandInfoWithArgs) -> String {
     let mut text = format!(
-        "{}\n\nUsage: kubeknock [where] COMMAND [what]\n\nCommands:\n",
+        "{}\n\nUsage: kubeknock [global options] COMMAND [options]\n\nCommands:\n",
         wrap(program.description, 100).join("\n")
     );
     for command in &program.commands {
         let _ = writeln!(text, "  {:9} {}", command.name, command.command.description);
     }
-    text.push_str("\nWhere (before or after the command):\n");
+    text.push_str("\nGlobal options (before or after the command):\n");
     text.push_str(&flags(program.flags));
     text.push_str(&flags(&[HELP]));
     text.push_str("\nPhrases: [can|cannot] VERB[,VERB] RESOURCE[/NAME[/SUBRESOURCE]] [in NAMESPACE|in *], or VERB /PATH\n");
@@ -58,7 +58,7 @@ fn of_command(program: &CommandInfoWithArgs, command: &CommandInfoWithArgs) -> S
         text.push_str("\nOptions:\n");
         text.push_str(&flags(command.flags));
     }
-    text.push_str("\nWhere:\n");
+    text.push_str("\nGlobal options:\n");
     text.push_str(&flags(program.flags));
     text.push_str(&flags(&[HELP]));
     text.push('\n');

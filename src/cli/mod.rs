@@ -1,4 +1,4 @@
-//! The command line: argh's typed text becomes an [`Invocation`], what is meant.
+//! The command line: turns argh's structs into an [`Invocation`].
 
 mod arguments;
 mod help;
@@ -21,10 +21,10 @@ use crate::text::escape;
 use arguments::Sorted;
 use options::{Command, Phrases, Program, Value};
 
-/// What is to be done.
+/// What the command line asks for.
 #[derive(Debug)]
 pub enum Invocation {
-    /// Print this and be done.
+    /// Print this text and exit.
     Print(String),
     /// `check`.
     Check(check::Check),
@@ -44,7 +44,7 @@ pub enum Invocation {
     Install(PathBuf),
 }
 
-/// A command line that cannot be run, and where to report that, as far as it says so.
+/// A command line that cannot be run, and how to report that, as far as it says so.
 #[derive(Debug)]
 pub struct Refused {
     /// What is wrong.
@@ -268,7 +268,7 @@ fn install(arguments: &options::Install) -> Result<PathBuf, Fault> {
         [] | [_] => usage("a destination is missing: a file, or an existing folder"),
         [_, other, ..] => {
             let other = escape(&other.to_string_lossy());
-            usage(format!("install takes one destination, found also \"{other}\""))
+            usage(format!("install takes one destination: leave out \"{other}\""))
         }
     }
 }
@@ -281,7 +281,7 @@ fn get(arguments: options::Get, context: Context) -> Result<get::Get, Fault> {
         Err(paths) => {
             return match paths.get(1) {
                 None => usage("a path is missing, such as /version"),
-                Some(other) => usage(format!("get takes one path, found also \"{}\"", escape(other))),
+                Some(other) => usage(format!("get takes one path: leave out \"{}\"", escape(other))),
             };
         }
     };

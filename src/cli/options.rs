@@ -45,14 +45,14 @@ pub fn output(typed: &str) -> Result<Value<Format>, String> {
     Value::read(typed, |typed| match typed {
         "text" => Ok(Format::Text),
         "json" => Ok(Format::Json),
-        _ => Err("the output is text or json".into()),
+        _ => Err("it must be text or json".into()),
     })
 }
 
 /// `--termination-log`.
 pub fn termination_log(typed: &str) -> Result<Value<termination::Target>, String> {
     Value::read(typed, |typed| match typed {
-        "" => Err("the termination log is a file, or none".into()),
+        "" => Err("it must be a file, or none".into()),
         "none" => Ok(termination::Target::None),
         path => Ok(termination::Target::File(path.into())),
     })
@@ -77,7 +77,7 @@ fn listen(typed: &str) -> Result<Address, String> {
     Value::read(typed, |typed| {
         let full = if typed.starts_with(':') { format!("[::]{typed}") } else { typed.to_owned() };
         full.parse()
-            .map_err(|_| "the address is ADDR:PORT, such as :8086, 127.0.0.1:8086 or [::1]:8086".to_owned())
+            .map_err(|_| "it must be ADDR:PORT, such as :8086, 127.0.0.1:8086 or [::1]:8086".to_owned())
     })
 }
 

@@ -8,14 +8,14 @@ use crate::report::Report;
 use crate::round::Rounds;
 use crate::time::date::now;
 
-/// What `check` was asked to do.
+/// The settings of `check`.
 #[derive(Debug)]
 pub struct Check {
     /// What to ask, and how to report it.
     pub knocking: Knocking,
-    /// The whole run.
+    /// The deadline of the whole run.
     pub timeout: Duration,
-    /// No answer (2x) is not a failure.
+    /// Whether no answer (2x) counts as success.
     pub fail_open: bool,
 }
 

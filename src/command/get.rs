@@ -20,16 +20,16 @@ use crate::token::{Claims, Token};
 use crate::verdict;
 use crate::visit::Visit;
 
-/// What `get` was asked to do.
+/// The settings of `get`.
 #[derive(Debug)]
 pub struct Get {
     /// Which API server, and how to show its answer.
     pub common: Common,
     /// Path and query.
     pub path: String,
-    /// Without the token.
+    /// Whether to leave out the token.
     pub anonymous: bool,
-    /// Status line and headers too.
+    /// Whether to print the status line and headers too.
     pub include: bool,
 }
 
@@ -56,7 +56,7 @@ fn ask(get: &Get) -> Result<Code, Fault> {
     Ok(code)
 }
 
-/// Why it is not ok. Speaks of a token only where one was sent.
+/// Why the answer is not a success. Mentions a token only if one was sent.
 fn why(get: &Get, result: &Result<Answer, Failure>, bearer: Bearer, claims: Option<&Claims>) -> String {
     let answer = match result {
         Err(failure) => return failure.text().to_owned(),
@@ -69,7 +69,7 @@ fn why(get: &Get, result: &Result<Answer, Failure>, bearer: Bearer, claims: Opti
     match (answer.meaning, bearer) {
         (Meaning::Unauthenticated, Bearer::Token) => {
             let why = match claims {
-                Some(claims) => claims.explain_rejection(now(), answer.skew),
+                Some(claims) => claims.explain_rejection(now(), answer.skew).join("; "),
                 None => format!("{path} does not hold a service account token (not a JWT)"),
             };
             why + &aggregated()
@@ -139,7 +139,7 @@ struct Page<'g> {
     object: Map<String, Value>,
     body: Vec<u8>,
     cut: bool,
-    /// False once stdout is closed or full. That does not end the run: the verdict is its exit code.
+    /// False after stdout is closed or full. That does not end the run, whose result is the exit code.
     open: bool,
 }
 

@@ -1,6 +1,6 @@
 //! `install`: copy this binary to where images without it can use it.
 //!
-//! Written under another name, synced, renamed: under the final name there is never half a binary.
+//! The copy is written under another name, synced and renamed, so the final name never has half a binary.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read};
@@ -46,7 +46,7 @@ pub fn run(dest: &Path) -> Code {
     }
 }
 
-/// What was done, in a word; or where it failed, and why.
+/// What was done, in one word; or where it failed, and why.
 fn install(dest: &Path) -> Result<&'static str, (PathBuf, io::Error)> {
     let own = Path::new(OWN_BINARY);
     let mut source = File::open(own).map_err(|error| (own.to_owned(), error))?;
@@ -60,7 +60,7 @@ fn install(dest: &Path) -> Result<&'static str, (PathBuf, io::Error)> {
     let (beside, target) = create_beside(folder).map_err(|error| (dest.to_owned(), error))?;
     let copied = copy(target).and_then(|()| fs::rename(&beside, dest));
     if let Err(error) = copied {
-        // What is left of a failed copy is of no use.
+        // Removes what is left of a failed copy.
         let _ = fs::remove_file(&beside);
         return Err((dest.to_owned(), error));
     }

@@ -1,4 +1,4 @@
-//! The commands: one file each; here what they share.
+//! The commands, one file or folder each, and what they share.
 
 pub mod check;
 pub mod doctor;
@@ -28,9 +28,9 @@ use crate::visit::Visit;
 pub struct Common {
     /// The API server to ask.
     pub cluster: Cluster,
-    /// How to show what was found.
+    /// Text or JSON.
     pub output: Format,
-    /// The whole run.
+    /// The deadline of the whole run.
     pub timeout: Duration,
     /// `-v`: each request on stderr.
     pub verbose: bool,
@@ -52,14 +52,14 @@ pub struct Knocking {
     pub reporting: Reporting,
 }
 
-/// Where results go. Nothing of it changes an exit code.
+/// Where results go. No setting here changes an exit code.
 #[derive(Clone, Debug)]
 pub struct Reporting {
     /// Text or JSON.
     pub output: Format,
-    /// Nothing on stdout.
+    /// Whether to print nothing on stdout.
     pub quiet: bool,
-    /// Each knock on stderr.
+    /// Whether to show each knock on stderr.
     pub verbose: bool,
     /// The file for the verdict.
     pub termination: termination::Target,

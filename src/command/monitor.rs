@@ -15,24 +15,24 @@ use crate::time::date::{now, timestamp};
 use crate::time::deadline::Deadline;
 use crate::trace::{Trace, Tracing};
 
-/// What `monitor` was asked to do.
+/// The settings of `monitor`.
 #[derive(Debug)]
 pub struct Monitor {
     /// What to ask, and how to report it.
     pub knocking: Knocking,
-    /// Each round.
+    /// The deadline of each round.
     pub request_timeout: Duration,
-    /// Between rounds that were answered.
+    /// The pause between rounds that were answered.
     pub interval: Duration,
     /// The longest pause while there is no answer.
     pub max_interval: Duration,
-    /// Exit on a definite no.
+    /// Whether to exit on a definite no.
     pub until_lost: bool,
-    /// Serve probes and metrics there.
+    /// The address for probes and metrics.
     pub listen: Option<SocketAddr>,
 }
 
-/// Runs it: without an end, but for `--until-lost` and for a pod that cannot ask from the start.
+/// Runs it. It ends only with `--until-lost`, or if the pod cannot ask from the start.
 pub fn run(monitor: Monitor, color: bool) -> Code {
     let Monitor {
         knocking: Knocking { spec, reporting },
@@ -118,7 +118,7 @@ fn counting(board: &'static Board, verbose: bool) -> Tracing {
     Tracing { warnings: true, requests: true, tell: Box::leak(Box::new(tell)) }
 }
 
-/// What the endpoints show of a round.
+/// What the endpoints show about a round.
 fn snapshot(report: &Report<'_>, spec: &Spec) -> Snapshot {
     let claims = report.round.claims.as_ref();
     Snapshot {

@@ -12,7 +12,7 @@ use crate::rules;
 use crate::text::escape;
 use crate::verdict;
 
-/// What `rules` was asked to do.
+/// The settings of `rules`.
 #[derive(Debug)]
 pub struct RulesOf {
     /// Which API server, and how to show its list.

@@ -16,27 +16,27 @@ use crate::time::backoff::{Backoff, draw};
 use crate::time::date::now;
 use crate::time::deadline::Deadline;
 
-/// Between the good rounds that `--stable` asks for.
+/// The pause between the good rounds that `--stable` requires.
 const STABLE_PAUSE: Duration = Duration::from_secs(1);
 
-/// What `wait` was asked to do.
+/// The settings of `wait`.
 #[derive(Debug)]
 pub struct Wait {
     /// What to ask, and how to report it.
     pub knocking: Knocking,
-    /// The whole wait; `None`: no end.
+    /// The deadline of the whole wait. `None`: no deadline.
     pub timeout: Option<Duration>,
-    /// Each round.
+    /// The deadline of each round.
     pub request_timeout: Duration,
-    /// The longest pause.
+    /// The longest pause between rounds.
     pub max_interval: Duration,
-    /// At the deadline, no answer (2x) is not a failure.
+    /// Whether no answer (2x) at the deadline is not a failure.
     pub fail_open: bool,
-    /// Stop at once on a definite no.
+    /// Whether to stop at once on a definite no.
     pub fail_fast: bool,
-    /// Good rounds in a row.
+    /// How many good rounds in a row are required.
     pub stable: u32,
-    /// What to become.
+    /// CMD and its arguments, which the process becomes.
     pub command: Option<Vec<OsString>>,
     /// `KUBEKNOCK_DISABLED`: why nothing is asked.
     pub disabled: Option<String>,

@@ -16,7 +16,7 @@ use crate::time::date::{now, time};
 use crate::time::duration::span;
 use crate::token::Claims;
 
-/// What `whoami` was asked to do.
+/// The settings of `whoami`.
 #[derive(Debug)]
 pub struct Whoami {
     /// Which API server, and how to show what it names.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::exit::Code;
 use crate::identity::Identity;
 
-/// A round, ready to be shown.
+/// The result of a round, ready to be shown.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     /// The text report.
@@ -37,7 +37,7 @@ pub struct Requests {
     pub count: u64,
 }
 
-/// Everything that is known at one moment.
+/// The state of the monitor at one moment.
 #[derive(Clone, Debug)]
 pub struct State {
     /// The last completed round; `None` before the first.
@@ -52,7 +52,7 @@ pub struct State {
     pub changed: SystemTime,
     /// What was sent, by kind: there are few.
     pub requests: Vec<Requests>,
-    /// When the last round completed, or the monitor started: by a clock that is never set.
+    /// When the last round completed, or the monitor started, by a monotonic clock.
     alive: Instant,
     /// How long a round may take, its pause included.
     round_may_take: Duration,
@@ -65,7 +65,7 @@ impl State {
     }
 }
 
-/// The place both sides meet at.
+/// The state that the monitor writes and the endpoints read.
 #[derive(Debug)]
 pub struct Board(Mutex<State>);
 
@@ -119,7 +119,7 @@ impl Board {
         }
     }
 
-    /// What is known now.
+    /// A copy of the state.
     pub fn read(&self) -> State {
         self.lock().clone()
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 /// The largest request that is read, in bytes: line and headers. Probes and scrapes have a few hundred.
 const LARGEST_REQUEST: usize = 8 * 1024;
 
-/// More headers than this are too many.
+/// The most headers of a request.
 const MOST_HEADERS: usize = 64;
 
 /// How long one connection may take, from its acceptance to its end.
@@ -21,7 +21,7 @@ const LARGEST_LEFTOVER: usize = 64 * 1024;
 /// A request, as far as it decides the answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// `GET`, or what a client made up.
+    /// The method, such as `GET`; a client may send any word.
     pub method: String,
     /// The path, without the query.
     pub path: String,
@@ -66,7 +66,7 @@ pub fn serve(stream: &TcpStream, answer: impl FnOnce(&Request) -> Answer) -> io:
     Ok(format!("{line}: {}", answer.status))
 }
 
-/// The time that is left, or the end of it.
+/// The time that is left, or an error if none is.
 fn left(deadline: Instant) -> io::Result<Duration> {
     match deadline.saturating_duration_since(Instant::now()) {
         Duration::ZERO => Err(io::ErrorKind::TimedOut.into()),

@@ -79,7 +79,7 @@ pub fn render(state: &State) -> String {
     page.0
 }
 
-/// True for what a permission can come to; the rest ends a run before anything is asked.
+/// Whether a permission can have this outcome. The other codes end a run before a permission is asked.
 fn is_outcome(code: Code) -> bool {
     match code.class() {
         Class::Fine | Class::No | Class::NoAnswer => true,

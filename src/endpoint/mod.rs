@@ -83,11 +83,11 @@ fn reason(error: &io::Error, address: SocketAddr) -> String {
     }
 }
 
-/// Serves one connection after the other. A connection that breaks is that client's affair.
+/// Serves one connection after the other. A connection that breaks affects only its client.
 fn work(listener: &TcpListener, board: &Board, trace: Option<fn(&str)>) {
     loop {
         let Ok((stream, client)) = listener.accept() else {
-            // Out of descriptors or memory: wait for what other connections give back.
+            // Out of descriptors or memory: wait until other connections release some.
             Deadline::NEVER.sleep(ACCEPT_PAUSE);
             continue;
         };
@@ -98,7 +98,7 @@ fn work(listener: &TcpListener, board: &Board, trace: Option<fn(&str)>) {
     }
 }
 
-/// Pure: what a request gets.
+/// The answer to a request. Pure.
 fn answer(request: &Request, state: &State) -> Answer {
     if !matches!(request.method.as_str(), "GET" | "HEAD") {
         return Answer::text(405, "only GET and HEAD\n");

@@ -1,11 +1,11 @@
-//! What to know, and to do, where a permission is granted: also where it must not be.
+//! Explains a granted permission, also one that must be refused.
 
 use crate::api::status::{ANONYMOUS, Answer, Meaning};
 use crate::knock::Knock;
 use crate::round::Finding;
 use crate::text::quote;
 
-/// What is worth knowing of a granted permission.
+/// Notes about a granted permission.
 pub fn allowed(finding: &Finding, answer: Option<&Answer>) -> Vec<String> {
     if answer.is_some_and(|answer| answer.meaning == Meaning::NotFound) {
         return vec!["it does not exist; authorization comes first, and allows it".into()];
@@ -25,6 +25,7 @@ pub fn exposed() -> Vec<String> {
             "the request is allowed without a token: a binding to {ANONYMOUS} or system:unauthenticated grants it, or the \
              authorization mode is AlwaysAllow"
         ),
+        "delete that binding, but keep system:public-info-viewer, which grants only /healthz, /livez, /readyz and /version".into(),
         "kubectl get rolebindings,clusterrolebindings -A -o wide | grep -E 'system:(anonymous|unauthenticated)'".into(),
     ]
 }
@@ -47,12 +48,14 @@ pub fn excess(subject: Option<&str>) -> Vec<String> {
         .strip_prefix("system:serviceaccount:")
         .map_or_else(|| user.to_owned(), |name| name.replace(':', "/"));
     let groups = "system:(serviceaccounts|authenticated)";
-    let pattern = if subject.is_some() { format!("{}|{groups}", literal(&name)) } else { groups.to_owned() };
+    let pattern =
+        if subject.is_some() { format!("{}( |,|$)|{groups}", literal(&name)) } else { groups.to_owned() };
     vec![
         format!(
-            "it is granted to {user}, directly or through one of its groups: find the binding, and delete it or its rule"
+            "the permission is granted to {user}, directly or through a group: delete the binding, or the rule in its role"
         ),
         format!("kubectl get rolebindings,clusterrolebindings -A -o wide | grep -E {}", quote(&pattern)),
+        "keep the default ones (system:basic-user, system:discovery); what a role grants: kubectl describe clusterrole ROLE".into(),
     ]
 }
 

@@ -1,4 +1,4 @@
-//! Why a permission is refused, and what lifts that: a grant, unless RBAC is not what refuses it.
+//! Explains a refused permission, and offers a grant unless something else than RBAC refuses it.
 
 use crate::api::discovery::Unresolved;
 use crate::api::refusal::Refusal;
@@ -26,7 +26,7 @@ pub fn forbidden(
     let other = (meaning == Some(Meaning::OtherForbidden)).then(|| something_else(words));
     let beyond = answer.and_then(|answer| beyond_rbac(answer, finding));
     if let Some(why) = other.or(beyond) {
-        return (vec![reason, why], Vec::new());
+        return ([vec![reason], why].concat(), Vec::new());
     }
     if reason.contains("RBAC: ") && reason.contains("\" not found") {
         reason.push_str(
@@ -42,24 +42,27 @@ pub fn forbidden(
     (vec![reason], grant)
 }
 
-/// A refusal that is not about the permission: whose it is.
-pub fn something_else(words: &str) -> String {
+/// Explains a refusal that is not about the permission.
+pub fn something_else(words: &str) -> Vec<String> {
     let refusal = Refusal::parse(words);
     let user = refusal.as_ref().map_or("another user", |refusal| &refusal.user);
     if refusal.as_ref().is_some_and(|refusal| refusal.verb.starts_with("impersonate")) {
-        return format!(
-            "this refuses {user} something else: a proxy on the way asks as another user, and may not; ask the API server \
-             itself with --server, or correct the proxy's permissions"
-        );
+        return vec![
+            format!(
+                "this refuses {user} something else: a proxy on the way asks as another user, and may not"
+            ),
+            "ask the API server itself with --server, or correct the proxy's permissions".into(),
+        ];
     }
-    format!(
-        "this refuses {user} something else, and says nothing about this permission: check for a proxy, or an aggregated \
-         API server that asks in its own name: kubectl get apiservices"
-    )
+    vec![
+        format!("this refuses {user} something else, and says nothing about this permission"),
+        "check for a proxy, or an aggregated API server that asks in its own name: kubectl get apiservices"
+            .into(),
+    ]
 }
 
-/// Why no RBAC binding lifts it, if none does.
-fn beyond_rbac(answer: &Answer, finding: &Finding) -> Option<String> {
+/// Why no RBAC grant helps. `None`: one may help.
+fn beyond_rbac(answer: &Answer, finding: &Finding) -> Option<Vec<String>> {
     // OpenShift's token scopes, Azure RBAC for AKS, GKE's IAM.
     const THEIRS: [&str; 3] = [
         "prevent this action",
@@ -69,14 +72,14 @@ fn beyond_rbac(answer: &Answer, finding: &Finding) -> Option<String> {
     // Authorizers that say of a user that they do not know: ABAC, and Azure's of service accounts.
     const NO_OPINION: [&str; 3] = ["RBAC: ", "No policy matched", "Azure does not have opinion"];
     if answer.meaning == Meaning::Denied || THEIRS.iter().any(|words| answer.reason.contains(words)) {
-        return Some(
+        return Some(vec![
             "an authorizer denies it that RBAC cannot override: change that authorizer's policy".into(),
-        );
+        ]);
     }
     // A review says whether it is denied; the refusal of a request does not.
     let reason = Refusal::parse(&answer.reason).filter(|_| !finding.by_review())?.reason;
     let is_rbac = |line: &str| line.is_empty() || NO_OPINION.iter().any(|words| line.starts_with(words));
     (!reason.lines().all(is_rbac)).then(|| {
-        "an authorizer beside RBAC gives this reason: change its policy; whether a grant helps is shown by --review".into()
+        vec!["an authorizer beside RBAC gives this reason: change its policy; --review shows whether a grant helps".into()]
     })
 }

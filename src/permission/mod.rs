@@ -1,4 +1,4 @@
-//! The permission phrase: parsed and printed. Knows the grammar; knows nothing of any server.
+//! Parses and prints the permission phrase. Knows the grammar, and nothing about servers.
 //!
 //! ```text
 //! phrase   = [ "can" | "cannot" ] VERB{,VERB} TARGET [ "in" NAMESPACE | "in" "*" ]

@@ -1,4 +1,4 @@
-//! The nouns of a phrase, and how they are printed.
+//! The parts of a phrase, and how they are printed.
 
 use std::fmt;
 
@@ -18,7 +18,7 @@ pub struct Permission {
     pub expected: Expected,
     /// The RBAC verb, lower case, or `*`.
     pub verb: String,
-    /// On what.
+    /// What it is about.
     pub target: Target,
     /// From a rule of RBAC: names are meant to the letter, and nothing of it has to be served.
     pub exact: bool,
@@ -42,7 +42,7 @@ pub struct Objects {
     pub name: Option<String>,
     /// `log` of `pods/x/log`.
     pub subresource: Option<String>,
-    /// Where.
+    /// The namespace.
     pub namespace: Namespace,
 }
 

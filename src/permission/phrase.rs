@@ -19,8 +19,7 @@ pub fn parse(arguments: &[String], defaults: &Defaults) -> Result<Vec<Permission
     Ok(permissions)
 }
 
-const EXAMPLES: &str =
-    "such as \"list pods in default\", \"get secrets/db\", \"create pods/*/exec\" or \"get /metrics\"";
+const EXAMPLES: &str = "such as \"list pods in default\", \"create pods/*/exec\" or \"get /metrics\"";
 
 fn parse_phrase(phrase: &str, defaults: &Defaults) -> Result<Vec<Permission>, PhraseFault> {
     if let Some((at, _)) = phrase.char_indices().find(|(_, c)| c.is_control() && !c.is_ascii_whitespace()) {
@@ -57,10 +56,12 @@ fn parse_phrase(phrase: &str, defaults: &Defaults) -> Result<Vec<Permission>, Ph
         }
         (Some(Word { text: "in", .. }), Some(word)) => Some((word.at, parse_namespace(word)?)),
         (Some(word), _) => {
-            return fault(
-                word.at,
-                "only \"in NAMESPACE\" may follow the resource; put each phrase in its own quotes, and options outside them",
-            );
+            let quotes = match word.text.as_bytes() {
+                [b'-', ..] => "; put options outside the quotes",
+                _ if words.next().is_some() => "; put each phrase in its own quotes",
+                _ => "",
+            };
+            return fault(word.at, format!("only \"in NAMESPACE\" may follow the resource{quotes}"));
         }
     };
     if let Some(extra) = words.next() {
@@ -174,10 +175,7 @@ fn parse_path(word: Word<'_>, expected: Expected, verbs: &[String]) -> Result<Ta
             return fault(word.at, format!("this is the URL of a resource; as a phrase: {phrase}"));
         }
         Some(Err(why)) => {
-            return fault(
-                word.at,
-                format!("this is the URL of a resource, and no phrase asks the same: {why}"),
-            );
+            return fault(word.at, format!("no phrase asks the same as this URL: {why}"));
         }
         None => {}
     }

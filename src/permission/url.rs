@@ -351,7 +351,8 @@ mod tests {
                         let line = text.lines().next().unwrap();
                         let Some((_, rest)) = line.split_once("as a phrase: \"") else {
                             assert!(
-                                line.contains("no phrase asks the same: ") || line.contains(" a path"),
+                                line.contains("no phrase asks the same as this URL: ")
+                                    || line.contains(" a path"),
                                 "{text}"
                             );
                             refused += 1;

@@ -1,4 +1,4 @@
-//! What a run shows: text, JSON, and the termination message. Nothing here changes an exit code.
+//! The output of a run: text, JSON, and the termination message. Nothing here changes an exit code.
 
 pub mod json;
 pub mod termination;
@@ -95,7 +95,7 @@ pub fn tracing(verbose: bool) -> Tracing {
     Tracing { warnings: true, requests: verbose, tell: &trace }
 }
 
-/// Writes what a run shows of itself to stderr.
+/// Writes a trace line or a warning to stderr.
 pub fn trace(seen: &Trace) {
     match seen {
         Trace::Warning(text) => complain(&format!("warning: {}", escape(text))),

@@ -47,9 +47,7 @@ pub fn message(report: &Report<'_>) -> String {
     for (finding, explanation) in report.explained() {
         if finding.code != Code::Ok && finding.is_own() {
             lines.push(format!("{}: {}", escape(&finding.phrase), finding.code.name()));
-            lines.extend(
-                explanation.why.iter().chain(&explanation.remedy).map(|line| format!("  {}", escape(line))),
-            );
+            lines.extend(explanation.lines().iter().map(|line| format!("  {}", escape(line))));
         }
     }
     lines.join("\n") + "\n"

@@ -1,4 +1,4 @@
-//! The report as text: one line for each permission, under it why and what to type, last the outcome.
+//! The report as text: one line for each permission, below it why and what to type, and the outcome at the end.
 
 use super::Report;
 use crate::api::status::Meaning;
@@ -19,8 +19,7 @@ pub fn render(report: &Report<'_>, color: bool) -> String {
     for ((finding, explanation), [phrase, anonymous, token]) in report.explained().zip(&rows) {
         let outcome = paint(outcome(finding), finding.code, color);
         lines.push(format!("{phrase:first$}  {anonymous:second$}  {token:third$}  {outcome}"));
-        lines.extend(explanation.why.iter().map(|why| format!("    {}", escape(why))));
-        lines.extend(explanation.remedy.iter().map(|line| format!("    {}", escape(line))));
+        lines.extend(explanation.lines().iter().map(|line| format!("    {}", escape(line))));
     }
     lines.push(paint(&report.summary(), report.code, color));
     lines.join("\n") + "\n"
@@ -36,7 +35,7 @@ pub fn outcome(finding: &Finding) -> &'static str {
     }
 }
 
-/// The phrase, and what each knock got.
+/// The phrase, and the result of each knock.
 pub fn row(finding: &Finding) -> [String; 3] {
     let review = finding.by_review();
     let knocks = finding.asked().map(|asked| &asked.knocks);
@@ -47,7 +46,7 @@ pub fn row(finding: &Finding) -> [String; 3] {
     ]
 }
 
-/// What one knock got, in a word.
+/// The result of one knock, in one word.
 fn cell(knock: Option<&Knock>, review: bool) -> String {
     let Some(knock) = knock else { return "-".into() };
     match &knock.result {

@@ -171,7 +171,7 @@ struct Asker<'r> {
     anonymous: bool,
 }
 
-/// Why nothing more can be asked.
+/// Why the round ends early.
 enum End {
     /// The connection itself failed: asking anything else would fail the same way.
     Broken,
@@ -247,7 +247,7 @@ impl Asker<'_> {
         if broken { self.in_time().and(Err(End::Broken)) } else { Ok(()) }
     }
 
-    /// Both knocks, as far as they are required; true where the connection itself failed under one of them.
+    /// Makes both knocks, as far as they are required. True if the connection itself failed during one of them.
     fn knock(&self, question: &Question) -> (Both<Knock>, bool) {
         let identities = [
             self.anonymous.then_some(Identity::Anonymous),
@@ -268,7 +268,7 @@ impl Asker<'_> {
         (knocks, false)
     }
 
-    /// A refusal that is not about this permission says nothing about it.
+    /// Marks a refusal that is not about this permission.
     fn concern(&self, question: &Question, answer: Answer) -> Answer {
         let subject = self.visit.claims.as_ref().and_then(|claims| claims.subject.as_deref());
         let is_about = |refusal: &Refusal| match answer.meaning {

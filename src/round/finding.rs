@@ -1,4 +1,4 @@
-//! What a round asks, and what it finds.
+//! The specification of a round, and its findings.
 
 use std::time::{Duration, SystemTime};
 
@@ -12,7 +12,7 @@ use crate::permission::{Expected, Permission};
 use crate::time::date::retry_after;
 use crate::token::Claims;
 
-/// What to ask, and by which rules.
+/// What to ask, and how.
 #[derive(Clone, Debug)]
 pub struct Spec {
     /// The API server to ask.
@@ -46,11 +46,11 @@ pub struct Finding {
     pub expected: Expected,
     /// The outcome.
     pub code: Code,
-    /// How far it got.
+    /// Whether it was asked, and if not, why.
     pub state: State,
 }
 
-/// How far a permission got.
+/// Whether a permission was asked, and if not, why.
 #[derive(Clone, Debug)]
 pub enum State {
     /// It was not asked: the connection failed before its turn, and that failure stands for it.
@@ -79,7 +79,7 @@ pub struct Asked {
     pub question: Question,
     /// What its name means; `None` for a path.
     pub resource: Option<Resource>,
-    /// What each identity got.
+    /// The result of each identity's knock.
     pub knocks: Both<Knock>,
 }
 
@@ -138,13 +138,13 @@ impl Finding {
 /// The result of a round.
 #[derive(Clone, Debug)]
 pub struct Round {
-    /// One a permission, in the order given.
+    /// One for each permission, in the order given.
     pub findings: Vec<Finding>,
     /// Whether a token is sent.
     pub bearer: Bearer,
     /// What the token claims.
     pub claims: Option<Claims>,
-    /// The deadline came before the end.
+    /// Whether the deadline passed before the end.
     pub timed_out: bool,
 }
 
@@ -170,7 +170,7 @@ impl Round {
             .find_map(|answer| answer.user.as_deref())
     }
 
-    /// The user to grant to: as the API server names it, else as the token claims, if it was sent.
+    /// The subject of a grant: the user that the API server names, or else the one that the token claims, if it was sent.
     pub fn subject(&self) -> Option<&str> {
         let sent = self.claims.as_ref().filter(|_| self.bearer == Bearer::Token);
         self.user().or_else(|| sent?.subject.as_deref())

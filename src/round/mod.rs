@@ -1,6 +1,6 @@
 //! One round: every permission asked, both knocks, over one connection, within a deadline.
 //!
-//! What is known when the deadline comes is the round's result.
+//! At the deadline, the result is what is known by then.
 
 mod ask;
 pub mod finding;
@@ -21,7 +21,7 @@ use crate::trace::Tracing;
 pub struct Rounds {
     /// What is asked.
     pub spec: Spec,
-    /// How many rounds there were.
+    /// How many rounds have been made.
     pub made: u32,
     /// Whether any of them asked something: a token that ends too soon is a round without a knock.
     asked: bool,
@@ -37,7 +37,7 @@ struct Memory {
 }
 
 impl Rounds {
-    /// Before the first one.
+    /// Rounds of which none has been made yet.
     pub fn new(spec: Spec) -> Rounds {
         Rounds { made: 0, asked: false, memory: vec![Memory::default(); spec.permissions.len()], spec }
     }

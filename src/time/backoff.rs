@@ -7,7 +7,7 @@ use std::time::Duration;
 /// The first step of a back-off.
 const FIRST_STEP: Duration = Duration::from_secs(1);
 
-/// A server that asks for more than this is obeyed up to it: no typing mistake there may freeze a pod.
+/// The longest `Retry-After` that is obeyed, so that a mistake in a server cannot stop a pod.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(300);
 
 /// Pauses that double from one second to a longest one, each drawn between half the step and the whole
@@ -24,7 +24,7 @@ impl Backoff {
         Backoff { step: FIRST_STEP.min(longest), longest }
     }
 
-    /// Begins again.
+    /// Starts again with the first step.
     pub fn reset(&mut self) {
         self.step = FIRST_STEP.min(self.longest);
     }
@@ -44,12 +44,12 @@ pub fn jittered(interval: Duration, draw: f64) -> Duration {
     interval.mul_f64(0.9 + draw.clamp(0.0, 1.0) / 5.0)
 }
 
-/// Any number, from the seed the standard library takes for its hash tables. Not for secrets.
+/// A random number, from the seed of the standard library's hash tables. Not for secrets.
 fn random() -> u32 {
     u32::try_from(RandomState::new().build_hasher().finish() >> 32).unwrap_or_default()
 }
 
-/// Any number between 0 and 1.
+/// A random number between 0 and 1.
 pub fn draw() -> f64 {
     f64::from(random()) / f64::from(u32::MAX)
 }

@@ -1,10 +1,10 @@
-//! When a run has to be over. The only place that sleeps.
+//! Deadlines. The only place that sleeps.
 
 use std::sync::mpsc::Receiver;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// When a run has to be over.
+/// The time at which a run must end.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadline {
     /// `None`: never.
@@ -31,7 +31,7 @@ impl Deadline {
         self.at.map(|at| at.saturating_duration_since(Instant::now()))
     }
 
-    /// Whether it has come.
+    /// Whether it has passed.
     pub fn is_over(self) -> bool {
         self.left().is_some_and(|left| left.is_zero())
     }

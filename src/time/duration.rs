@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Longer spans are mistakes, and would not fit the clock.
+/// The longest duration. Longer ones are mistakes, and would overflow the clock.
 const LONGEST: Duration = Duration::from_secs(10 * 366 * 86_400);
 
 /// Parses a duration as Kubernetes (Go) writes it: `800ms`, `2s`, `1m30s`, `1.5h`, `0`. The error says

@@ -10,7 +10,7 @@ use std::thread;
 
 use super::deadline::Deadline;
 
-/// What reading a file gave.
+/// The result of reading a file.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Content {
     /// All of it.
@@ -30,7 +30,7 @@ impl Content {
 /// Why a file was not read.
 #[derive(Debug)]
 pub enum Unread {
-    /// The operating system says so.
+    /// The operating system reports an error.
     Broken(io::Error),
     /// The deadline came first.
     TooLate,

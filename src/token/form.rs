@@ -1,6 +1,6 @@
 //! Common ways to write a token file wrong: each recognized, so that a 401 is not blamed on the cluster. Pure.
 
-/// What is wrong with how this is written, in words without any part of it. `text` is trimmed.
+/// How the token is written wrong, without quoting any part of it. `text` is trimmed.
 pub fn fault(text: &[u8]) -> Option<&'static str> {
     let starts = |prefix: &str| {
         text.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))

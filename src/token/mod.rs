@@ -19,10 +19,10 @@ use crate::time::deadline::Deadline;
 use crate::time::duration::span;
 use crate::time::reading::{Content, Unread, read};
 
-/// Longer is not a token; bound service account tokens have about 1 KiB.
+/// The longest token, in bytes; bound service account tokens have about 1 KiB.
 const LONGEST: usize = 64 * 1024;
 
-/// A shorter token is a word, such as a user's name, and may be in any answer.
+/// The shortest token that is removed from answers, in bytes. A shorter one may be an ordinary word.
 const SHORTEST_SECRET: usize = 16;
 
 /// A bearer token. Its text leaves this type only for a request header.
@@ -122,12 +122,12 @@ impl fmt::Debug for Token {
 /// must not be shown. Only the token as it is: not in another encoding, not a part of it.
 pub struct Redactor {
     token: Token,
-    /// The end of what was passed, which may be the beginning of the token.
+    /// The last bytes, which may be the beginning of the token.
     held: Vec<u8>,
 }
 
 impl Redactor {
-    /// What stands for the token.
+    /// The placeholder of the token.
     const MARK: &[u8] = b"(token)";
 
     /// Whether this piece can be shown as it is: it is the usual case, and costs no copy.
@@ -135,7 +135,7 @@ impl Redactor {
         self.held.is_empty() && self.token.place_in(piece).is_none()
     }
 
-    /// Gives what can be shown by now.
+    /// Returns what can be shown so far.
     pub fn pass(&mut self, piece: &[u8]) -> Vec<u8> {
         self.held.extend_from_slice(piece);
         let mut shown = Vec::with_capacity(self.held.len());
@@ -154,7 +154,7 @@ impl Redactor {
         shown
     }
 
-    /// Gives what is left when nothing more comes.
+    /// Returns the rest at the end of the stream.
     pub fn end(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.held)
     }
@@ -244,13 +244,21 @@ impl Claims {
         })
     }
 
-    /// In how many seconds the token ends, where that is sooner than in `least`. A token that claims no end has none.
+    /// In how many seconds the token ends, if that is less than `least`. A token that claims no end has none.
     pub fn ends_within(&self, least: i64, now: i64) -> Option<i64> {
         let left = self.expires?.saturating_sub(now);
         (left < least).then_some(left)
     }
 
-    /// Whether a 401 is likely the clocks': the token is not valid yet, or has expired by the server's clock only.
+    /// Whether its audiences are not an API server's: that is its issuer, or the name of its Service.
+    pub fn is_for_another(&self) -> bool {
+        let is_servers = |audience: &String| {
+            self.issuer.as_ref() == Some(audience) || audience.starts_with("https://kubernetes.default.svc")
+        };
+        !self.audiences.is_empty() && !self.audiences.iter().any(is_servers)
+    }
+
+    /// Whether the clocks are the likely cause of a 401: the token is not valid yet, or has expired by the server's clock only.
     pub fn is_a_matter_of_clocks(&self, now: i64, skew: Option<i64>) -> bool {
         let time = now.saturating_add(off(skew));
         let has_expired = |time: i64| self.expires.is_some_and(|expires| expires <= time);
@@ -259,11 +267,11 @@ impl Claims {
         self.fault.is_none() && if has_expired(time) { !has_expired(now) } else { is_early }
     }
 
-    /// Why a server answers 401 to this token, most likely cause first; `now` in seconds since 1970. A server judges
-    /// by its own clock: `skew` is how many seconds it is ahead of this one, where that is known.
-    pub fn explain_rejection(&self, now: i64, skew: Option<i64>) -> String {
+    /// Why a server answers 401 to this token, most likely cause first, in one or two sentences; `now` in seconds
+    /// since 1970. A server judges by its own clock: `skew` is how many seconds it is ahead of this one, if known.
+    pub fn explain_rejection(&self, now: i64, skew: Option<i64>) -> Vec<String> {
         if let Some(fault) = self.fault {
-            return fault.to_owned();
+            return vec![fault.to_owned()];
         }
         let skew = off(skew);
         let clocks = match skew {
@@ -273,20 +281,20 @@ impl Claims {
         };
         let now = now.saturating_add(skew);
         if let Some(expired) = self.expires.filter(|&expires| expires <= now) {
-            let why = if skew == 0 { "the kubelet renews only mounted tokens" } else { &clocks };
-            return format!("the token expired {} ago; {why}", span(now.saturating_sub(expired)));
+            let clocks = if skew == 0 { String::new() } else { format!("; {clocks}") };
+            return vec![format!("the token expired {} ago{clocks}", span(now.saturating_sub(expired)))];
         }
         if let Some(begins) = self.not_before.filter(|&begins| begins > now.saturating_add(LEEWAY)) {
-            return format!(
+            return vec![format!(
                 "the token is not valid for another {}: {clocks}",
                 span(begins.saturating_sub(now))
-            );
+            )];
         }
         if let Some(issued) = self.issued.filter(|&issued| issued > now.saturating_add(LEEWAY)) {
-            return format!(
+            return vec![format!(
                 "the token is issued {} in the future: {clocks}",
                 span(issued.saturating_sub(now))
-            );
+            )];
         }
         let mut facts = Vec::new();
         if !self.audiences.is_empty() {
@@ -295,11 +303,14 @@ impl Claims {
         if let Some(issuer) = &self.issuer {
             facts.push(format!("issuer {issuer}"));
         }
-        if let Some(subject) = &self.subject {
+        // The advice names a service account.
+        if let Some(subject) =
+            self.subject.as_ref().filter(|name| !name.starts_with("system:serviceaccount:"))
+        {
             facts.push(format!("subject {subject}"));
         }
         if let Some(expires) = self.expires {
-            facts.push(format!("valid for another {}", span(expires.saturating_sub(now))));
+            facts.push(format!("expires in {}", span(expires.saturating_sub(now))));
         }
         let begins = self.not_before.max(self.issued).filter(|&begins| begins > now);
         if let Some(begins) = begins {
@@ -307,10 +318,16 @@ impl Claims {
         } else if skew != 0 {
             facts.push(clocks);
         }
-        format!(
-            "the token is not expired ({}): wrong audience, another cluster's issuer, or its account or pod is gone",
-            facts.join(", ")
-        )
+        let cause = if self.is_for_another() {
+            "the token has another audience than the API server"
+        } else {
+            "the token is not expired: wrong audience, another cluster's issuer, or its account or pod is gone"
+        };
+        let mut why = vec![cause.to_owned()];
+        if !facts.is_empty() {
+            why.push(format!("its claims: {}", facts.join(", ")));
+        }
+        why
     }
 }
 
@@ -415,14 +432,14 @@ mod tests {
     #[test]
     fn a_rejection_is_explained_from_the_claims() {
         let claims = |json: &str| Claims::parse(&jwt(json)).unwrap();
-        let expired = claims(r#"{"exp":1000}"#).explain_rejection(1000 + 7500, None);
+        let explain = |json: &str, now| claims(json).explain_rejection(now, None).join("; ");
+        let expired = explain(r#"{"exp":1000}"#, 1000 + 7500);
         assert!(expired.contains("expired 2h5m ago"), "{expired}");
-        let never = claims(r#"{"exp":-9223372036854775808}"#).explain_rejection(1000, None);
+        let never = explain(r#"{"exp":-9223372036854775808}"#, 1000);
         assert!(never.contains("expired 292"), "{never}");
-        let early = claims(r#"{"exp":99999,"iat":9000}"#).explain_rejection(1000, None);
+        let early = explain(r#"{"exp":99999,"iat":9000}"#, 1000);
         assert!(early.contains("in the future"), "{early}");
-        let audience =
-            claims(r#"{"exp":4600,"aud":"vault","iss":"https://other"}"#).explain_rejection(1000, None);
+        let audience = explain(r#"{"exp":4600,"aud":"vault","iss":"https://other"}"#, 1000);
         assert!(
             audience.contains("audience vault") && audience.contains("issuer https://other"),
             "{audience}"
@@ -470,11 +487,11 @@ mod tests {
                 Some(-30),
                 "not valid for another 70s: the API server's clock is 30s behind",
             ),
-            (r#"{"exp":2000}"#, 1000, Some(2), "not expired (valid for another 16m)"),
+            (r#"{"exp":2000}"#, 1000, Some(2), "gone; its claims: expires in 16m"),
             (r#"{"exp":2000}"#, 1000, Some(i64::MIN), "behind this one"),
             (r#"{"exp":-5}"#, i64::MAX, Some(i64::MAX), "expired"),
         ] {
-            let text = Claims::parse(&jwt(json)).unwrap().explain_rejection(now, skew);
+            let text = Claims::parse(&jwt(json)).unwrap().explain_rejection(now, skew).join("; ");
             assert!(text.contains(words), "{json}: no {words:?} in {text:?}");
         }
     }
@@ -515,7 +532,7 @@ mod tests {
             (format!("token={good}"), "in front of the token"),
         ] {
             let claims = Claims::parse(&text).unwrap();
-            assert!(claims.explain_rejection(1000, None).contains(words), "{text}");
+            assert!(claims.explain_rejection(1000, None).concat().contains(words), "{text}");
             assert_eq!(claims.subject.as_deref(), Some("system:serviceaccount:ns-1:k-sa-1"), "{text}");
         }
         for text in ["ZXlKaGJHY2lPaUpTVXpJMU5pSjku", "${TOKEN}", "\"abc\""] {

@@ -1,6 +1,6 @@
-//! The herd: 5,000 gates that start in the same second and wait ten minutes for a grant that never comes.
-//! Runs the very back-off of `wait` on a simulated clock and prints the requests a second that reach the
-//! API server. `just herd`.
+//! A simulation: 5,000 gates start in the same second and wait ten minutes for a grant that never comes. It
+//! runs the back-off of `wait` on a simulated clock and prints how many requests reach the API server each
+//! second. `just herd`.
 
 #![allow(clippy::print_stdout, reason = "it is there to be read")]
 
@@ -22,7 +22,7 @@ fn main() {
     for _ in 0..GATES {
         let mut backoff = Backoff::new(MAX_INTERVAL);
         let mut clock = Duration::from_secs_f64(draw());
-        // The first round makes both knocks, later ones the token's only.
+        // The first round makes both knocks, later rounds only the one with the token.
         let (mut requests, mut knocks) = (0, 2);
         while let Some(second) = usize::try_from(clock.as_secs()).ok().and_then(|second| rate.get_mut(second))
         {

@@ -1,13 +1,13 @@
-//! What a check costs, beside what it replaces: `just bench`.
+//! The cost of a check, compared with what it replaces: `just bench`.
 //!
-//! Side by side in one run, against a real kube-apiserver: one whole check (two knocks), the tutorial's two
-//! curl calls, `kubectl auth can-i`, and as the floor a bare rustls client that sends the same two requests
-//! from a process that is warm. Then the check by instructions (callgrind), and how it grows with the number
-//! of permissions. Ends with 1 if a limit on what is counted (memory, instructions) is not kept; a time over
-//! its limit is only said, because another machine may be busy.
+//! Side by side in one run, against a real kube-apiserver: one complete check (two knocks), the two curl calls
+//! of the tutorial, `kubectl auth can-i`, and as the lower bound a bare rustls client that sends the same two
+//! requests from a process that is already running. Then the instructions of a check (callgrind), and how they
+//! grow with the number of permissions. Exits with 1 if a limit on a count (memory, instructions) is exceeded;
+//! a time above its limit is only reported, because the machine may be busy.
 //!
-//! Needs `KUBEBUILDER_ASSETS` (see `.ci/kube-assets`), `KUBEKNOCK_BINARY` (the static binary), and on the
-//! machine curl, valgrind, GNU time and ldd.
+//! Needs `KUBEBUILDER_ASSETS` (see `.ci/kube-assets`), `KUBEKNOCK_BINARY` (the static binary), and curl,
+//! valgrind, GNU time and ldd on the machine.
 
 #![allow(
     clippy::unwrap_used,
@@ -54,7 +54,7 @@ fn main() -> ExitCode {
     if rsa && ecdsa { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Prints the tables, with a server that has these keys. False: a limit is not kept.
+/// Prints the tables for a server with these keys. False: a limit is exceeded.
 fn against(keys: &str, server_keys: ServerKeys) -> bool {
     let cluster = RealCluster::start_as(server_keys, &[]);
     cluster.namespace(NAMESPACE);
@@ -110,7 +110,7 @@ fn against(keys: &str, server_keys: ServerKeys) -> bool {
     counted.iter().all(|&kept| kept)
 }
 
-/// Some runs of each in turn, so that what else the machine does is shared by all.
+/// A few runs of each in turn, so that other load on the machine affects all of them.
 fn run_in_turns(rows: &mut [Row]) {
     for _ in 0..=RUNS / TURN {
         for row in rows.iter_mut() {
@@ -122,12 +122,12 @@ fn run_in_turns(rows: &mut [Row]) {
     }
 }
 
-/// What a run took.
+/// The cost of one run.
 #[derive(Clone, Copy)]
 struct Cost {
-    /// User and system time of the processes.
+    /// User and system time of all its processes.
     cpu: Duration,
-    /// From before the first starts until the last has ended.
+    /// From the start of the first process to the end of the last.
     wall: Duration,
 }
 
@@ -139,7 +139,7 @@ struct Row {
 }
 
 enum What {
-    /// Run one after the other; each must exit with 0.
+    /// Commands that run one after the other; each must exit with 0.
     Commands(Vec<Command>),
     Floor(Floor),
 }
@@ -171,8 +171,8 @@ impl Row {
         median(&self.costs)
     }
 
-    /// The largest resident set of its processes, in KiB: the median of nine runs. By GNU time, whose own
-    /// memory is small: a child's peak begins with what its parent had at the fork.
+    /// The largest resident set of its processes, in KiB: the median of nine runs. Measured by GNU time, which
+    /// needs little memory itself: the peak of a child includes the memory of its parent at the fork.
     fn peak(&self) -> u64 {
         let What::Commands(commands) = &self.what else { panic!("a warm process has no peak of its own") };
         let mut peaks: Vec<u64> =
@@ -189,7 +189,7 @@ fn peak(command: &Command) -> u64 {
     fs::read_to_string(report.path()).expect("what time says").trim().parse().expect("KiB")
 }
 
-/// `command` run by `tool OPTIONS [FILE]`.
+/// `command`, run by `tool OPTIONS [FILE]`.
 fn under(tool: &str, command: &Command, options: &[&str], file: Option<&Path>) -> Command {
     let mut under = Command::new(tool);
     under.args(options).args(file).arg(command.get_program()).args(command.get_args()).env_clear();
@@ -198,7 +198,7 @@ fn under(tool: &str, command: &Command, options: &[&str], file: Option<&Path>) -
     under
 }
 
-/// What a pod has: a mount and the variables. And the commands that stand in it.
+/// The files and variables of a pod, and the commands that use them.
 struct Pod {
     binary: PathBuf,
     kubectl: PathBuf,
@@ -228,7 +228,7 @@ impl Pod {
         command
     }
 
-    /// `kubeknock check` of as many permissions, each of them allowed.
+    /// `kubeknock check` of this many permissions, all of them allowed.
     fn kubeknock(&self, permissions: usize) -> Command {
         let mut command = self.command(&self.binary);
         command.arg("check").arg("--service-account-dir").arg(self.mount.path());
@@ -236,7 +236,7 @@ impl Pod {
         command
     }
 
-    /// The tutorial's two lines, without the shell around them.
+    /// The two lines of the tutorial, without a shell.
     fn curl(&self) -> Vec<Command> {
         let token = fs::read_to_string(self.mount.path().join("token")).expect("the token");
         let headers = self.home.path().join("headers");
@@ -282,9 +282,9 @@ impl Pod {
         let options = ["--tool=callgrind", "--callgrind-out-file=/dev/null"];
         let mut counted = under("valgrind", &self.kubeknock(permissions), &options, None);
         let output = counted.output().expect("run valgrind");
-        let told = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.success(), "{told}");
-        let collected = told.lines().find_map(|line| line.split_once("Collected : ")).expect("a count").1;
+        let report = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{report}");
+        let collected = report.lines().find_map(|line| line.split_once("Collected : ")).expect("a count").1;
         collected.trim().parse().expect("a number")
     }
 
@@ -297,12 +297,12 @@ impl Pod {
     }
 }
 
-/// A copy of a command, to run apart.
+/// A copy of a command, to run separately.
 fn copy(command: &Command) -> Command {
     under("env", command, &[], None)
 }
 
-/// A rustls client with its set-up made, in this process.
+/// A rustls client in this process, already set up.
 struct Floor {
     config: Arc<ClientConfig>,
     server: String,
@@ -320,7 +320,7 @@ impl Floor {
             .expect("TLS versions")
             .with_root_certificates(roots)
             .with_no_client_auth();
-        // A whole handshake each time, as a pod that has just started needs it.
+        // A full handshake each time, which a pod that has just started needs.
         config.resumption = Resumption::disabled();
         let server = cluster.server().trim_start_matches("https://").to_owned();
         let request = |more: &str| {
@@ -333,7 +333,7 @@ impl Floor {
         Floor { config: Arc::new(config), server, requests }
     }
 
-    /// Connects, asks without and with the token, reads both answers whole.
+    /// Connects, sends the request without and with the token, and reads both answers.
     fn knock_twice(&self) -> Cost {
         let (start, cpu) = (Instant::now(), cpu());
         let tcp = TcpStream::connect(&self.server).expect("connect");
@@ -350,7 +350,7 @@ impl Floor {
     }
 }
 
-/// A head and as many bytes as its `Content-Length` says.
+/// Reads a head, and as many bytes as its `Content-Length` says.
 fn read_answer(stream: &mut StreamOwned<ClientConnection, TcpStream>) -> String {
     let mut answer = Vec::new();
     let mut buffer = [0; 4096];
@@ -366,7 +366,7 @@ fn read_answer(stream: &mut StreamOwned<ClientConnection, TcpStream>) -> String 
     }
 }
 
-/// This thread's.
+/// The CPU time of this thread.
 fn cpu() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(time.tv_sec.try_into().expect("seconds"), time.tv_nsec.try_into().expect("nanoseconds"))
@@ -387,7 +387,7 @@ enum Better {
     Less,
 }
 
-/// Prints one measured figure beside its limit and its goal. False: the limit is not kept.
+/// Prints one measured value with its limit and its goal. False: the limit is exceeded.
 fn held(what: &str, measured: f64, limit: f64, goal: f64, better: Better) -> bool {
     let reaches = |wanted: f64| match better {
         Better::More => measured >= wanted,
@@ -406,7 +406,7 @@ fn size(file: &Path) -> u64 {
     fs::metadata(file).expect("a program").len()
 }
 
-/// Of a program on the `PATH` and of every library that it loads.
+/// The size of a program on the `PATH` and of every library that it loads.
 fn size_with_libraries(program: &str) -> u64 {
     let script = format!("p=$(command -v {program}); echo $p; ldd $p");
     let output = Command::new("sh").args(["-c", &script]).output().expect("run a shell");
@@ -415,7 +415,7 @@ fn size_with_libraries(program: &str) -> u64 {
     files.map(|file| size(Path::new(file))).sum()
 }
 
-/// CPU and wall time in milliseconds, each with its ratio to another's.
+/// CPU and wall time in milliseconds, each with its ratio to that of another way.
 fn beside(cost: Cost, base: Cost) -> String {
     let one = |time: Duration, base: Duration| {
         let (time, base) = (time.as_secs_f64(), base.as_secs_f64());

@@ -1,4 +1,4 @@
-//! Every command in a container, by the image's own user and by another one. (`monitor` is in `rotation`.)
+//! Every command in a container, run by the image's own user and by another one. (`monitor` is in `rotation`.)
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -8,14 +8,14 @@ use testbed::{RealCluster, Stderr};
 use crate::inside::{lister, newcomer};
 use crate::podman::{ACCOUNT, Container, OTHER_USER, OWN_USER};
 
-/// What each is for, and that `wait` becomes CMD, or says why not, in an image that has one program.
+/// Each command does its job, and `wait` becomes CMD, or says why not, in an image that has only one program.
 pub fn each_once(cluster: &RealCluster) {
     lister(cluster, "commands");
     let pods = "/api/v1/namespaces/commands/pods";
     let account = "system:serviceaccount:commands:k-sa-1";
     for user in [OWN_USER, OTHER_USER] {
         let container = Container::of(cluster, "commands", user);
-        // The image's default: CMD of the Containerfile.
+        // The default of the image: the CMD of the Containerfile.
         let allowed = "list pods in commands  anonymous 403  token 200  ok\n\
                        ok (0): every permission is as required\n";
         container.runs(&[]).is(0, allowed, "");
@@ -32,7 +32,7 @@ pub fn each_once(cluster: &RealCluster) {
         container.runs(&["wait", "list pods"]).gives(0, &["ok (0)"], Stderr::Empty);
         let become_whoami = ["wait", "list pods", "--", "/kubeknock", "whoami"];
         let finished = container.runs(&become_whoami).gives(0, &[account], Stderr::Has("ok (0)"));
-        assert!(!finished.stdout.contains("list pods"), "stdout is CMD's\n{}", finished.story());
+        assert!(!finished.stdout.contains("list pods"), "stdout is CMD's\n{}", finished.transcript());
         let become_nothing = ["wait", "list pods", "--", "/no-such-program"];
         container.runs(&become_nothing).gives(127, &[], Stderr::Has("/no-such-program"));
         let become_a_folder = ["wait", "list pods", "--", "/dev"];
@@ -49,8 +49,8 @@ pub fn each_once(cluster: &RealCluster) {
     }
 }
 
-/// One container installs into an `emptyDir`; another one, of another user, runs the copy from there, and
-/// finds nothing to install again.
+/// One container installs into an `emptyDir`. Another one, of another user, runs the copy from there, and does
+/// not need to install again.
 pub fn installed_copy(cluster: &RealCluster) {
     lister(cluster, "installed");
     for (user, neighbour) in [(OWN_USER, OTHER_USER), (OTHER_USER, OWN_USER)] {
@@ -59,7 +59,7 @@ pub fn installed_copy(cluster: &RealCluster) {
         let container =
             Container::of(cluster, "installed", user).with_volume(empty_dir.path(), "/shared", "rw");
         container.runs(&["install", "/shared"]).is(0, "installed /shared/kubeknock\n", "");
-        // Byte by byte, says the copy in the image.
+        // The copy in the image says that it is identical.
         container.runs(&["install", "/shared"]).is(0, "already installed /shared/kubeknock\n", "");
         let copy = fs::metadata(empty_dir.path().join("kubeknock")).expect("a copy");
         assert_eq!((copy.uid(), copy.permissions().mode() & 0o7777), (user.uid, 0o755), "the copy");
@@ -75,7 +75,7 @@ pub fn installed_copy(cluster: &RealCluster) {
     }
 }
 
-/// PID 1 writes the verdict into the mounted file, in place, over what is there; a good end writes nothing.
+/// PID 1 writes the verdict into the mounted file, in place, and replaces its content. Success writes nothing.
 pub fn termination_message(cluster: &RealCluster) {
     newcomer(cluster, "message");
     for user in [OWN_USER, OTHER_USER] {
@@ -88,9 +88,9 @@ pub fn termination_message(cluster: &RealCluster) {
                 container.termination_message(),
                 format!(
                     "\
-forbidden (10): the API server refuses the permission to the token's identity
+forbidden (10): the token's identity does not have the permission
 list pods in message: forbidden
-  pods is forbidden: User \"system:serviceaccount:message:{ACCOUNT}\" cannot list resource \"pods\" in API group \"\" in the namespace \"message\"
+  pods is forbidden: User \"system:serviceaccount:message:{ACCOUNT}\" cannot list resource \"pods\" in API group \"\" in the namespace \"message\"; to grant it, as an admin:
   kubectl create role {ACCOUNT}-list-pods --verb=list --resource=pods --namespace=message
   kubectl create rolebinding {ACCOUNT}-list-pods --role={ACCOUNT}-list-pods --serviceaccount=message:{ACCOUNT} --namespace=message
 "

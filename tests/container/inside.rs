@@ -1,4 +1,4 @@
-//! What is around the binary in its container, and what is not: looked at from outside while it runs.
+//! The surroundings of the binary in its container, seen from outside while it runs.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,7 +12,8 @@ use crate::podman::{ACCOUNT, Container, Inside, MOUNT, OTHER_USER, OWN_USER, Tok
 
 const MEMORY_LIMIT: u64 = 16 * 1024 * 1024;
 
-/// What podman puts into the root folder of every container: empty, or its name.
+/// What podman puts into the root folder of every container. The files are empty, or contain the container's
+/// name.
 const PODMANS: &[&str] = &["etc/hostname", "etc/mtab", "run/.containerenv"];
 
 /// A namespace with the service account.
@@ -21,14 +22,14 @@ pub fn newcomer(cluster: &RealCluster, namespace: &str) {
     cluster.service_account(namespace, ACCOUNT);
 }
 
-/// The same, and it may list the pods there.
+/// The same; the account may list the pods there.
 pub fn lister(cluster: &RealCluster, namespace: &str) {
     newcomer(cluster, namespace);
     cluster.role(namespace, "pod-lister", &["list"], "", &["pods"]);
     cluster.role_binding(namespace, "pod-lister-binding", "pod-lister", namespace, ACCOUNT);
 }
 
-/// The binary is alone, has no rights and no more memory than it was given, and works.
+/// The binary is alone, has no privileges and no more memory than its limit, and works.
 pub fn confined(cluster: &RealCluster) {
     newcomer(cluster, "confined");
     for user in [OWN_USER, OTHER_USER] {
@@ -59,7 +60,7 @@ fn has_no_rights(inside: &Inside, user: User) {
     }
     assert_eq!(inside.status("NoNewPrivs"), "1");
     assert_eq!(inside.status("Seccomp"), "2", "a filter");
-    // ID PARENT DEVICE ROOT POINT OPTIONS …
+    // The fields are: ID PARENT DEVICE ROOT POINT OPTIONS …
     let mounts = fs::read_to_string(inside.process("mountinfo")).expect("its mounts");
     let mounts: Vec<_> = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>()).collect();
     let options = |point: &str| {
@@ -108,7 +109,8 @@ fn is_alone(inside: &Inside) {
     }
 }
 
-/// Everything but folders below `folder`, without what the kernel makes and without the service account.
+/// Everything except folders below `folder`, without the kernel's file systems and without the service account
+/// mount.
 fn walk(root: &Path, folder: &Path, files: &mut BTreeSet<String>) {
     for entry in fs::read_dir(folder).expect("a folder of the container") {
         let path = entry.expect("an entry").path();
@@ -124,7 +126,7 @@ fn walk(root: &Path, folder: &Path, files: &mut BTreeSet<String>) {
     }
 }
 
-/// 31: there is no place to write to, and the kernel says why.
+/// 31: no folder is writable, and the message has the kernel's reason.
 pub fn read_only(cluster: &RealCluster) {
     newcomer(cluster, "read-only");
     for user in [OWN_USER, OTHER_USER] {
@@ -135,15 +137,15 @@ pub fn read_only(cluster: &RealCluster) {
     }
 }
 
-/// 20: without the variables the API server has a name, and without `/etc/resolv.conf` it stays one.
+/// 20: without the variables the API server has only a name, which does not resolve without `/etc/resolv.conf`.
 pub fn no_name_server(cluster: &RealCluster) {
     newcomer(cluster, "no-name-server");
     let container = Container::of(cluster, "no-name-server", OWN_USER).without_variables();
-    let told = ["unresolved (20)", "KUBERNETES_SERVICE_HOST"];
-    container.runs(&["check", "list pods"]).gives(20, &told, Stderr::Empty);
+    let lines = ["unresolved (20)", "KUBERNETES_SERVICE_HOST"];
+    container.runs(&["check", "list pods"]).gives(20, &lines, Stderr::Empty);
 }
 
-/// A token for a group (`fsGroup`) is read by whoever is in it; one for somebody else is 31.
+/// A token that belongs to a group (`fsGroup`) can be read by its members; a token of another user leads to 31.
 pub fn owners_of_the_token(cluster: &RealCluster) {
     lister(cluster, "owners");
     let user = |gid, mode| User { token: TokenFile { uid: 0, gid, mode }, ..OWN_USER };

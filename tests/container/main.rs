@@ -1,10 +1,10 @@
-//! The image as containers: started by podman as the kubelet starts those of `k8s/`, against a real etcd and
+//! The image as containers: podman starts them as the kubelet starts those of `k8s/`, against a real etcd and
 //! kube-apiserver.
 //!
 //! `KUBEKNOCK_IMAGE` names the image (`.ci/image` builds it and prints its name), `PODMAN` the command line
-//! to run it with, global options and all (`podman` without it), and `KUBEBUILDER_ASSETS` the servers, as for
-//! the tests of `real`. As root, which the owners of the mounted files take. Without image or servers this
-//! says that it did not run, and passes; with `CI` set it fails instead.
+//! that runs it, with global options (default: `podman`), and `KUBEBUILDER_ASSETS` the servers, as for the
+//! tests of `real`. Root is needed to set the owners of the mounted files. Without an image or servers this
+//! prints that it did not run, and passes; with `CI` set it fails instead.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "as tests do")]
 

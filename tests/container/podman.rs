@@ -1,5 +1,5 @@
-//! A pod of one container, by podman: the image, and around it what the kubelet gives it. Nothing may have the
-//! token in it: not what is printed, not podman's logs, not what it knows of the container.
+//! A pod of one container, run by podman: the image, and what the kubelet provides around it. The token must be
+//! nowhere in the output, in podman's logs, or in what podman stores about the container.
 
 use std::env;
 use std::ffi::OsStr;
@@ -17,12 +17,12 @@ use testbed::{Finished, RealCluster, Running, World, eventually, write_mount_wit
 use crate::Pod;
 
 pub const ACCOUNT: &str = "k-sa-1";
-/// Where the kubelet mounts it.
+/// The path at which the kubelet mounts it.
 pub const MOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 const TERMINATION_LOG: &str = "/dev/termination-log";
 
-/// What every container gets: the manifests' `securityContext`, their memory limit, no name server, no hosts
-/// file, and the API server on loopback. Ended by podman after two minutes, whatever becomes of the test.
+/// The options of every container: the `securityContext` of the manifests, their memory limit, no name server,
+/// no hosts file, and the API server on loopback. Podman ends it after two minutes, even if the test is gone.
 const CONFINED: &[&str] = &[
     "--read-only",
     "--read-only-tmpfs=false",
@@ -41,17 +41,17 @@ const CONFINED: &[&str] = &[
     "--timeout=120",
 ];
 
-/// Who runs it.
+/// The user that runs the container.
 #[derive(Clone, Copy, Debug)]
 pub struct User {
-    /// `runAsUser` and `runAsGroup`; without them it is the image's own user.
+    /// `runAsUser` and `runAsGroup`. `None`: the image's own user.
     pub asked: Option<&'static str>,
     pub uid: u32,
     pub gid: u32,
     pub token: TokenFile,
 }
 
-/// Owner, group and mode of the token file.
+/// The owner, group and mode of the token file.
 #[derive(Clone, Copy, Debug)]
 pub struct TokenFile {
     pub uid: u32,
@@ -59,13 +59,13 @@ pub struct TokenFile {
     pub mode: u32,
 }
 
-/// The image's own user, with a token that everybody may read: what the kubelet writes where no container of
-/// the pod has a `runAsUser`.
+/// The image's own user, and a token that every user may read. The kubelet writes the token like that if no
+/// container of the pod has a `runAsUser`.
 pub const OWN_USER: User =
     User { asked: None, uid: 65532, gid: 65532, token: TokenFile { uid: 0, gid: 0, mode: 0o644 } };
 
-/// A user from a range, as `OpenShift` gives them, with a token of its own: what the kubelet writes where all
-/// containers of the pod have that `runAsUser`.
+/// A user from a range, as `OpenShift` assigns them, who owns the token. The kubelet writes the token like that
+/// if all containers of the pod have the same `runAsUser`.
 pub const OTHER_USER: User = User {
     asked: Some("1000650000:0"),
     uid: 1_000_650_000,
@@ -73,7 +73,7 @@ pub const OTHER_USER: User = User {
     token: TokenFile { uid: 1_000_650_000, gid: 0, mode: 0o600 },
 };
 
-/// What a pod of one container is made of. Each run is a container of its own.
+/// A pod of one container. Each run is a new container.
 pub struct Container {
     pod: Pod,
     namespace: String,
@@ -83,7 +83,7 @@ pub struct Container {
 }
 
 impl Container {
-    /// Of the service account [`ACCOUNT`] in `namespace`.
+    /// A pod of the service account [`ACCOUNT`] in `namespace`.
     pub fn of(cluster: &RealCluster, namespace: &str, user: User) -> Self {
         let container = Container {
             pod: Pod::of(cluster, namespace, ACCOUNT),
@@ -92,7 +92,7 @@ impl Container {
             options: Vec::new(),
             folder: tempfile::tempdir().expect("a folder for the termination log"),
         };
-        // A tmpfs with this mode is what the kubelet mounts.
+        // The kubelet mounts a tmpfs with this mode.
         allow(container.pod.mount(), 0o1777);
         container.rotate(&container.pod.token().expect("a token"), &cluster.ca_pem());
         fs::write(container.log(), "").expect("make the termination log");
@@ -111,7 +111,7 @@ impl Container {
         self
     }
 
-    /// The same with a folder or file of this machine at `to`; `mode` is `ro` or `rw`.
+    /// The same, with a folder or file of this machine mounted at `to`; `mode` is `ro` or `rw`.
     pub fn with_volume(self, from: &Path, to: &str, mode: &str) -> Self {
         self.with(&format!("--volume={}:{to}:{mode}", from.display()))
     }
@@ -122,7 +122,8 @@ impl Container {
         self
     }
 
-    /// Writes another token and CA bundle into the mount, as the kubelet does: modes first, then the swing.
+    /// Writes another token and CA bundle into the mount, as the kubelet does: first the modes, then the new
+    /// link.
     pub fn rotate(&self, token: &str, ca_pem: &str) {
         let TokenFile { uid, gid, mode } = self.user.token;
         write_mount_with(self.pod.mount(), token, ca_pem, &self.namespace, |folder| {
@@ -140,17 +141,17 @@ impl Container {
     pub fn runs(&self, arguments: &[&str]) -> Finished {
         let one = One::new();
         let finished = self.pod.run(&mut self.command(&one, arguments));
-        let logs = one.ended_by_itself(finished.code, &finished.story());
+        let logs = one.ended_by_itself(finished.code, &finished.transcript());
         assert_eq!(
             logs,
             (finished.stdout.clone(), finished.stderr.clone()),
             "podman's logs\n{}",
-            finished.story()
+            finished.transcript()
         );
         finished
     }
 
-    /// Starts it, and leaves it running.
+    /// Starts it, and returns while it runs.
     #[track_caller]
     pub fn starts(&self, arguments: &[&str]) -> Inside<'_> {
         let one = One::new();
@@ -167,7 +168,7 @@ impl Container {
         Inside { running, one, pid, container: self }
     }
 
-    /// What is in the termination log, which has to be the file that was mounted there.
+    /// The content of the termination log, which must be the file that was mounted there.
     pub fn termination_message(&self) -> String {
         let metadata = fs::metadata(self.log()).expect("the termination log");
         assert_eq!(metadata.permissions().mode() & 0o7777, 0o666, "the mode of the termination log");
@@ -201,19 +202,19 @@ pub struct Inside<'a> {
 }
 
 impl Inside<'_> {
-    /// Waits for a line on stderr that holds `text`.
+    /// Waits for a line on stderr that contains `text`.
     #[track_caller]
     pub fn complains(&self, text: &str) {
         self.running.complains(text);
     }
 
-    /// Waits for a line on stdout that holds `text`.
+    /// Waits for a line on stdout that contains `text`.
     #[track_caller]
     pub fn prints(&self, text: &str) {
         self.running.prints(text);
     }
 
-    /// Its first process, seen from this machine: `/proc/PID/NAME`.
+    /// A file of its first process, seen from this machine: `/proc/PID/NAME`.
     pub fn process(&self, name: &str) -> PathBuf {
         Path::new("/proc").join(self.pid.to_string()).join(name)
     }
@@ -228,7 +229,7 @@ impl Inside<'_> {
             .join(" ")
     }
 
-    /// A number of its memory cgroup: by its name in version 1 of cgroups, or in version 2.
+    /// A number of its memory cgroup, by its name in version 1 or version 2 of cgroups.
     pub fn memory(&self, v1: &str, v2: &str) -> u64 {
         let cgroups = fs::read_to_string(self.process("cgroup")).expect("its cgroups");
         let path = |controller: &str| {
@@ -246,14 +247,15 @@ impl Inside<'_> {
         number.trim().parse().unwrap_or_else(|_| panic!("{} is {number:?}", file.display()))
     }
 
-    /// Runs `/kubeknock ARGUMENTS` in it beside its first process, as an exec probe does.
+    /// Runs `/kubeknock ARGUMENTS` in the container beside its first process, as an exec probe does.
     pub fn executes(&self, arguments: &[&str]) -> Finished {
         let finished = self.container.pod.run(podman(["exec", &self.one.0, "/kubeknock"]).args(arguments));
-        assert_no_token(&finished.story(), "the exec");
+        assert_no_token(&finished.transcript(), "the exec");
         finished
     }
 
-    /// `podman kill`: one signal to PID 1. Gives how long it took to end with this code.
+    /// `podman kill`: sends one signal to PID 1. Returns how long the container then took to end with this
+    /// code.
     #[track_caller]
     pub fn killed(self, signal: &str, code: i32) -> Duration {
         self.ended_by(&["kill", "--signal", signal], code)
@@ -265,7 +267,7 @@ impl Inside<'_> {
         self.ended_by(&["stop", "--time", "30"], code)
     }
 
-    /// Waits until it has ended by itself, with this code.
+    /// Waits until it ends by itself, with this code.
     #[track_caller]
     pub fn ends(self, code: i32) {
         let (stdout, stderr) = self.running.ends_with(code);
@@ -275,13 +277,13 @@ impl Inside<'_> {
     #[track_caller]
     fn ended_by(self, words: &[&str], code: i32) -> Duration {
         let start = Instant::now();
-        told(podman(words).arg(&self.one.0));
+        output_of(podman(words).arg(&self.one.0));
         self.ends(code);
         start.elapsed()
     }
 }
 
-/// The name of one container, which goes with this.
+/// The name of one container, which is removed on drop.
 struct One(String);
 
 impl One {
@@ -290,24 +292,25 @@ impl One {
         One(format!("kubeknock-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::SeqCst)))
     }
 
-    /// What podman knows of it, if it is there.
+    /// What podman stores about it. `None`: there is no such container.
     fn inspected(&self) -> Option<Value> {
         let output = podman(["container", "inspect", &self.0]).output().expect("run podman");
         serde_json::from_slice::<Value>(&output.stdout).ok()?.get_mut(0).map(Value::take)
     }
 
-    /// It ran and it ended, and the code is its own: podman's 125 to 127 leave no such container. Nothing that
-    /// is left of it has a token. Gives what it wrote to stdout and stderr, by podman's logs.
+    /// Checks that it ran and ended, and that the exit code is the program's own (podman's codes 125 to 127
+    /// leave no such container). Nothing that is left of it may contain a token. Returns its stdout and stderr
+    /// from podman's logs.
     #[track_caller]
-    fn ended_by_itself(&self, code: Option<i32>, story: &str) -> (String, String) {
-        let known = self.inspected().unwrap_or_else(|| panic!("there is no container\n{story}"));
+    fn ended_by_itself(&self, code: Option<i32>, transcript: &str) -> (String, String) {
+        let known = self.inspected().unwrap_or_else(|| panic!("there is no container\n{transcript}"));
         let wanted = json!({"Status": "exited", "OOMKilled": false, "Error": "", "ExitCode": code});
         for (field, value) in wanted.as_object().expect("an object") {
             let state = &known["State"];
-            assert_eq!(&state[field], value, "{field} of the container: {state}\n{story}");
+            assert_eq!(&state[field], value, "{field} of the container: {state}\n{transcript}");
         }
-        let (stdout, stderr) = told(&mut podman(["logs", &self.0]));
-        for text in [story, &stdout, &stderr, &known.to_string()] {
+        let (stdout, stderr) = output_of(&mut podman(["logs", &self.0]));
+        for text in [transcript, &stdout, &stderr, &known.to_string()] {
             assert_no_token(text, "the container's output, logs, or what podman knows of it");
         }
         (stdout, stderr)
@@ -316,7 +319,7 @@ impl One {
 
 impl Drop for One {
     fn drop(&mut self) {
-        // It may never have been made.
+        // The container may not exist.
         drop(podman(["rm", "--force", "--time=0", "--ignore", &self.0]).output());
     }
 }
@@ -331,9 +334,9 @@ fn podman(words: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
     command
 }
 
-/// What it says, once it has gone well.
+/// The output of a command that must succeed.
 #[track_caller]
-fn told(command: &mut Command) -> (String, String) {
+fn output_of(command: &mut Command) -> (String, String) {
     let output = command.output().expect("run podman");
     let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
     let (stdout, stderr) = (text(output.stdout), text(output.stderr));
@@ -341,7 +344,7 @@ fn told(command: &mut Command) -> (String, String) {
     (stdout, stderr)
 }
 
-/// Every service account token is a JWT, and begins with the base64 of `{"`.
+/// Every service account token is a JWT, and begins with the base64 form of `{"`.
 #[track_caller]
 fn assert_no_token(text: &str, place: &str) {
     assert!(!text.contains("eyJ"), "a token in {place}:\n{text}");

@@ -1,4 +1,4 @@
-//! What runs long, while the kubelet renews what is mounted, and while it is probed.
+//! Long runs: the kubelet renews the mount, and probes run beside them.
 
 use testbed::real::keys;
 use testbed::{RealCluster, World};
@@ -8,8 +8,8 @@ use crate::podman::{ACCOUNT, Container, OTHER_USER, OWN_USER};
 
 const QUICK: [&str; 4] = ["--interval", "200ms", "--max-interval", "200ms"];
 
-/// A token that is no longer good, then a good one; a CA of somebody else, then the right one: each is told by
-/// the same process, which is never started again.
+/// An expired token, then a valid one; another cluster's CA, then the right one: the same process reports each
+/// change, and is never restarted.
 pub fn seen_while_running(cluster: &RealCluster) {
     lister(cluster, "rotation");
     for user in [OWN_USER, OTHER_USER] {
@@ -28,7 +28,7 @@ pub fn seen_while_running(cluster: &RealCluster) {
     }
 }
 
-/// A gate that has waited with a token that is no longer good passes by the one that comes.
+/// A gate that has waited with an expired token passes with the renewed one.
 pub fn opens_a_gate(cluster: &RealCluster) {
     lister(cluster, "renewed");
     let container = Container::of(cluster, "renewed", OTHER_USER);
@@ -40,7 +40,7 @@ pub fn opens_a_gate(cluster: &RealCluster) {
     gate.ends(0);
 }
 
-/// An exec probe beside a sidecar answers by its code, and leaves the termination message alone.
+/// An exec probe beside a sidecar reports by its exit code, and does not change the termination message.
 pub fn probed(cluster: &RealCluster) {
     lister(cluster, "probed");
     for user in [OWN_USER, OTHER_USER] {

@@ -1,4 +1,4 @@
-//! Signals to PID 1 of a container, which has no default action for any.
+//! Signals to PID 1 of a container, which has no default action for them.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use testbed::real::say;
 use crate::inside::newcomer;
 use crate::podman::{Container, OTHER_USER, OWN_USER};
 
-/// Far from the thirty seconds after which SIGKILL comes (137), and enough for podman on a busy machine.
+/// Much less than the thirty seconds after which SIGKILL comes (137), and enough for podman on a busy machine.
 const SOON: Duration = Duration::from_secs(5);
 
-/// `wait` ends with 143 or 130, `monitor` with 0, and neither writes a termination message.
+/// `wait` exits with 143 or 130, `monitor` with 0, and neither writes a termination message.
 pub fn end_it(cluster: &RealCluster) {
     newcomer(cluster, "signals");
     for user in [OWN_USER, OTHER_USER] {

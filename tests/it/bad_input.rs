@@ -10,17 +10,17 @@ use testbed::{Cluster, Finished, Program, Stderr, World};
 
 use crate::{Kubeknock, Pod, Scene};
 
-/// Holds that the run said this one line and asked nothing.
+/// Checks that the run printed this one line and sent no request.
 #[track_caller]
 fn refused(cluster: &Cluster, finished: Finished, code: i32, line: &str) {
     finished.is(code, "", &format!("kubeknock: {line}\n"));
     assert_eq!(cluster.connections(), 0);
 }
 
-/// The phrase, the column of the fault, and what is said of it.
+/// Each phrase, the column of the fault, and the message.
 #[test]
 fn phrases() {
-    const FORM: &str = "a phrase is VERB RESOURCE [in NAMESPACE], such as \"list pods in default\", \"get secrets/db\", \"create pods/*/exec\" or \"get /metrics\"";
+    const FORM: &str = "a phrase is VERB RESOURCE [in NAMESPACE], such as \"list pods in default\", \"create pods/*/exec\" or \"get /metrics\"";
     const LABEL: &str = "a namespace is a DNS label: at most 63 lower-case letters, digits and -, a letter or digit at both ends";
     const RESOURCE: &str =
         "a resource is RESOURCE, RESOURCE.GROUP or RESOURCE.VERSION.GROUP, such as pods or deployments.apps";
@@ -44,11 +44,7 @@ fn phrases() {
         ),
         ("list,,get pods", 5, "a verb is missing between the commas"),
         ("list pods in", 10, "\"in\" needs a namespace after it, or * for all namespaces"),
-        (
-            "list pods ns-1",
-            10,
-            "only \"in NAMESPACE\" may follow the resource; put each phrase in its own quotes, and options outside them",
-        ),
+        ("list pods ns-1", 10, "only \"in NAMESPACE\" may follow the resource"),
         ("list pods in ns-1 in ns-2", 18, "the phrase ends before this: put each phrase in its own quotes"),
         ("list pods in Ns-1", 13, LABEL),
         ("list pods in ns_1", 15, LABEL),
@@ -85,24 +81,24 @@ fn phrases() {
             "this is the URL of a resource; as a phrase: \"delete deployments.apps/web in ns-1\"",
         ),
     ] {
-        // Beside a good one, so that a phrase without a space is one of its own.
+        // A second phrase, so that a phrase without a space is not joined with others.
         let caret = " ".repeat(column);
         let line = format!("{why}\n  {phrase}\n  {caret}^");
         refused(&scene.cluster, scene.runs(&["check", "get /version", phrase]), 30, &line);
     }
-    // What would paint the terminal is not passed on to it.
+    // Control characters are not passed on to the terminal.
     refused(
         &scene.cluster,
         scene.runs(&["check", "list p\u{1b}[31mods\u{7}"]),
         30,
         "a phrase holds no control characters\n  list p\u{fffd}[31mods\u{fffd}\n        ^",
     );
-    // The words of one phrase, as they were joined.
+    // The words of one phrase, shown as they are joined.
     refused(
         &scene.cluster,
         scene.runs(&["check", "list", "pods", "please"]),
         30,
-        "only \"in NAMESPACE\" may follow the resource; put each phrase in its own quotes, and options outside them\n  list pods please\n            ^",
+        "only \"in NAMESPACE\" may follow the resource\n  list pods please\n            ^",
     );
 }
 
@@ -118,14 +114,14 @@ fn options() {
             "\"chek\" is not a command: use one of check, wait, monitor, get, whoami, rules, doctor, install",
         ),
         (&["check"], "a permission phrase is missing, such as \"list pods\" or \"get /metrics\""),
-        (&["check", "--nope", "list pods"], "there is no option --nope: see kubeknock --help"),
-        (&["check", "-x", "list pods"], "there is no option -x: see kubeknock --help"),
+        (&["check", "--nope", "list pods"], "check has no option --nope: see kubeknock check --help"),
+        (&["check", "-x", "list pods"], "check has no option -x: see kubeknock check --help"),
         (&["check", "-i", "list pods"], "check has no option -i: it is an option of get"),
         (
             &["get", "--fail-open", "/version"],
             "get has no option --fail-open: it is an option of check, wait",
         ),
-        (&["whoami", "now"], "whoami takes no argument, found \"now\""),
+        (&["whoami", "now"], "whoami takes no argument: leave out \"now\""),
         (&["check", "list pods", "--", "true"], "check takes no command after --: only wait does"),
         // Contradictions.
         (
@@ -145,9 +141,9 @@ fn options() {
             "--forbid-anonymous cannot be checked for \"create pods\": it is asked by access review, which needs a token",
         ),
         (&["install"], "a destination is missing: a file, or an existing folder"),
-        (&["install", "/a", "/b"], "install takes one destination, found also \"/b\""),
-        (&["get", "/version", "/healthz"], "get takes one path, found also \"/healthz\""),
-        // Twice.
+        (&["install", "/a", "/b"], "install takes one destination: leave out \"/b\""),
+        (&["get", "/version", "/healthz"], "get takes one path: leave out \"/healthz\""),
+        // Given twice.
         (
             &["check", "list pods", "-n", "ns-1", "--namespace=ns-1"],
             "--namespace is given twice: use it once",
@@ -165,15 +161,12 @@ fn options() {
             &["check", "get pods", "--subresource=Log"],
             "--subresource \"Log\": a subresource is lower-case letters, digits, -, _, : and ., such as log, exec or status",
         ),
-        (&["check", "list pods", "--quiet=maybe"], "--quiet \"maybe\": the value is true or false"),
+        (&["check", "list pods", "--quiet=maybe"], "--quiet \"maybe\": it must be true or false"),
         (&["check", "list pods", "--timeout=soon"], &format!("--timeout \"soon\": {DURATION}")),
         (&["check", "list pods", "--timeout=10"], &format!("--timeout \"10\": {DURATION}; 10 has no unit")),
         (&["check", "list pods", "--timeout=0s"], "--timeout \"0s\": the duration must be more than 0"),
-        (&["check", "list pods", "-o", "yaml"], "--output \"yaml\": the output is text or json"),
-        (
-            &["check", "list pods", "--termination-log="],
-            "--termination-log \"\": the termination log is a file, or none",
-        ),
+        (&["check", "list pods", "-o", "yaml"], "--output \"yaml\": it must be text or json"),
+        (&["check", "list pods", "--termination-log="], "--termination-log \"\": it must be a file, or none"),
         (
             &["check", "list pods", "--tls-server-name=no name"],
             "--tls-server-name \"no name\": not a name that a certificate can hold",
@@ -195,14 +188,14 @@ fn options() {
     ] {
         refused(&scene.cluster, scene.runs(arguments), 30, line);
     }
-    let nothing_behind = scene.pod.run(&mut Kubeknock::command(["check", "list pods", "-qn"]));
-    refused(&scene.cluster, nothing_behind, 30, "--namespace needs a value: --namespace NS");
+    let no_value = scene.pod.run(&mut Kubeknock::command(["check", "list pods", "-qn"]));
+    refused(&scene.cluster, no_value, 30, "--namespace needs a value: --namespace NS");
 }
 
-/// Where to report is heeded however it is typed, whatever else is wrong.
+/// The options that say where to report are followed, wherever they stand and whatever else is wrong.
 #[test]
 fn a_bad_command_line_is_reported_as_it_says() {
-    const WHY: &str = "there is no option --nope: see kubeknock --help";
+    const WHY: &str = " has no option --nope: see kubeknock ";
     let scene = Scene::new();
     for (arguments, json) in [
         (&["check", "-vo", "json", "--nope", "list pods"][..], true),
@@ -215,8 +208,8 @@ fn a_bad_command_line_is_reported_as_it_says() {
     ] {
         let finished = scene.pod.run(&mut Kubeknock::command(arguments));
         let finished = finished.gives(30, &[], Stderr::Has(WHY));
-        assert_eq!(finished.stdout.contains("\"exitCode\":30"), json, "{}", finished.story());
-        assert_eq!(finished.stdout.is_empty(), !json, "{}", finished.story());
+        assert_eq!(finished.stdout.contains("\"exitCode\":30"), json, "{}", finished.transcript());
+        assert_eq!(finished.stdout.is_empty(), !json, "{}", finished.transcript());
     }
 }
 
@@ -279,7 +272,7 @@ fn arguments_that_are_not_utf8() {
         let finished = scene.pod.run(&mut scene.pod.command([OsString::from("check"), argument]));
         refused(&scene.cluster, finished, 30, &format!("the argument \"{shown}\" is not valid UTF-8"));
     }
-    // After -- they are untouched, where they may stand at all.
+    // Arguments after `--` are passed on unchanged, where they are allowed at all.
     let mut command =
         Kubeknock::command([OsString::from("check"), "list pods".into(), "--".into(), bytes(b"\xff")]);
     refused(
@@ -315,7 +308,7 @@ fn token_files() {
         31,
         "token file MOUNT/token: begins with a byte order mark; save it as plain ASCII",
     );
-    // Not by its mode: whoever runs the tests may be root, who reads everything.
+    // Not by its mode: root runs the tests in CI, and root can read every file.
     let pod = folder_in_place_of(pod, "token");
     refused(
         &cluster,
@@ -332,7 +325,7 @@ fn token_files() {
     );
 }
 
-/// As long as may be, and with the white space that editors leave: they are sent.
+/// Tokens of the greatest length, and with the white space that editors leave: they are sent.
 #[test]
 fn odd_tokens_that_are_sent() {
     let Scene { cluster, pod } = Scene::with_reader();
@@ -351,12 +344,9 @@ fn bundles() {
     let key = good.replace(" CERTIFICATE-", " PRIVATE KEY-");
     let mut pod = pod;
     for (content, why) in [
-        (String::new(), "no certificate in it (-----BEGIN CERTIFICATE-----): it is empty"),
+        (String::new(), "it is empty"),
         ("garbage\u{0}\n".to_owned(), "no certificate in it (-----BEGIN CERTIFICATE-----)"),
-        (
-            key,
-            "no certificate in it (-----BEGIN CERTIFICATE-----): it is a private key; keep it secret, and name the file with the CA's certificate",
-        ),
+        (key, "it is a private key; keep it secret, and use the file with the CA's certificate"),
         (bad_certificate(), "its one certificate cannot be read: it is damaged"),
         (bad_certificate() + &bad_certificate(), "none of its 2 certificates can be read: they are damaged"),
         ("x".repeat(5 * 1024 * 1024), "larger than 4 MiB: this is not a CA bundle"),
@@ -369,7 +359,7 @@ fn bundles() {
         &cluster,
         pod.runs(&["check", "list pods"]),
         31,
-        "CA bundle MOUNT/ca.crt: no certificate in it (-----BEGIN CERTIFICATE-----): it is UTF-16; save it as UTF-8",
+        "CA bundle MOUNT/ca.crt: it is UTF-16; save it as UTF-8",
     );
     let pod = folder_in_place_of(pod, "ca.crt");
     refused(
@@ -393,7 +383,7 @@ fn bundles() {
     );
 }
 
-/// Bad certificates beside good ones are passed over, and said.
+/// Certificates that cannot be read are ignored if the bundle has others, and a warning says so.
 #[test]
 fn one_bad_among_good_certificates() {
     let Scene { cluster, pod } = Scene::with_reader();
@@ -417,12 +407,12 @@ ok (0): every permission is as required
     pod.runs(&["check", "list pods"]).gives(0, &["ok (0)"], Stderr::Empty);
 }
 
-/// PEM around something that is no certificate.
+/// PEM around bytes that are not a certificate.
 fn bad_certificate() -> String {
     "-----BEGIN CERTIFICATE-----\nbm90IGEgY2VydGlmaWNhdGU=\n-----END CERTIFICATE-----\n".to_owned()
 }
 
-/// An empty folder of that name in the mount: there, and no file that could be read, by nobody.
+/// Puts an empty folder of that name into the mount: it exists, and no user can read it as a file.
 fn folder_in_place_of(pod: Pod, name: &str) -> Pod {
     let pod = pod.without_file(name);
     fs::create_dir(pod.mount().join(name)).unwrap();
@@ -431,7 +421,7 @@ fn folder_in_place_of(pod: Pod, name: &str) -> Pod {
 
 #[test]
 fn no_mount() {
-    const WHY: &str = "the pod or its service account sets automountServiceAccountToken: false, or this is not a pod (then set --server, --certificate-authority and --token-file)";
+    const WHY: &str = "in a pod set automountServiceAccountToken: true, else --token-file";
     let scene = Scene::new();
     let mount = scene.pod.mount().join("nowhere").display().to_string();
     let server = scene.cluster.server();
@@ -444,30 +434,37 @@ fn no_mount() {
     ] {
         let arguments = [arguments, &["--server", &server, "--service-account-dir", &mount]].concat();
         let finished = scene.pod.run(&mut Kubeknock::command(&arguments));
-        // No warning: there is no token that anybody could get.
+        // No warning about the token: there is none that a server could get.
         refused(&scene.cluster, finished, 31, &format!("no service account mount at MOUNT/nowhere: {WHY}"));
     }
-    // The folder that the kubelet mounts, where this is no pod.
+    // The default mount, on a machine that is not a pod.
     let default = "/var/run/secrets/kubernetes.io/serviceaccount";
     if std::path::Path::new(default).exists() {
-        // Not by a macro: the test harness would keep it to itself.
+        // Not by a macro, because the test harness captures that.
         writeln!(stderr(), "*** NOT RUN: no_mount at {default}, because this is a pod").unwrap();
         return;
     }
     let finished = scene.pod.run(&mut Kubeknock::command(["check", "list pods"]));
-    refused(&scene.cluster, finished, 31, &format!("no service account mount at {default}: {WHY}"));
+    refused(
+        &scene.cluster,
+        finished,
+        31,
+        &format!(
+            "no service account mount at {default}: not in a pod: set --server, --certificate-authority and --token-file"
+        ),
+    );
 }
 
 #[test]
 fn no_namespace() {
-    const SAY: &str = "set it with -n NAMESPACE or \"in NAMESPACE\"";
+    const SAY: &str = "set -n NAMESPACE or \"in NAMESPACE\"";
     let Scene { cluster, pod } = Scene::new();
     let pod = pod.without_file("namespace");
     refused(
         &cluster,
         pod.runs(&["check", "list pods"]),
         31,
-        &format!("no namespace known: MOUNT/namespace: No such file or directory (os error 2); {SAY}"),
+        &format!("no namespace: MOUNT/namespace: No such file or directory (os error 2); {SAY}"),
     );
     let mut pod = pod;
     for content in ["", "\n", "Ns-1", "ns-1/../kube-system", "two\nlines"] {
@@ -476,7 +473,7 @@ fn no_namespace() {
             &cluster,
             pod.runs(&["check", "list pods", "list nodes"]),
             31,
-            &format!("no namespace known: MOUNT/namespace does not hold a namespace name; {SAY}"),
+            &format!("no namespace: MOUNT/namespace does not hold a namespace name; {SAY}"),
         );
     }
     let pod = folder_in_place_of(pod, "namespace");
@@ -484,9 +481,9 @@ fn no_namespace() {
         &cluster,
         pod.runs(&["check", "list pods"]),
         31,
-        &format!("no namespace known: MOUNT/namespace: Is a directory (os error 21); {SAY}"),
+        &format!("no namespace: MOUNT/namespace: Is a directory (os error 21); {SAY}"),
     );
-    // Nobody misses it who says where, or asks for what has none.
+    // The namespace is not needed by phrases that name one, or that have none.
     pod.runs(&["check", "list pods in ns-1", "list nodes", "get /version", "list pods in *"]).gives(
         10,
         &["list pods in ns-1"],
@@ -495,7 +492,7 @@ fn no_namespace() {
     pod.runs(&["check", "list pods", "-n", "ns-1"]).gives(10, &["list pods in ns-1"], Stderr::Empty);
 }
 
-/// A white-space end, as every editor leaves it.
+/// Trailing white space, as every editor leaves it.
 #[test]
 fn a_namespace_file_is_trimmed() {
     let Scene { cluster: _cluster, pod } = Scene::with_reader();
@@ -503,7 +500,7 @@ fn a_namespace_file_is_trimmed() {
     pod.runs(&["check", "list pods"]).gives(0, &["list pods in ns-1  "], Stderr::Empty);
 }
 
-/// A reader that is gone, a full disk: what is said is lost, the code is not.
+/// If the reader has gone or the disk is full, the output is lost and the exit code is not.
 #[test]
 fn output_that_cannot_be_written() {
     let scene = Scene::with_reader();
@@ -521,7 +518,7 @@ fn output_that_cannot_be_written() {
     ] {
         let run = |command: &mut std::process::Command| {
             let finished = scene.pod.run(command);
-            assert_eq!(finished.code, Some(code), "{}", finished.story());
+            assert_eq!(finished.code, Some(code), "{}", finished.transcript());
         };
         let gone = || {
             let (reader, writer) = pipe().unwrap();

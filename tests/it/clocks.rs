@@ -100,7 +100,7 @@ fn a_401_is_explained_by_the_servers_clock() {
         let finished = pod.runs(&["check", "list pods"]);
         let finished = finished.gives(11, &words, Stderr::Empty);
         let is_about_clocks = words.iter().any(|word| word.contains("clock"));
-        assert_eq!(finished.stdout.contains("clock"), is_about_clocks, "{date}\n{}", finished.story());
+        assert_eq!(finished.stdout.contains("clock"), is_about_clocks, "{date}\n{}", finished.transcript());
     }
 }
 

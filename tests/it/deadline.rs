@@ -1,4 +1,4 @@
-//! Time: `--timeout` bounds the whole run, whatever the network does.
+//! `--timeout` limits the whole run, whatever the network does.
 
 use std::process::Command;
 use std::thread;
@@ -9,10 +9,10 @@ use testbed::{Finished, Stderr, runner_delay};
 
 use crate::{Pod, Scene};
 
-/// How far over the deadline a run may be.
+/// How far past the deadline a run may end.
 const GRACE: Duration = Duration::from_millis(100);
 
-/// Everything that keeps a client waiting, below TLS, in it, and above.
+/// Listeners that keep a client waiting, below TLS, in TLS, and above.
 fn listeners() -> Vec<(&'static str, Listener)> {
     let pause = Duration::from_secs(1);
     vec![
@@ -25,20 +25,20 @@ fn listeners() -> Vec<(&'static str, Listener)> {
     ]
 }
 
-/// Runs it, and again where only the clock was wrong: a machine that is busy with something else may be late
-/// once, a program that does not keep its deadline is late each time.
+/// Runs it, and once more if only the time was wrong: on a busy machine a run may be late once, but a program
+/// that misses its deadline is late each time.
 #[track_caller]
 fn times_out(name: &str, pod: &Pod, make: impl Fn() -> Command, timeout: Duration) {
     let mut late = Vec::new();
     for _ in 0..3 {
         let finished = pod.run(&mut make());
         let Finished { code, took, .. } = &finished;
-        assert_eq!(*code, Some(23), "{name}\n{}", finished.story());
-        assert!(*took >= timeout, "{name}\n{}", finished.story());
+        assert_eq!(*code, Some(23), "{name}\n{}", finished.transcript());
+        assert!(*took >= timeout, "{name}\n{}", finished.transcript());
         if *took <= timeout + GRACE + runner_delay() {
             return;
         }
-        late.push(finished.story());
+        late.push(finished.transcript());
     }
     panic!("{name}: late each time\n{}", late.join("\n"));
 }
@@ -62,18 +62,18 @@ fn one_second() {
     });
 }
 
-/// A body without an end takes no time to be refused: no more than 1 MiB of it is read. `get` passes it
-/// on for as long as it may.
+/// An endless body is refused quickly, because at most 1 MiB of it is read. `get` passes it on until the
+/// deadline.
 #[test]
 fn an_endless_body() {
     let listener = faults::endless_body();
     let pod = Pod::in_front_of(&listener);
     let finished = pod.runs(&["check", "--timeout", "1s", "list pods"]);
-    assert_eq!(finished.code, Some(26), "{}", finished.story());
+    assert_eq!(finished.code, Some(26), "{}", finished.transcript());
     times_out("get", &pod, || pod.command(["get", "--timeout", "1s", "/version"]), Duration::from_secs(1));
 }
 
-/// Before a connection is used again, what came meanwhile is looked at, and that has an end, too.
+/// Before a connection is used again, the data that has arrived in the meantime is read, within a limit.
 #[test]
 fn endless_session_tickets_between_two_requests() {
     let listener = faults::floods_with_tickets_after(faults::answer(
@@ -86,7 +86,7 @@ fn endless_session_tickets_between_two_requests() {
     times_out("tickets", &pod, make, Duration::from_secs(1));
 }
 
-/// Both at once, beside the other tests: they only wait.
+/// Both at once, and beside other tests, because they only wait.
 #[test]
 fn ten_and_thirty_seconds() {
     let listener = faults::silent();
@@ -104,7 +104,7 @@ fn ten_and_thirty_seconds() {
     assert!(listener.connections() >= 2);
 }
 
-/// The whole run counts, not each request: a server that is slow with each of many is not waited for.
+/// The deadline is for the whole run, not for each request: many slow answers do not extend it.
 #[test]
 fn many_slow_answers() {
     let scene = Scene::with_reader();
@@ -120,21 +120,21 @@ fn many_slow_answers() {
     let make = || scene.pod.command([&["check", "--timeout=1s"], &phrases[..]].concat());
     times_out("slow", &scene.pod, make, Duration::from_secs(1));
     let finished = scene.runs(&[&["check", "--timeout=1s"], &phrases[..]].concat());
-    // How wide the columns are depends on which knock was the late one.
+    // The width of the columns depends on which knock was late.
     let first: Vec<&str> = finished.stdout.lines().next().unwrap_or_default().split_whitespace().collect();
-    assert_eq!(first.join(" "), "list pods in ns-1 anonymous 403 token 200 ok", "{}", finished.story());
+    assert_eq!(first.join(" "), "list pods in ns-1 anonymous 403 token 200 ok", "{}", finished.transcript());
     assert!(
         finished.stdout.contains("  timeout\n") && finished.stdout.contains("  not asked\n"),
         "{}",
-        finished.story()
+        finished.transcript()
     );
 }
 
-/// Ten seconds where nothing is said, as most that start it kill it after some time of their own.
+/// The default is ten seconds, because whatever starts the program usually has a timeout of its own.
 #[test]
 fn the_default_is_in_the_help() {
     let finished = Pod::in_front_of(&faults::refuses()).runs(&["check", "--help"]);
-    assert!(finished.stdout.contains("the whole run [default: 10s]"), "{}", finished.story());
+    assert!(finished.stdout.contains("the whole run [default: 10s]"), "{}", finished.transcript());
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn whoami_and_rules_keep_their_deadline() {
             assert!(
                 finished.took < Duration::from_millis(1500) + runner_delay(),
                 "{name}: {}",
-                finished.story()
+                finished.transcript()
             );
         }
     }

@@ -1,4 +1,4 @@
-//! `doctor` on the stand-in, as 1.36 and as 1.20, and in broken worlds.
+//! `doctor` on the stand-in, as 1.36 and as 1.20, and against failures of each step.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -11,7 +11,7 @@ use testbed::{Cluster, Fault, Program, Times, Version, World, runner_delay, writ
 
 use crate::{Kubeknock, Scene};
 
-/// What `doctor` said.
+/// The result of one `doctor`, as text and as JSON.
 struct Checkup {
     code: Option<i32>,
     text: String,
@@ -25,22 +25,22 @@ impl Checkup {
     }
 }
 
-/// Runs `doctor` as a pod does, with the kubelet's variables and no options but the mount's place: once for
-/// its text, once for its JSON.
+/// Runs `doctor` as a pod does, with the kubelet's variables and the mount: once for its text, once for its
+/// JSON.
 fn doctor(variables: &[(&str, &str)], mount: &Path, options: &[&str]) -> Checkup {
     let run = |format: &str| {
         let start = Instant::now();
         let output = Kubeknock::command(["doctor", "-o", format, "--service-account-dir"])
             .arg(mount)
             .args(options)
-            // A machine's name server that answers nothing is given up within the time that doctor has.
+            // A name server that does not answer must not take longer than the time that doctor has.
             .env("RES_OPTIONS", "timeout:1 attempts:1")
             .envs(variables.iter().copied())
             .output()
             .unwrap();
         let took = start.elapsed();
         let stderr = String::from_utf8(output.stderr).unwrap();
-        // A warning is about an option that was typed.
+        // The warning about this option is the only output on stderr.
         let warning = "kubeknock: warning: --insecure-skip-tls-verify";
         let warns = options.contains(&"--insecure-skip-tls-verify");
         assert!(if warns { stderr.starts_with(warning) } else { stderr.is_empty() }, "{options:?}: {stderr}");
@@ -56,7 +56,7 @@ fn doctor(variables: &[(&str, &str)], mount: &Path, options: &[&str]) -> Checkup
     Checkup { code, text, report: serde_json::from_str(&line).unwrap(), took }
 }
 
-/// The same with the variables of a pod whose API server is there.
+/// The same with the variables of a pod whose API server is at this address.
 fn in_pod_of(address: SocketAddr, mount: &Path, options: &[&str]) -> Checkup {
     let (host, port) = (address.ip().to_string(), address.port().to_string());
     let variables = [
@@ -89,7 +89,6 @@ fn a_healthy_pod_fits_one_screen() {
             "system:serviceaccount:ns-1:k-sa-1, expires in ",
             "pod k-sa-1-pod on node-1 (this pod)",
             "the same as the server's",
-            "kubernetes resolves only in the namespace default",
             "accepts connections",
             "TLS 1.3, TLS13_AES",
             "CN=kube-apiserver for 127.0.0.1, ::1, localhost, kubernetes,",
@@ -126,7 +125,7 @@ fn asks_phrases_last_and_these_decide() {
     }
 }
 
-/// Which step is the first broken one, with which code, and a word of what to do.
+/// Checks which step is the first broken one, the exit code, and a part of the advice.
 fn broken(checkup: &Checkup, step: &str, code: i32, word: &str) {
     let Checkup { text, report, .. } = checkup;
     assert_eq!(checkup.code, Some(code), "{text}");
@@ -153,9 +152,16 @@ fn finds_what_is_missing_in_the_pod() {
     let without = |name: &str| std::fs::remove_file(scene.pod.mount().join(name)).unwrap();
 
     let checkup = doctor(&[], scene.pod.mount(), &["--timeout", "8s"]);
-    broken(&checkup, "environment", 20, "start kubeknock without what drops the kubelet's variables");
+    broken(&checkup, "environment", 20, "in a pod, do not start kubeknock by env -i, su or cron");
 
     let nothing = tempfile::tempdir().unwrap();
+    let checkup = doctor(&[], &nothing.path().join("none"), &["--timeout", "8s"]);
+    broken(
+        &checkup,
+        "environment",
+        20,
+        "outside a pod, set --server, --certificate-authority and --token-file",
+    );
     let checkup = in_pod_of(scene.cluster.address(), &nothing.path().join("none"), &[]);
     broken(&checkup, "mount", 31, "kubectl debug POD --image=kubeknock:");
     assert_eq!(checkup.step("TLS")["mark"], "good", "{}", checkup.text);
@@ -203,7 +209,7 @@ fn finds_what_is_wrong_with_the_answers() {
     broken(&ask(), "identity", 12, "removes the Authorization header");
     scene.cluster.heal();
 
-    for (hours, told) in [(2, "2h0m behind the server's"), (-2, "2h0m ahead of the server's")] {
+    for (hours, words) in [(2, "2h0m behind the server's"), (-2, "2h0m ahead of the server's")] {
         let version = Fault::Raw {
             status: 200,
             content_type: "application/json".into(),
@@ -211,7 +217,7 @@ fn finds_what_is_wrong_with_the_answers() {
             headers: vec![("Date".into(), http_date(hours * 3600))],
         };
         scene.cluster.fail_if(Times::All, version, |seen| seen.path_and_query == "/version");
-        broken(&ask(), "clock", 31, told);
+        broken(&ask(), "clock", 31, words);
         scene.cluster.heal();
     }
 
@@ -253,7 +259,7 @@ fn http_date(offset: i64) -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
-/// Worlds where no Kubernetes API server answers.
+/// Listeners that are not a Kubernetes API server.
 #[test]
 fn finds_where_the_way_ends() {
     type World = (&'static str, Listener, &'static str, i32, &'static str);
@@ -272,7 +278,7 @@ fn finds_where_the_way_ends() {
         ("web page", faults::web_page(), "version", 26, "a web page"),
         ("redirect", faults::redirects("https://portal.example.com/"), "version", 26, "redirect"),
     ];
-    // No server believes it; it looks like a token.
+    // No server accepts this token; it only looks like one.
     let token = Scene::new().pod.token().unwrap();
     for (name, listener, step, code, word) in worlds {
         let mount = tempfile::tempdir().unwrap();
@@ -318,7 +324,7 @@ fn behind_kubectl_proxy_outside_of_a_pod_and_without_verification() {
     assert!(checkup.text.contains("not verified"), "{}", checkup.text);
 }
 
-/// What the kubelet's variables hold, and something else sets.
+/// The kubelet's variables, with values that something else has set.
 #[test]
 fn variables_that_do_not_name_a_server() {
     let scene = Scene::with_lister();

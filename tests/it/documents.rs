@@ -1,5 +1,5 @@
-//! The README and the manifests say what is so: codes, options, JSON fields and the transcript are those
-//! of the built binary, and the manifests' arguments do what the manifests say.
+//! The README and the manifests are true: codes, options, JSON fields and the transcript are those of the built
+//! binary, and the arguments in the manifests do what the manifests say.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -32,7 +32,7 @@ fn the_command_table_is_the_helps() {
     assert_eq!(documented, commands());
 }
 
-/// For each command, the README has every option of its help, with its short form and value, and no other.
+/// For each command, the README has every option of its help, with its short form and value, and no others.
 #[test]
 fn the_option_tables_are_the_helps() {
     let rows = rows(&section("Options"));
@@ -51,7 +51,7 @@ fn the_option_tables_are_the_helps() {
     }
 }
 
-/// The short and the long form of `--help` are in every help.
+/// Every help lists `-h, --help`.
 #[test]
 fn the_help_is_in_each_help() {
     for help in [bare(&["--help"])].into_iter().chain(commands().iter().map(|command| bare(&[command, "-h"])))
@@ -60,8 +60,8 @@ fn the_help_is_in_each_help() {
     }
 }
 
-/// Runs the transcript, line by line, as one session: `kubeknock` with the built binary in a pod of
-/// `ns-1/k-sa-1`, `kubectl create` against the same cluster, `echo $?`.
+/// Runs the transcript, line by line, as one session: `kubeknock` is the built binary in a pod of
+/// `ns-1/k-sa-1`, `kubectl create` changes the same cluster, and `echo $?` prints the last exit code.
 #[test]
 fn the_transcript_is_what_runs() {
     let Scene { cluster, pod } = Scene::new();
@@ -69,7 +69,7 @@ fn the_transcript_is_what_runs() {
     for (line, shown) in transcript(&section("What it looks like")) {
         let words = shell_words(&line);
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let told = match words.as_slice() {
+        let printed = match words.as_slice() {
             ["kubeknock", arguments @ ..] => {
                 let Finished { stdout, stderr, code: ended, .. } = pod.runs(arguments);
                 (code, ran) = (ended, ran + 1);
@@ -79,13 +79,13 @@ fn the_transcript_is_what_runs() {
             ["kubectl", "create", kind, name, flags @ ..] => kubectl_create(&cluster, kind, name, flags),
             _ => panic!("the transcript cannot be run: {line}"),
         };
-        assert_eq!(shown, told, "$ {line}");
+        assert_eq!(shown, printed, "$ {line}");
     }
     assert!(ran > 1, "a transcript");
 }
 
-/// The plugin's session: kubectl is a stand-in, and what the ephemeral container prints and exits with is what
-/// the built binary does.
+/// Runs the session of the plugin with a stand-in kubectl. The output and the exit code of the ephemeral
+/// container are those of the built binary.
 #[test]
 fn the_plugins_transcript_is_what_runs() {
     let scene = Scene::new();
@@ -121,7 +121,7 @@ fn the_json_table_is_what_is_printed() {
     let fields = |arguments: &[&str]| {
         let finished = scene.pod.runs(arguments);
         let object: Value =
-            serde_json::from_str(&finished.stdout).unwrap_or_else(|_| panic!("{}", finished.story()));
+            serde_json::from_str(&finished.stdout).unwrap_or_else(|_| panic!("{}", finished.transcript()));
         let mut fields = BTreeSet::new();
         flatten("", &object, &mut fields);
         fields
@@ -150,7 +150,7 @@ fn the_json_table_is_what_is_printed() {
     assert_eq!(fault, ["schema", "time", "outcome", "exitCode", "message"].map(str::to_owned).into());
 }
 
-/// The testbed holds every object that a test sees to it.
+/// The testbed checks every object that a test sees against this schema.
 #[test]
 fn the_schema_is_one_and_has_every_code() {
     schema::is_a_schema();
@@ -162,7 +162,7 @@ fn the_schema_is_one_and_has_every_code() {
     assert_eq!(published["$defs"]["outcome"]["enum"], json!(names));
 }
 
-/// What holds the objects can fail.
+/// The check above can fail.
 #[test]
 fn the_schema_refuses_what_is_not_in_it() {
     let scene = Scene::with_reader();
@@ -199,7 +199,7 @@ fn the_two_commands_are_there() {
 
 // The release.
 
-/// Cargo.toml says which version it is and where it is published; whatever else says so says the same.
+/// Cargo.toml has the version and the address of the repository; all other places agree with it.
 #[test]
 fn the_version_and_the_place_are_cargos() {
     let version = env!("CARGO_PKG_VERSION");
@@ -271,7 +271,7 @@ fn each_manifest_is_explained_and_confined() {
     }
 }
 
-/// With the tutorial's role, everything that a manifest starts gives 0.
+/// With the tutorial's role, every command that a manifest starts exits with 0.
 #[test]
 fn the_manifests_commands_do_what_they_are_for() {
     let scene = tutorial();
@@ -311,7 +311,7 @@ fn the_manifests_commands_do_what_they_are_for() {
     assert_eq!(files, 1, "a gate with a ConfigMap");
 }
 
-/// Liveness: an outage is no failure, a refusal is one. Readiness: both are.
+/// Liveness ignores an outage and fails on a refusal. Readiness fails on both.
 #[test]
 fn the_probes_tell_an_outage_from_a_refusal() {
     let probes: Vec<Vec<String>> = started(&manifests()["probes.yaml"])
@@ -331,7 +331,7 @@ fn the_probes_tell_an_outage_from_a_refusal() {
     }
 }
 
-/// `--timeout` of an exec probe is below its `timeoutSeconds`.
+/// `--timeout` of an exec probe is shorter than its `timeoutSeconds`.
 #[test]
 fn the_probes_end_before_the_kubelet_ends_them() {
     let mut probes = 0;
@@ -353,8 +353,8 @@ fn the_probes_end_before_the_kubelet_ends_them() {
     assert_eq!(probes, 3, "liveness, readiness, and readiness from an image volume");
 }
 
-/// What acts on codes names whole classes: 2x is tried again, 1x and 3x are not. A pod starts again in place on
-/// what its monitor exits with once a permission is lost, and on nothing else.
+/// Rules on exit codes name whole classes: 2x is retried, 1x and 3x are not. A pod restarts in place on the
+/// codes with which its monitor exits after a permission is lost, and on no other code.
 #[test]
 fn the_manifests_act_on_real_codes() {
     let class = |tens: u8| -> Vec<u8> {
@@ -389,7 +389,7 @@ fn the_manifests_act_on_real_codes() {
     );
 }
 
-/// The codes that start a regated pod again are those that its monitor exits with: refused, and no longer known.
+/// The codes that restart a regated pod are those with which its monitor exits: refused, and token rejected.
 #[test]
 fn the_regated_monitor_exits_with_the_codes_of_its_rule() {
     let monitor = started(&manifests()["regate.yaml"]).into_iter().find(|words| words[0] == "monitor");
@@ -400,7 +400,7 @@ fn the_regated_monitor_exits_with_the_codes_of_its_rule() {
     run(&unknown, &words).gives(11, &["unauthenticated (11)"], Stderr::Empty);
 }
 
-// What documents and help have in them.
+// Helpers that read documents and help.
 
 fn top() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -410,7 +410,7 @@ fn readme() -> String {
     fs::read_to_string(top().join("README.md")).expect("README.md")
 }
 
-/// What stands under a heading of the README.
+/// The text under a heading of the README.
 fn section(title: &str) -> String {
     let readme = readme();
     let (_, rest) = readme.split_once(&format!("\n## {title}\n")).unwrap_or_else(|| panic!("no ## {title}"));
@@ -422,14 +422,14 @@ fn rows(text: &str) -> Vec<Vec<String>> {
     let mut rows: Vec<Vec<String>> = Vec::new();
     for line in text.lines().filter(|line| line.starts_with('|')) {
         let cells = line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect();
-        // A rule, and the head above it.
+        // The line below the head of a table, and the head above it.
         if line.trim_matches(['|', '-', ':', ' ']).is_empty() { drop(rows.pop()) } else { rows.push(cells) }
     }
     assert!(!rows.is_empty(), "a table");
     rows
 }
 
-/// The blocks of a session: each command, and what is shown under it.
+/// The blocks of a session: each command, and the output below it.
 fn transcript(text: &str) -> Vec<(String, String)> {
     let mut session: Vec<(String, String)> = Vec::new();
     for block in text.split("```console\n").skip(1) {
@@ -444,7 +444,7 @@ fn transcript(text: &str) -> Vec<(String, String)> {
     session
 }
 
-/// Words as a shell parts them; double quotes are all that is known here.
+/// Splits words as a shell does; double quotes are the only quotes it knows.
 fn shell_words(line: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     for (at, part) in line.split('"').enumerate() {
@@ -481,8 +481,8 @@ fn kubectl_create(cluster: &Cluster, kind: &str, name: &str, flags: &[&str]) -> 
     format!("{kind}.rbac.authorization.k8s.io/{name} created\n")
 }
 
-/// Paths of an object's fields: `a.b`, `a[].b`. What the two knocks have is told once, as `*`; the values
-/// of headers, bodies and extra facts are not ours.
+/// Paths of an object's fields: `a.b`, `a[].b`. The fields of the two knocks are listed once, as `*`. The
+/// contents of headers, bodies and extra facts are not listed.
 fn flatten(place: &str, value: &Value, fields: &mut BTreeSet<String>) {
     match value {
         Value::Object(object) if !matches!(place, "headers" | "body" | "*.extra") => {
@@ -502,7 +502,7 @@ fn flatten(place: &str, value: &Value, fields: &mut BTreeSet<String>) {
     }
 }
 
-/// What `kubeknock ARGUMENTS` prints, without an environment; it has to end with 0.
+/// The output of `kubeknock ARGUMENTS`, without an environment; the exit code must be 0.
 fn bare(arguments: &[&str]) -> String {
     let output = Kubeknock::command(arguments).output().expect("run kubeknock");
     assert!(output.status.success(), "{arguments:?}: {output:?}");
@@ -531,14 +531,14 @@ fn codes() -> Vec<[String; 3]> {
     lines.iter().map(parts).collect()
 }
 
-/// `-n, --namespace NS`, for all that a command takes.
+/// Such as `-n, --namespace NS`, for every option of a command.
 fn options(command: &str) -> BTreeSet<String> {
     let help = bare(&[command, "--help"]);
     let mut options = BTreeSet::new();
     for line in help.lines().filter(|line| line.trim_start().starts_with('-')) {
         let words: Vec<&str> = line.split_whitespace().collect();
         let long = words.iter().position(|word| word.starts_with("--")).expect("a long form");
-        // The value's name is in capitals, and one blank behind.
+        // The name of the value is in capitals, and followed by one space.
         let value =
             words.get(long + 1).filter(|word| word.chars().all(|c| c.is_ascii_uppercase() || c == ':'));
         let value = value.filter(|value| line.contains(&format!("{} {value}", words[long])));
@@ -564,14 +564,14 @@ fn folder() -> BTreeMap<String, String> {
     paths.map(read).collect()
 }
 
-/// What a ConfigMap holds as this key, a text of lines.
+/// The value of this key in a ConfigMap, a text of several lines.
 fn data(manifest: &str, key: &str) -> String {
     let (_, text) = manifest.split_once(&format!("\n  {key}: |\n")).unwrap_or_else(|| panic!("no {key}"));
     let lines = text.lines().map_while(|line| line.strip_prefix("    "));
     lines.map(|line| format!("{line}\n")).collect()
 }
 
-/// The arguments of every kubeknock that a manifest starts: as a container, or by an exec probe.
+/// The arguments of every kubeknock that a manifest starts, in a container or by an exec probe.
 fn started(manifest: &str) -> Vec<Vec<String>> {
     let mut started = Vec::new();
     for line in manifest.lines().map(str::trim).filter(|line| !line.starts_with('#')) {
@@ -587,14 +587,14 @@ fn started(manifest: &str) -> Vec<Vec<String>> {
     started
 }
 
-/// The tutorial's role and binding are in force.
+/// A scene with the tutorial's role and binding.
 fn tutorial() -> Scene {
     let scene = Scene::new();
     scene.grant("pod-lister", &["list"], "", &["pods"]);
     scene
 }
 
-/// Runs a manifest's arguments. Where the server is goes in front: behind `--` it would be CMD's.
+/// Runs the arguments of a manifest. `--server` goes first, because after `--` it would be an argument of CMD.
 fn run(scene: &Scene, arguments: &[&str]) -> Finished {
     scene.pod.run(&mut at(scene, arguments))
 }
@@ -605,7 +605,7 @@ fn at(scene: &Scene, arguments: &[&str]) -> Command {
     command
 }
 
-/// Starts `monitor`, gives the line of its first permission, and ends it as the kubelet does.
+/// Starts `monitor`, returns the line of its first permission, and ends it as the kubelet does.
 fn monitors(scene: &Scene, arguments: &[&str]) -> String {
     let monitor = Running::start(&mut at(scene, arguments));
     let line = monitor.prints("ok");

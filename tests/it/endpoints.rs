@@ -11,7 +11,7 @@ use testbed::{Running, Stderr, eventually};
 
 use crate::Scene;
 
-/// A running sidecar, and where it serves.
+/// A running sidecar, and the address it serves on.
 struct Sidecar {
     running: Running,
     address: SocketAddr,
@@ -33,10 +33,10 @@ impl Sidecar {
         stream
     }
 
-    /// Sends these bytes and gives all that comes back.
+    /// Sends these bytes and returns the whole answer.
     fn send(&self, bytes: &[u8]) -> String {
         let mut stream = self.connect();
-        // A server that has heard enough may close before it has read all.
+        // The server may close the connection before it has read everything.
         let _ = stream.write_all(bytes);
         let mut answer = Vec::new();
         let _ = stream.read_to_end(&mut answer);
@@ -146,8 +146,8 @@ fn metrics_count_and_name_what_happens() {
     assert_eq!(sidecar.metric(&version), Some(1.0));
 }
 
-/// `promtool check metrics` (Debian's package prometheus) finds no fault. Where it is not installed this says so; in CI
-/// it has to be.
+/// `promtool check metrics` (Debian's package prometheus) accepts the page. Where promtool is not installed, a
+/// line says so; in CI it must be installed.
 #[allow(clippy::print_stdout, reason = "a check that is left out says so")]
 fn promtool_accepts(page: &str) {
     let started = Command::new("promtool")
@@ -190,7 +190,8 @@ fn an_address_that_cannot_be_bound() {
     }
 }
 
-/// A client sends this, and gets an answer that begins so; nothing: the connection is closed without one.
+/// A client sends this and gets an answer that begins with this. An empty answer: the connection is closed
+/// without one.
 #[test]
 fn bad_clients_get_a_line_and_harm_no_one() {
     let scene = Scene::with_lister();
@@ -255,7 +256,7 @@ fn bad_clients_get_a_line_and_harm_no_one() {
     assert_eq!(complaints, "", "nothing is logged per request");
 }
 
-/// More than are served at once, each as slow as it can be: rounds go on, and later clients are served.
+/// More slow clients than are served at once: rounds continue, and later clients are served.
 #[test]
 fn slow_clients_delay_no_round_and_are_cut_off() {
     let scene = Scene::with_lister();
@@ -266,22 +267,22 @@ fn slow_clients_delay_no_round_and_are_cut_off() {
     let mut slow: Vec<TcpStream> = (0..8).map(|_| sidecar.connect()).collect();
     for (number, client) in slow.iter_mut().enumerate() {
         match number % 4 {
-            // Says nothing at all.
+            // Sends nothing.
             0 => {}
-            // Half of a request.
+            // Sends half of a request.
             1 => client.write_all(b"GET /livez HT").unwrap(),
-            // Has no more to say, and waits.
+            // Closes its side, and waits.
             2 => {
                 client.write_all(b"GET /li").unwrap();
                 client.shutdown(Shutdown::Write).unwrap();
             }
-            // Headers without an end.
+            // Sends headers without an end.
             _ => client.write_all(b"GET /livez HTTP/1.1\r\nA: b\r\n").unwrap(),
         }
     }
     let rounds = scene.cluster.requests().len();
     eventually("rounds go on", || scene.cluster.requests().len() > rounds + 20);
-    // Those that are silent are cut off after 5 s, and whoever waited is served.
+    // Silent clients are disconnected after 5 s, and the waiting client is served.
     assert_eq!(sidecar.get("/livez").0, 200);
     assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
     drop(slow);

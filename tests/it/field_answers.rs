@@ -1,4 +1,5 @@
-//! Answers from the field: what real API servers, aggregated ones and things on the way said, and was misread.
+//! Answers from the field: what real API servers, aggregated API servers and proxies send, and what was once
+//! misread.
 
 use serde_json::{Value, json};
 use testbed::Stderr;
@@ -11,12 +12,13 @@ const JSON: &str = "application/json";
 const ACCOUNT: &str = "system:serviceaccount:ns-1:k-sa-1";
 const AUDITED: &[&str] = &["Audit-Id: 4e6a1a2c-6d0f-4d0b-9a3e-0d5e7f1c2b3a"];
 
-/// A case: status, content type, headers and body of every answer, what is asked, the code, and words on stdout.
+/// A case: status, content type, headers and body of every answer, the phrase, the exit code, and a part of
+/// stdout.
 type Case = (&'static str, &'static str, &'static [&'static str], String, &'static str, i32, &'static str);
 
-/// With the token alone, so that one answer decides.
+/// Runs each case with the token alone, so that one answer decides.
 #[track_caller]
-fn hold(cases: impl IntoIterator<Item = Case>) {
+fn check_all(cases: impl IntoIterator<Item = Case>) {
     let mut failed = Vec::new();
     for (status, content_type, headers, body, phrase, code, words) in cases {
         let listener = faults::answers(status, content_type, headers, &body);
@@ -24,7 +26,7 @@ fn hold(cases: impl IntoIterator<Item = Case>) {
         if finished.code != Some(code) || !finished.stdout.contains(words) || !finished.stderr.is_empty() {
             failed.push(format!(
                 "{status} {content_type} {body:?}: {code} and {words:?} expected\n{}",
-                finished.story()
+                finished.transcript()
             ));
         }
     }
@@ -48,16 +50,16 @@ fn review(fields: &Value) -> String {
     json!({ "kind": "SelfSubjectAccessReview", "status": fields }).to_string()
 }
 
-/// What failed inside a 2xx is what the Status says, with a code or with a reason alone, also of a review.
+/// A failure inside a 2xx is what its Status says, with a code or with only a reason, also in a review.
 #[test]
 fn a_status_of_failure_inside_a_good_answer() {
     let inside = |reason: &str| status_of(&json!({ "reason": reason, "message": "no" }));
     let long = status_of(
         &json!({ "code": 403, "message": "x".repeat(900), "details": { "name": "y".repeat(900) } }),
     );
-    // Keys in their order, as some servers have them: the kind comes after two pages of details.
+    // The order of the keys as some servers have it: the kind comes after two pages of details.
     let late = status_of(&json!({ "code": 403, "details": { "name": "y".repeat(2000) } }));
-    hold([
+    check_all([
         ("200 OK", JSON, &[][..], inside("Forbidden"), "get /healthz/etcd", 10, "token 200  forbidden"),
         ("200 OK", JSON, &[], inside("Unauthorized"), "list pods", 11, "unauthenticated"),
         ("200 OK", JSON, &[], inside("NotFound"), "list pods", 25, "unserved"),
@@ -105,7 +107,7 @@ fn a_status_of_failure_inside_a_good_answer() {
             "the answer to an access review is not a SelfSubjectAccessReview",
         ),
     ]);
-    // `get` passes on what it got, and reads a long one to its end.
+    // `get` passes the answer on, and reads a long one to its end.
     let more = "y".repeat(2000);
     let long =
         format!(r#"{{"kind":"Status","status":"Failure","code":403,"details":"{more}","message":"no"}}"#);
@@ -117,8 +119,7 @@ fn a_status_of_failure_inside_a_good_answer() {
     );
 }
 
-/// Kind and shape fit the question, or it is no answer to it.
-/// Paths that serve one document have to serve that; what a real server says is said so by its `Audit-Id`.
+/// Paths that serve one document must serve it. Anything with the `Audit-Id` of a real server counts as its answer.
 #[test]
 fn documents_that_do_not_fit() {
     let foo = || json!({ "kind": "Foo", "apiVersion": "v1" }).to_string();
@@ -137,16 +138,16 @@ fn documents_that_do_not_fit() {
         let words: &str =
             Box::leak(format!("not the document of this path, which has {what}").into_boxed_str());
         let bad = [foo(), "{}".into(), "[]".into(), "ok".into(), String::new(), "{\"kind\":\"Foo\",".into()];
-        hold(bad.map(|body| -> Case { ("200 OK", JSON, &[], body, phrase, 26, words) }));
+        check_all(bad.map(|body| -> Case { ("200 OK", JSON, &[], body, phrase, 26, words) }));
         let other = format!("{{\"kind\":\"APIVersionsList\",\"items\":[\"{}\"]}}", "x".repeat(2000));
-        hold([
+        check_all([
             ("200 OK", JSON, &[][..], other, phrase, 26, words),
             ("200 OK", JSON, &[], good.to_string(), phrase, 0, "ok (0)"),
             ("200 OK", "text/plain", &[], good.to_string(), phrase, 0, "ok (0)"),
             ("200 OK", JSON, AUDITED, foo(), phrase, 0, "ok (0)"),
         ]);
     }
-    // What they serve below, and any other path, may be anything.
+    // The paths below them, and all others, may serve anything.
     for phrase in [
         "get /version/x",
         "get /openapi/v3/api/v1",
@@ -155,7 +156,7 @@ fn documents_that_do_not_fit() {
         "get /metrics",
         "get /foo",
     ] {
-        hold([("200 OK", JSON, &[][..], foo(), phrase, 0, "ok (0)")]);
+        check_all([("200 OK", JSON, &[][..], foo(), phrase, 0, "ok (0)")]);
     }
     let listener = faults::answers("200 OK", JSON, &[], &foo());
     let pod = Pod::in_front_of(&listener);
@@ -164,11 +165,12 @@ fn documents_that_do_not_fit() {
     pod.runs(&["doctor"]).gives(26, &["which has gitVersion"], Stderr::Any);
 }
 
+/// An answer counts only if its kind and shape fit the question.
 #[test]
 fn kinds_that_do_not_fit() {
     let list = "list pods";
     let object = "get pods/web-0";
-    hold(
+    check_all(
         [
             (
                 list,
@@ -220,11 +222,11 @@ fn kinds_that_do_not_fit() {
     );
 }
 
-/// A review is a no only if it was decided.
+/// A review means "no" only if it was decided.
 #[test]
 fn reviews_that_decide_nothing() {
     let allowed = |fields: Value| review(&fields);
-    hold(
+    check_all(
         [
             (allowed(json!({ "allowed": false, "evaluationError": ["x"] })), 26),
             (allowed(json!({ "allowed": false, "evaluationError": { "x": 1 } })), 26),
@@ -245,14 +247,14 @@ fn reviews_that_decide_nothing() {
     );
 }
 
-/// What carries `Audit-Id` is from a Kubernetes API server, and what passes through one is, too.
+/// An answer with `Audit-Id` comes from, or through, a Kubernetes API server.
 #[test]
 fn what_an_api_server_marks() {
     const HTML: &str = "text/html; charset=utf-8";
     let page = || "<html><title>/debug/pprof/</title></html>".to_owned();
     let at =
         |location: &'static str| -> &'static [&'static str] { Box::leak(Box::new([AUDITED[0], location])) };
-    hold([
+    check_all([
         ("200 OK", HTML, AUDITED, page(), "get /debug/pprof/", 0, "ok"),
         ("204 No Content", "", AUDITED, String::new(), "get /x", 0, "ok"),
         ("206 Partial Content", "text/plain", AUDITED, "x".into(), "get /logs/a", 0, "ok"),
@@ -263,7 +265,7 @@ fn what_an_api_server_marks() {
             page(),
             "get /debug/pprof/",
             26,
-            "a web page, as proxies and portals send it: /debug/pprof/",
+            "a web page, from a proxy or portal: /debug/pprof/",
         ),
         (
             "301 Moved",
@@ -306,12 +308,13 @@ fn what_an_api_server_marks() {
     ]);
 }
 
-/// Content types are compared without their case; an absent object is absent, however it is named.
+/// Content types are compared without regard to case. An absent object is reported as absent, whatever its
+/// name.
 #[test]
 fn content_types_and_absent_objects() {
     let pods = || json!({ "kind": "PodList", "items": [] }).to_string();
     let absent = |fields: Value| status_of(&fields);
-    hold([
+    check_all([
         ("200 OK", "APPLICATION/JSON", &[][..], pods(), "list pods", 0, "ok"),
         ("200 OK", "application/Json;as=PartialObjectMetadataList", &[], pods(), "list pods", 0, "ok"),
         ("200 OK", "Application/JSON", &[], String::new(), "watch pods", 0, "ok"),
@@ -360,8 +363,7 @@ fn content_types_and_absent_objects() {
     ]);
 }
 
-/// As HTTP/1.0 has it: no length, and the end of the connection is the end of the body. Here it ends without TLS'
-/// close_notify.
+/// As in HTTP/1.0: without a length, the body ends with the connection, here without the close_notify of TLS.
 fn ends_abruptly(head_and_body: String) -> Listener {
     tls_listener(Certificate::Good, move |stream, _| {
         use std::io::Write;
@@ -379,16 +381,16 @@ fn answers_without_a_length_that_end_abruptly() {
             "HTTP/1.0 503 Service Unavailable\r\n\r\nno backend".to_owned(),
             &["list pods"][..],
             24,
-            "status 503 no backend",
+            "status 503: no backend",
         ),
         ("HTTP/1.0 401 Unauthorized\r\n\r\n".to_owned(), &["list pods"], 11, "unauthenticated"),
         (
             "HTTP/1.0 429 Too Many Requests\r\nRetry-After: 1\r\n\r\nlater".to_owned(),
             &["list pods"],
             24,
-            "status 429 later",
+            "status 429: later",
         ),
-        ("HTTP/1.1 500 Oh\r\nConnection: close\r\n\r\noh".to_owned(), &["get /x"], 24, "status 500 oh"),
+        ("HTTP/1.1 500 Oh\r\nConnection: close\r\n\r\noh".to_owned(), &["get /x"], 24, "status 500: oh"),
         (format!("HTTP/1.0 403 Forbidden\r\n\r\n{no}"), &["list pods"], 10, "cannot list"),
         (
             format!("HTTP/1.0 403 Forbidden\r\n\r\n{}", &no[..no.len() - 9]),
@@ -425,11 +427,11 @@ fn answers_without_a_length_that_end_abruptly() {
     Pod::in_front_of(&listener).runs(&["whoami"]).gives(24, &["no backend"], Stderr::Empty);
 }
 
-/// Words of what stands before the API server: shown, on one line, escaped and short.
+/// Text from a server before the API server is shown on one line, escaped and shortened.
 #[test]
 fn words_of_something_else() {
     let kong = "{\n  \"message\": \"no Route matched\",\n  \"request_id\": \"7\"\n}";
-    hold([
+    check_all([
         (
             "403 Forbidden",
             "text/plain",
@@ -455,7 +457,7 @@ fn words_of_something_else() {
             "<html><title>Blocked by\n policy</title>".into(),
             "list pods",
             26,
-            "send it: Blocked by policy\n",
+            "from a proxy or portal: Blocked by policy\n",
         ),
         (
             "403 Forbidden",
@@ -492,7 +494,7 @@ fn words_of_something_else() {
             String::new(),
             "list pods",
             26,
-            "    status 400 an empty answer\n",
+            " answers with status 400: an empty answer\n",
         ),
         (
             "502 Bad Gateway",
@@ -501,7 +503,7 @@ fn words_of_something_else() {
             "<html><head><title>502 Bad Gateway</title></head>".into(),
             "list pods",
             24,
-            "    status 502 502 Bad Gateway\n",
+            "    status 502: 502 Bad Gateway\n",
         ),
         (
             "503 Unavailable",
@@ -510,12 +512,12 @@ fn words_of_something_else() {
             "upstream connect error\n or disconnect".into(),
             "list pods",
             24,
-            "    status 503 upstream connect error or disconnect\n",
+            "    status 503: upstream connect error or disconnect\n",
         ),
     ]);
 }
 
-/// Answers each request by its head.
+/// Answers each request according to its head.
 fn by_request(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> Listener {
     tls_listener(Certificate::Good, move |stream, _| {
         use std::io::Write;
@@ -527,7 +529,7 @@ fn by_request(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> Listen
     })
 }
 
-/// A refusal of somebody else, or of something else, satisfies no `cannot`, and offers no grant.
+/// A refusal of another user or another permission does not satisfy `cannot`, and no grant is offered.
 #[test]
 fn refusals_that_are_not_about_the_permission() {
     const PODS: &str = "list resource \"pods\" in API group \"\" in the namespace \"ns-1\"";
@@ -581,12 +583,12 @@ fn refusals_that_are_not_about_the_permission() {
         for phrase in [phrase.to_owned(), format!("cannot {phrase}")] {
             let words = format!("    this refuses {user} something else");
             let finished = pod.runs(&["check", "--token-only", &phrase]).gives(10, &[&words], Stderr::Empty);
-            assert!(!finished.stdout.contains("kubectl create"), "{}", finished.story());
+            assert!(!finished.stdout.contains("kubectl create"), "{}", finished.transcript());
             let report = report(&pod.runs(&["check", "--token-only", "-ojson", &phrase]));
             assert_eq!(report["identity"], json!({ "user": ACCOUNT, "source": "token" }), "{phrase} {user}");
         }
     }
-    // Who is refused something else is not who the rest is granted to.
+    // The user who is refused something else does not get the grant.
     let listener = by_request(|head| {
         if head.contains("/pods") {
             faults::answer("403 Forbidden", JSON, &refusal("kube-apiserver", PODS))
@@ -599,7 +601,7 @@ fn refusals_that_are_not_about_the_permission() {
         &["--role=k-sa-1-create-pods --serviceaccount=ns-1:k-sa-1"],
         Stderr::Empty,
     );
-    // Nor is who is refused there who we are.
+    // Nor does a user who is refused elsewhere tell our identity.
     let listener = faults::answers(
         "403 Forbidden",
         JSON,
@@ -611,11 +613,15 @@ fn refusals_that_are_not_about_the_permission() {
     );
     for command in [&["whoami"][..], &["rules"]] {
         let finished = Pod::in_front_of(&listener).runs(command);
-        assert_eq!(finished.code, Some(10), "{}", finished.story());
-        assert!(!finished.stdout.contains("kubectl create"), "{}", finished.story());
-        assert!(!finished.stdout.contains("token      system:serviceaccount:proxy"), "{}", finished.story());
+        assert_eq!(finished.code, Some(10), "{}", finished.transcript());
+        assert!(!finished.stdout.contains("kubectl create"), "{}", finished.transcript());
+        assert!(
+            !finished.stdout.contains("token      system:serviceaccount:proxy"),
+            "{}",
+            finished.transcript()
+        );
     }
-    // Without a token, 12: that it was not sent is what is wrong.
+    // Without a token the outcome is 12, because the missing token is the cause.
     let listener = faults::answers("403 Forbidden", JSON, &[], &refusal("kube-apiserver", PODS));
     let pod = Pod::in_front_of(&listener).without_file("token");
     for phrase in ["list pods", "cannot list pods"] {
@@ -623,7 +629,7 @@ fn refusals_that_are_not_about_the_permission() {
     }
 }
 
-/// The user comes into a command as the API server knows it, whatever escapes the message has; or in none.
+/// A command contains the user as the API server knows it, whatever escapes the message has, or no user at all.
 #[test]
 fn users_in_commands() {
     for (quoted, flag) in [
@@ -644,16 +650,16 @@ fn users_in_commands() {
     ] {
         let body = refusal(quoted, "list resource \"pods\" in API group \"\" in the namespace \"ns-1\"");
         let listener = faults::answers("403 Forbidden", JSON, &[], &body);
-        // Of an opaque token the API server's word for its user is all there is.
+        // For an opaque token, the API server's name of its user is the only one known.
         let pod = Pod::in_front_of(&listener).with_file("token", "0123456789abcdefghij");
         let finished =
             pod.runs(&["check", "--token-only", "list pods"]).gives(10, flag.as_slice(), Stderr::Empty);
-        assert_eq!(finished.stdout.contains("kubectl create"), flag.is_some(), "{}", finished.story());
+        assert_eq!(finished.stdout.contains("kubectl create"), flag.is_some(), "{}", finished.transcript());
         pod.runs(&["check", "--token-only", "cannot list pods"]).gives(0, &[], Stderr::Empty);
     }
 }
 
-/// No kubectl line where none can help.
+/// No kubectl line is offered where none helps.
 #[test]
 fn refusals_that_no_grant_lifts() {
     const BEYOND: &str = "change that authorizer's policy";
@@ -683,8 +689,8 @@ fn refusals_that_no_grant_lifts() {
         let listener = faults::answers("403 Forbidden", JSON, &[], &because(reason));
         let pod = Pod::in_front_of(&listener);
         let finished = pod.runs(&["check", "--token-only", "list pods"]).gives(10, &[words], Stderr::Empty);
-        assert_eq!(finished.stdout.contains("kubectl create"), words == GRANT, "{}", finished.story());
-        // It is refused all the same.
+        assert_eq!(finished.stdout.contains("kubectl create"), words == GRANT, "{}", finished.transcript());
+        // The outcome is a refusal all the same.
         pod.runs(&["check", "--token-only", "cannot list pods"]).gives(0, &[], Stderr::Empty);
     }
     for (answer, words) in [
@@ -692,7 +698,7 @@ fn refusals_that_no_grant_lifts() {
         (json!({ "denied": true }), BEYOND),
         (json!({ "allowed": true, "denied": true }), BEYOND),
         (json!({ "allowed": false, "reason": "scopes [user:info] prevent this action" }), BEYOND),
-        // It denies nothing, so a grant helps.
+        // Nothing denies it, so a grant helps.
         (json!({ "allowed": false, "denied": false, "reason": "not in my list" }), GRANT),
         (json!({ "allowed": false }), GRANT),
     ] {
@@ -702,9 +708,9 @@ fn refusals_that_no_grant_lifts() {
             &[words],
             Stderr::Empty,
         );
-        assert_eq!(finished.stdout.contains("kubectl create"), words == GRANT, "{}", finished.story());
+        assert_eq!(finished.stdout.contains("kubectl create"), words == GRANT, "{}", finished.transcript());
     }
-    // Default roles are bound to who asks: some providers refuse to bind every authenticated user.
+    // Default roles are bound to the user who asks: some providers refuse bindings to all authenticated users.
     let body = refusal(
         ACCOUNT,
         "create resource \"selfsubjectaccessreviews\" in API group \"authorization.k8s.io\" at the cluster scope",
@@ -715,8 +721,8 @@ fn refusals_that_no_grant_lifts() {
         &["--clusterrole=system:basic-user --serviceaccount=ns-1:k-sa-1\n"],
         Stderr::Empty,
     );
-    assert!(!finished.stdout.contains("system:authenticated"), "{}", finished.story());
-    // Conditions are no plain yes, and no no.
+    assert!(!finished.stdout.contains("system:authenticated"), "{}", finished.transcript());
+    // A conditional decision is neither a yes nor a no.
     let conditional = review(&json!({ "conditionSetChain": [{}], "reason": "on weekdays" }));
     let listener = faults::answers("201 Created", JSON, &[], &conditional);
     for phrase in ["create pods", "cannot create pods"] {
@@ -728,7 +734,8 @@ fn refusals_that_no_grant_lifts() {
     }
 }
 
-/// An aggregated API server speaks for itself: the kube-apiserver took the token when the name was looked up.
+/// An aggregated API server answers for itself: the kube-apiserver accepted the token when the name was looked
+/// up.
 #[test]
 fn aggregated_api_servers() {
     const SERVICE: &str = "kubectl get apiservices v1beta1.metrics.k8s.io";
@@ -771,7 +778,7 @@ fn aggregated_api_servers() {
             "text/plain",
             "service unavailable\n".into(),
             24,
-            "status 503 service unavailable",
+            "status 503: service unavailable",
             "kubeknock wait",
         ),
         (
@@ -779,10 +786,10 @@ fn aggregated_api_servers() {
             "text/plain",
             "dial tcp: timeout".into(),
             24,
-            "status 500 dial tcp: timeout",
+            "status 500: dial tcp: timeout",
             "kubeknock wait",
         ),
-        ("429 Later", "text/plain", "later".into(), 24, "status 429 later", "kubeknock wait"),
+        ("429 Later", "text/plain", "later".into(), 24, "status 429: later", "kubeknock wait"),
     ] {
         let listener = by_request(move |head| {
             if head.starts_with("GET /apis ") {
@@ -797,12 +804,12 @@ fn aggregated_api_servers() {
         let finished = Pod::in_front_of(&listener)
             .runs(&["check", "--token-only", "list pods.metrics.k8s.io"])
             .gives(code, &words, Stderr::Empty);
-        assert!(!finished.stdout.contains(not), "{}", finished.story());
-        assert!(finished.stdout.lines().count() <= 5, "{}", finished.story());
+        assert!(!finished.stdout.contains(not), "{}", finished.transcript());
+        assert!(finished.stdout.lines().count() <= 5, "{}", finished.transcript());
     }
 }
 
-/// `get` knows no group, but what is in the path.
+/// `get` knows the group only from the path.
 #[test]
 fn paths_of_aggregated_api_servers() {
     const HINT: &str = "; if an aggregated server answers for metrics.k8s.io, see whether it is up and trusts the \
@@ -820,12 +827,12 @@ fn paths_of_aggregated_api_servers() {
         for path in ["/apis/apps/v1/deployments", "/api/v1/pods", "/apis", "/apis/metrics.k8s.io", "/healthz"]
         {
             let finished = pod.runs(&["get", path]).gives(code, &[], Stderr::Any);
-            assert!(!finished.stderr.contains("aggregated"), "{}", finished.story());
+            assert!(!finished.stderr.contains("aggregated"), "{}", finished.transcript());
         }
     }
 }
 
-/// kubectl proxy has an identity and filters of its own.
+/// kubectl proxy has its own identity and its own filters.
 #[test]
 fn what_kubectl_proxy_says() {
     let proxy = |status: &'static str, content_type: &'static str, body: String| {
@@ -859,7 +866,7 @@ fn what_kubectl_proxy_says() {
         let listener = proxy(status, content_type, body);
         let pod = Pod::in_front_of(&listener).at_server(&format!("http://{}", listener.address()));
         let finished = pod.runs(&["check", "list pods"]).gives(code, &[words], Stderr::Empty);
-        assert!(!finished.stdout.contains("--token-file"), "{}", finished.story());
+        assert!(!finished.stdout.contains("--token-file"), "{}", finished.transcript());
     }
     for (status, content_type, body, code, words) in [
         ("401 Unauthorized", JSON, unauthorized(), 12, "rejects the credentials of the proxy itself"),
@@ -875,14 +882,14 @@ fn what_kubectl_proxy_says() {
         let pod = Pod::in_front_of(&listener).at_server(&format!("http://{}", listener.address()));
         pod.runs(&["get", "/version"]).gives(code, &[], Stderr::Has(words));
         let finished = pod.runs(&["check", "list pods"]).gives(code, &[words], Stderr::Empty);
-        assert!(!finished.stdout.contains("the API server is up"), "{}", finished.story());
+        assert!(!finished.stdout.contains("the API server is up"), "{}", finished.transcript());
     }
 }
 
-/// What is not known is not said to be allowed, and what a name lacks is named.
+/// What is not known is not reported as allowed, and the message says what is wrong with the name.
 #[test]
 fn what_is_not_served() {
-    hold([
+    check_all([
         (
             "404 Not Found",
             "text/plain",
@@ -901,7 +908,7 @@ fn what_is_not_served() {
             25,
             "does not refuse it, but does not serve it",
         ),
-        // A gateway's 401 is not the API server's.
+        // A gateway's 401 does not come from the API server.
         (
             "401 Unauthorized",
             JSON,
@@ -909,7 +916,7 @@ fn what_is_not_served() {
             "{\"message\":\"No API key found in request\"}".into(),
             "list pods",
             11,
-            "something before the API server may reject it: status 401 {\"message\":\"No API key found in request\"}",
+            "something before the API server may reject it: status 401: {\"message\":\"No API key found in request\"}",
         ),
     ]);
     let listener = faults::answers("404 Not Found", "text/plain", &[], "404 page not found");
@@ -930,7 +937,7 @@ fn what_is_not_served() {
     ] {
         scene.runs(&["check", phrase]).gives(25, &[words], Stderr::Empty);
     }
-    // A name with regular expression in it stays a name.
+    // A name with characters of regular expressions is still a name.
     let listener = faults::answers("200 OK", JSON, &[], "{\"kind\":\"PodList\",\"items\":[]}");
     let pod = Pod::in_front_of(&listener).without_file("token");
     pod.runs(&["check", "cannot list pods"]).gives(

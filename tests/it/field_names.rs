@@ -1,17 +1,18 @@
-//! Names and phrases from the field: what only rules know, what is misspelled, and what is offered for a URL.
+//! Names and phrases from the field: names that only rules know, misspelled names, and the phrase that is
+//! offered for a URL.
 
 use serde_json::{Value, json};
 use testbed::{Fault, Stderr, Times, Version, World, custom_resource_definition};
 
 use crate::Scene;
 
-/// The rule in the object that a remedy creates: `echo '…' | kubectl create -f -`.
+/// The rule in the object that a remedy creates with `echo '…' | kubectl create -f -`.
 fn rule(line: &str) -> Value {
     let object = line.split('\'').nth(1).unwrap_or_else(|| panic!("{line}"));
     serde_json::from_str::<Value>(object).unwrap()["rules"][0].clone()
 }
 
-/// Their names hold slashes, and no server lists them.
+/// Names of signers contain slashes, and no server lists them.
 #[test]
 fn signers_of_any_group() {
     for (phrase, group, name) in [
@@ -59,7 +60,8 @@ fn signers_of_any_group() {
     );
 }
 
-/// Verb, apiGroup, resource: granted, the phrase is allowed; before, it is refused. Never unserved, nor usage.
+/// Verb, API group, resource: with a grant the phrase is allowed, without it refused. It is never unserved, nor
+/// a usage error.
 #[test]
 fn what_only_rules_know_is_asked_by_review() {
     for version in [Version::V1_36, Version::V1_20] {
@@ -114,7 +116,7 @@ fn a_subresource_that_is_not_listed_is_said() {
     scene.cluster.custom_resource("example.com", "v1", "widgets", "Widget", "Namespaced");
     scene.runs(&["check", "get pods/*/nope"]).gives(
         10,
-        &["the API server lists no subresource nope of pods: only rules may know it; nothing grants it"],
+        &["the API server lists no subresource nope of pods: only rules may know it\n    nothing grants it"],
         Stderr::Empty,
     );
     scene.runs(&["check", "get deployments.apps/*/stat"]).gives(
@@ -122,7 +124,7 @@ fn a_subresource_that_is_not_listed_is_said() {
         &["the API server lists no subresource stat of deployments.apps: only rules may know it"],
         Stderr::Empty,
     );
-    // These need no such words.
+    // These need no such note.
     for phrase in ["get nodes/*/metrics", "update pods/*/finalizers", "get pods/*/log", "approve signers/a/b"]
     {
         let finished = scene.runs(&["check", phrase]).gives(10, &[], Stderr::Empty);
@@ -130,8 +132,8 @@ fn a_subresource_that_is_not_listed_is_said() {
     }
 }
 
-/// Resources of a version that is not v1: the request is that version's, on a server whose documents have their keys
-/// sorted (the stand-in's have).
+/// A resource of another version than v1 is asked for in that version, on a server that sorts the keys of its documents
+/// (the stand-in does).
 #[test]
 fn versions_of_custom_resources() {
     let scene = Scene::new();
@@ -148,8 +150,8 @@ fn versions_of_custom_resources() {
         scene.asked();
         scene.runs(&["check", "--token-only", phrase]).gives(0, &["ok (0)"], Stderr::Empty);
         let asked = scene.asked();
-        let wanted = format!("token GET {path}");
-        assert!(asked.iter().any(|line| line.split('?').next() == Some(&wanted)), "{phrase}: {asked:?}");
+        let expected = format!("token GET {path}");
+        assert!(asked.iter().any(|line| line.split('?').next() == Some(&expected)), "{phrase}: {asked:?}");
     }
     scene.runs(&["check", "list widgets.v1.example.com"]).gives(
         25,
@@ -158,7 +160,7 @@ fn versions_of_custom_resources() {
     );
 }
 
-/// A slip of the finger is not asked: a `cannot` would be satisfied by it.
+/// A misspelled name is not asked, because it would satisfy a `cannot`.
 #[test]
 fn a_misspelled_subresource_is_unserved() {
     for version in [Version::V1_36, Version::V1_20] {
@@ -179,7 +181,7 @@ fn a_misspelled_subresource_is_unserved() {
 {word}create {name}  anonymous -  token -  unserved
     {resource} has no such subresource; similar names: {nearest}
     write it as {resource}/*/{nearest}, or with an object's name for the *
-unserved (25): not refused, but the API server has no such resource or path
+unserved (25): the API server has no such resource or path
 "
                     ),
                     "",
@@ -189,7 +191,7 @@ unserved (25): not refused, but the API server has no such resource or path
     }
 }
 
-/// A name that stands where a subresource was likely meant is said, for every resource.
+/// A note says that a name was probably meant as a subresource, for every resource.
 #[test]
 fn a_name_where_a_subresource_was_meant() {
     for version in [Version::V1_36, Version::V1_20] {
@@ -225,7 +227,8 @@ fn a_name_where_a_subresource_was_meant() {
     }
 }
 
-/// Custom verbs exist, and are asked; a likely slip is said, and no grant of it is offered.
+/// Custom verbs exist and are asked. A note says that a verb is probably misspelled, and no grant of it is
+/// offered.
 #[test]
 fn verbs_that_no_api_server_knows() {
     let scene = Scene::new();
@@ -256,7 +259,7 @@ fn verbs_that_no_api_server_knows() {
     }
 }
 
-/// One group's document that is none costs that group.
+/// If one group's discovery document cannot be read, only that group is missing.
 #[test]
 fn a_group_whose_document_is_broken() {
     let scene = Scene::of(Version::V1_20);
@@ -287,7 +290,7 @@ fn a_group_whose_document_is_broken() {
     }
 }
 
-/// A group whose API service is down is said, and costs no other; as recorded from 1.36.
+/// A group whose API service is down is named, and does not affect other groups; as recorded from 1.36.
 #[test]
 fn an_api_service_that_is_down() {
     for version in [Version::V1_36, Version::V1_20] {
@@ -329,7 +332,7 @@ fn an_api_service_that_is_down() {
     }
 }
 
-/// What is offered for a URL is a phrase that asks for that very URL, where one request asks it.
+/// The phrase that is offered for a URL asks for exactly that URL, where one request asks it.
 #[test]
 fn the_phrase_for_a_url_asks_it() {
     let scene = Scene::new();
@@ -376,7 +379,7 @@ fn the_phrase_for_a_url_asks_it() {
         ("/api/v1/proxy/nodes/n1", "API servers no longer serve proxy before the resource"),
         ("/api/v1//pods", "it has an empty segment"),
     ] {
-        let line = format!("kubeknock: this is the URL of a resource, and no phrase asks the same: {why}");
+        let line = format!("kubeknock: no phrase asks the same as this URL: {why}");
         let finished = scene.runs(&["check", &format!("get {url}")]).gives(30, &[], Stderr::Any);
         assert!(finished.stderr.starts_with(&line), "{}", finished.stderr);
     }

@@ -1,4 +1,5 @@
-//! Setups from the field: variables, files and certificates that look right and are not, or the other way round.
+//! Setups from the field: variables, files and certificates that look right and are wrong, or look wrong and
+//! are right.
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -21,7 +22,7 @@ use crate::{Kubeknock, Pod, Scene};
 
 const VERSION: &str = r#"{"major":"1","minor":"34","gitVersion":"v1.34.0"}"#;
 
-/// A good answer to `get /version` with this set-up of TLS.
+/// A server with this TLS configuration that answers `get /version`.
 fn serves(ca_pem: &str, config: ServerConfig) -> Listener {
     let answer = answer("200 OK", "application/json", VERSION);
     faults::tls_listener_with("127.0.0.1:0", ca_pem, Arc::new(config), move |stream, _| {
@@ -33,7 +34,7 @@ fn serves(ca_pem: &str, config: ServerConfig) -> Listener {
     })
 }
 
-/// A certificate without a CA, changed by the closure.
+/// A self-signed certificate, changed by the closure.
 fn self_signed(
     change: impl FnOnce(&mut CertificateParams),
 ) -> (String, CertificateDer<'static>, PrivateKeyDer<'static>) {
@@ -49,7 +50,7 @@ fn self_signed(
 
 const CHECK: &[&str] = &["check", "get /version"];
 
-/// What the kubelet or a Service put into the variables, the variable that is named, and what is said.
+/// The value of a variable, the variable that the message names, and the message.
 #[test]
 fn variables_that_name_no_server() {
     let scene = Scene::new();
@@ -89,12 +90,12 @@ fn variables_that_name_no_server() {
         (
             "10.0.0.1",
             "tcp://10.0.0.5:80",
-            "KUBERNETES_SERVICE_PORT \"tcp://10.0.0.5:80\": a Service named kubernetes-service in this namespace sets it (a service link); set enableServiceLinks: false in the pod's spec, or rename that Service",
+            "KUBERNETES_SERVICE_PORT \"tcp://10.0.0.5:80\": not a port: the Service kubernetes-service sets it; set enableServiceLinks: false in the pod's spec",
         ),
         (
             "10.0.0.1",
             "",
-            "KUBERNETES_SERVICE_PORT \"\": it is empty, and KUBERNETES_SERVICE_HOST is set; set both or neither, the API server's port is 443 or 6443 in most clusters",
+            "KUBERNETES_SERVICE_PORT \"\": it is empty, and KUBERNETES_SERVICE_HOST is set: set both or neither (the port is 443 or 6443 in most clusters)",
         ),
         (
             "10.0.0.1",
@@ -149,7 +150,7 @@ fn a_pipe_that_nothing_writes_to_ends_at_the_deadline() {
         ] {
             let arguments = [command, &["--timeout=1s", option, &pipe]].concat();
             let mut finished = scene.runs(&arguments);
-            // Once more where the machine was busy.
+            // Once more, in case the machine was busy.
             if finished.took > Duration::from_millis(1100) + runner_delay() {
                 finished = scene.runs(&arguments);
             }
@@ -212,7 +213,7 @@ fn a_pipe_can_be_read_once() {
     assert!(stderr.ends_with(&format!("token file /dev/stdin: {ONCE}\n")), "{stderr}");
 }
 
-/// Trust as client-go's: a certificate that is itself in the bundle needs no CA.
+/// As in client-go, a certificate that is itself in the bundle needs no CA.
 #[test]
 fn certificates_that_are_in_the_bundle_themselves() {
     let other = Authority::named("other");
@@ -225,12 +226,12 @@ fn certificates_that_are_in_the_bundle_themselves() {
         let listener = serves(other.pem(), server_config(vec![der], key));
         Pod::in_front_of(&listener).runs(CHECK).gives(22, &["TLS with 127.0.0.1:"], Stderr::Empty);
     }
-    // The leaf alone, whose CA is elsewhere.
+    // A leaf certificate in the bundle, without its CA.
     let (leaf, key) = Authority::new().certify(&SERVER_NAMES, |_| ());
     let pem = pem_of(&leaf);
     let listener = serves(&pem, server_config(vec![leaf], key));
     Pod::in_front_of(&listener).runs(CHECK).gives(0, &["token 200  ok"], Stderr::Empty);
-    // It is not taken for another server's, nor after its time.
+    // It is not accepted for another server, nor after it has expired.
     let (pem, der, key) = self_signed(|params| {
         params.subject_alt_names = vec![SanType::DnsName("elsewhere".try_into().unwrap())];
     });
@@ -251,7 +252,7 @@ fn pem_of(der: &CertificateDer<'_>) -> String {
     format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n")
 }
 
-/// What is wrong with trust is said by its cause.
+/// The message names the cause.
 #[test]
 fn chains_that_do_not_lead_to_the_bundle() {
     let (root, stranger) = (Authority::new(), Authority::named("other"));
@@ -259,13 +260,13 @@ fn chains_that_do_not_lead_to_the_bundle() {
     let listener = serves(stranger.pem(), server_config(vec![leaf.clone()], key.clone_key()));
     Pod::in_front_of(&listener).runs(CHECK).gives(
         22,
-        &["its certificate is not signed by a CA of the bundle: CN=kubernetes has signed it, and the bundle has CN=other (another cluster's ca.crt, or the server does not send its intermediate certificate)"],
+        &["its certificate is signed by CN=kubernetes, but the bundle has CN=other (another cluster's ca.crt, or no intermediate sent)"],
         Stderr::Empty,
     );
     let listener = serves(Authority::new().pem(), server_config(vec![leaf], key));
     Pod::in_front_of(&listener).runs(CHECK).gives(
         22,
-        &["another CA of the name CN=kubernetes has signed it (another cluster's ca.crt, or the CA was rotated)"],
+        &["signed by a CA with the bundle's name (CN=kubernetes) but another key: another cluster's ca.crt, or an old one"],
         Stderr::Empty,
     );
     let (_, der, key) = self_signed(|_| ());
@@ -281,14 +282,16 @@ fn chains_that_do_not_lead_to_the_bundle() {
     let listener = serves(root.pem(), server_config(vec![leaf], key));
     Pod::in_front_of(&listener).runs(CHECK).gives(
         22,
-        &["its certificate has the address 127.0.0.1 as a DNS name, which does not count: it must be an IP address in its subjectAltName (IP:127.0.0.1)"],
+        &["its certificate has 127.0.0.1 as a DNS name, and needs it as an IP address (IP:127.0.0.1 in its subjectAltName)"],
         Stderr::Empty,
     );
 }
 
-const OFFER: &str = "kubeknock offers TLS 1.2 and 1.3 with AES-GCM and ChaCha20-Poly1305";
+const CIPHERS: &str = "; kubeknock offers AES-GCM and ChaCha20-Poly1305\n";
+const SIGNATURES: &str = "; kubeknock verifies P-256, P-384, Ed25519, RSA 2048+\n";
+const VERSIONS: &str = "; kubeknock offers TLS 1.2 and 1.3\n";
 
-/// Cryptography that this program has, and has not.
+/// Algorithms that this program has, and some that it does not have.
 #[test]
 fn algorithms() {
     let fixture = |pem: &str| {
@@ -297,10 +300,10 @@ fn algorithms() {
     };
     Pod::in_front_of(&fixture(P_384)).runs(CHECK).gives(0, &["token 200  ok"], Stderr::Empty);
     for (pem, words) in [
-        (P_521, "is signed with ecdsa-with-SHA512, which cannot be verified here"),
+        (P_521, "its certificate or CA is signed with ecdsa-with-SHA512"),
         (P_256_SHA_512, "is signed with ecdsa-with-SHA512"),
     ] {
-        Pod::in_front_of(&fixture(pem)).runs(CHECK).gives(22, &[words, OFFER], Stderr::Empty);
+        Pod::in_front_of(&fixture(pem)).runs(CHECK).gives(22, &[words, SIGNATURES], Stderr::Empty);
     }
     let authority = Authority::new();
     let (leaf, key) = authority.certify(&SERVER_NAMES, |_| ());
@@ -314,16 +317,16 @@ fn algorithms() {
         .unwrap();
     let listener = serves(authority.pem(), config);
     Pod::in_front_of(&listener).runs(CHECK).gives(0, &["token 200  ok"], Stderr::Empty);
-    // What a server says in the clear, as OpenSSL's and Go's do where nothing fits.
-    for (bytes, words) in [
-        (&[0x15, 3, 3, 0, 2, 2, 40][..], "P-521, or AES-CBC or static RSA only"),
-        (&[0x15, 3, 3, 0, 2, 2, 71], "nothing fits (alert 71)"),
-        (&[0x15, 3, 1, 0, 2, 2, 70], "it may speak only TLS 1.1 or older"),
-        (SERVER_HELLO_1_1, "it speaks only TLS 1.1 or older"),
-        (SERVER_HELLO_CBC, "AES-CBC or static RSA; "),
+    // What a server sends in the clear if nothing fits, as OpenSSL and Go do.
+    for (bytes, words, offer) in [
+        (&[0x15, 3, 3, 0, 2, 2, 40][..], "a key on P-521, or only AES-CBC or static RSA", CIPHERS),
+        (&[0x15, 3, 3, 0, 2, 2, 71], "nothing fits (alert 71)", CIPHERS),
+        (&[0x15, 3, 1, 0, 2, 2, 70], "it may speak only TLS 1.1 or older", VERSIONS),
+        (SERVER_HELLO_1_1, "it speaks only TLS 1.1 or older", VERSIONS),
+        (SERVER_HELLO_CBC, "AES-CBC or static RSA", CIPHERS),
     ] {
         let listener = faults::says_in_the_clear(bytes);
-        Pod::in_front_of(&listener).runs(CHECK).gives(22, &[words, OFFER], Stderr::Empty);
+        Pod::in_front_of(&listener).runs(CHECK).gives(22, &[words, offer], Stderr::Empty);
     }
 }
 
@@ -331,7 +334,7 @@ fn algorithms() {
 const SERVER_HELLO_1_1: &[u8] = &server_hello(2, [0, 0x2f]);
 const SERVER_HELLO_CBC: &[u8] = &server_hello(3, [0, 0x2f]);
 
-/// Two files in one, without a line break between them: none is lost.
+/// Two PEM files in one, without a line break between them: both count.
 #[test]
 fn bundles_that_are_glued() {
     let scene = Scene::with_reader();
@@ -346,7 +349,7 @@ fn bundles_that_are_glued() {
         pod = pod.with_file("ca.crt", &bundle);
         pod.runs(&["check", "list pods"]).gives(0, &["token 200  ok"], Stderr::Empty);
     }
-    // What a mark hides is said.
+    // A certificate that a byte order mark hides is reported.
     pod = pod.with_file("ca.crt", &format!("\u{feff}{}{good}", other.pem()));
     pod.runs(&["check", "list pods"]).gives(
         0,
@@ -355,7 +358,7 @@ fn bundles_that_are_glued() {
     );
 }
 
-/// Each is named for what it is.
+/// The message names what the file holds instead.
 #[test]
 fn bundles_that_are_something_else() {
     use base64::Engine;
@@ -366,7 +369,7 @@ fn bundles_that_are_something_else() {
     let mut pod = pod;
     for (content, words) in [
         (base64(pem.as_bytes()), "it is base64 of a PEM file"),
-        (base64(&der), "it is base64 without the lines -----BEGIN CERTIFICATE-----"),
+        (base64(&der), "it is base64 without the BEGIN CERTIFICATE"),
         (pem.replace("CERTIFICATE", "PKCS7"), "it is PKCS#7"),
         (pem.replace("CERTIFICATE", "TRUSTED CERTIFICATE"), "it is OpenSSL's TRUSTED CERTIFICATE"),
         (format!("  {}", pem.replace('\n', "\n  ")), "its lines are indented"),
@@ -377,7 +380,7 @@ fn bundles_that_are_something_else() {
     ] {
         pod = pod.with_file("ca.crt", &content);
         let finished = pod.runs(&["check", "list pods"]).gives(31, &[], Stderr::Has("CA bundle "));
-        let start = "kubeknock: CA bundle MOUNT/ca.crt: no certificate in it (-----BEGIN CERTIFICATE-----): ";
+        let start = "kubeknock: CA bundle MOUNT/ca.crt: ";
         let stderr = finished.plain(&finished.stderr);
         assert!(stderr.starts_with(&format!("{start}{words}")), "{stderr}");
     }
@@ -385,12 +388,12 @@ fn bundles_that_are_something_else() {
     pod.runs(&["check", "list pods"]).gives(
         31,
         &[],
-        Stderr::Has("it is a certificate in binary form (DER); convert it with: openssl x509"),
+        Stderr::Has("it is in DER form; convert it: openssl x509"),
     );
     assert_eq!(cluster.connections(), 0);
 }
 
-/// A 401 whose cause is in the file, and a file that cannot be sent for what is in it.
+/// A 401 whose cause is in the file, and files that cannot be sent because of their content.
 #[test]
 fn tokens_that_are_written_wrong() {
     let Scene { cluster: _cluster, pod } = Scene::with_reader();
@@ -412,8 +415,8 @@ fn tokens_that_are_written_wrong() {
         pod = pod.with_file("token", &content);
         let finished = pod.runs(&["check", "list pods"]).gives(code, &[], Stderr::Any);
         let said = format!("{}{}", finished.stdout, finished.stderr);
-        assert!(said.contains(words), "no {words:?}\n{}", finished.story());
-        // Nor is what is inside shown.
-        assert!(!said.contains(&good[..40]), "{}", finished.story());
+        assert!(said.contains(words), "no {words:?}\n{}", finished.transcript());
+        // The content of the file is not shown.
+        assert!(!said.contains(&good[..40]), "{}", finished.transcript());
     }
 }

@@ -269,7 +269,7 @@ fn a_role_is_asked_as_its_permissions() {
              pods is forbidden: User \"system:serviceaccount:ns-1:k-sa-1\" cannot list resource \"pods\" in API group \"\" in the namespace \"ns-1\"\n    \
              kubectl create role k-sa-1-list-pods --verb=list --resource=pods --namespace=ns-1\n    \
              kubectl create rolebinding k-sa-1-list-pods --role=k-sa-1-list-pods --serviceaccount=ns-1:k-sa-1 --namespace=ns-1\n\
-         forbidden (10): the API server refuses the permission to the token's identity\n",
+         forbidden (10): the token's identity does not have the permission\n",
         "",
     );
     scene.grant("pod-lister", &["get", "list"], "", &["pods"]);
@@ -305,7 +305,7 @@ fn a_cluster_role_is_asked_where_phrases_are() {
                 "get /logs/*",
             ],
             "{}",
-            finished.story()
+            finished.transcript()
         );
         finished.gives(10, &[], Stderr::Empty);
     }

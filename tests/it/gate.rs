@@ -1,4 +1,4 @@
-//! `wait`: the init container gate and the scratch image's entrypoint.
+//! `wait`: the gate in an init container, and the entry point of a scratch image.
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
@@ -12,7 +12,7 @@ use testbed::{Fault, Program, Running, Stderr, Times, World, eventually, runner_
 
 use crate::{Kubeknock, Pod, Scene};
 
-/// `kubeknock wait OPTIONS -- CMD`: the server and the mount stand before the dashes.
+/// `kubeknock wait OPTIONS -- CMD`: the options for server and mount stand before the dashes.
 fn gate(scene: &Scene, options: &[&str], command: &[&str]) -> Command {
     let mut gate = scene.command(options);
     gate.arg("--").args(command);
@@ -39,7 +39,7 @@ fn a_gate_opens_within_a_step_of_the_grant() {
     scene.grant_list();
     let granted = Instant::now();
     let (stdout, stderr) = running.ends_with(0);
-    // One step, one round, and what a busy machine adds.
+    // One step, one round, and the delay of a busy machine.
     assert!(granted.elapsed() < Duration::from_secs(2) + runner_delay(), "{:?}", granted.elapsed());
     assert!(stdout.contains("ok (0)") && stdout.contains(" times"), "{stdout}");
     assert_eq!(stderr, "", "one line when the outcome changes, not every round");
@@ -57,7 +57,7 @@ fn a_gate_waits_for_the_api_server_itself() {
     running.ends_with(0);
 }
 
-/// An overloaded API server may keep the anonymous waiting and nobody else.
+/// An overloaded API server may delay anonymous requests only.
 #[test]
 fn an_anonymous_knock_that_hangs_holds_up_one_round() {
     let scene = Scene::with_lister();
@@ -70,7 +70,7 @@ fn an_anonymous_knock_that_hangs_holds_up_one_round() {
 }
 
 #[test]
-fn tokens_and_ca_bundles_are_read_anew() {
+fn tokens_and_ca_bundles_are_read_again() {
     let mut scene = Scene::with_lister();
     let expired = scene.token_with(|spec| spec.expires_in = -60);
     write_mount(scene.pod.mount(), &expired, &scene.cluster.ca_pem(), "ns-1");
@@ -107,7 +107,7 @@ fn a_silent_server_costs_a_round_and_not_the_wait() {
     );
     assert!(finished.took < Duration::from_millis(1100) + runner_delay(), "{:?}", finished.took);
     assert!(silent.connections() >= 2, "{}", silent.connections());
-    // No whole round: the wait is shorter than a round.
+    // The wait ends before a round is complete.
     pod.runs(&["wait", "list pods", "--timeout", "300ms"]).gives(23, &["timeout (23)"], Stderr::Empty);
 }
 
@@ -293,7 +293,7 @@ fn it_becomes_the_command() {
 #[test]
 fn the_command_inherits_nothing_of_ours() {
     let scene = Scene::with_lister();
-    // What was open before is passed on; ls adds the descriptor it reads the folder with.
+    // Descriptors that were open before are inherited; `ls` adds the one with which it reads the folder.
     let direct = Running::start(Command::new("/bin/ls").arg("/proc/self/fd")).ends_with(0);
     let mut command = gate(&scene, &["wait", "list pods", "-q"], &["/bin/ls", "/proc/self/fd"]);
     assert_eq!(Running::start(&mut command).ends_with(0), direct);
@@ -326,7 +326,7 @@ fn a_command_that_cannot_be_started() {
     scene.pod.run(&mut missing).gives(127, &[], Stderr::Has("/no/such/program"));
     let mut plain = gate(&scene, &["wait", "list pods"], &[plain.to_str().unwrap()]);
     scene.pod.run(&mut plain).gives(126, &[], Stderr::Has("ermission denied"));
-    // Not granted: the command is not tried.
+    // Without the grant, the command is not tried.
     let mut refused = gate(&scene, &["wait", "list secrets", "--fail-fast"], &["/no/such/program"]);
     scene.pod.run(&mut refused).gives(10, &[], Stderr::Has("forbidden (10)"));
 }
@@ -358,7 +358,7 @@ fn usage() {
     assert!(scene.cluster.requests().is_empty());
 }
 
-/// What a gate is doing when a signal comes, each with the listener that keeps it there.
+/// What a gate is doing when a signal arrives, each with the listener that keeps it there.
 fn busy_places() -> Vec<(&'static str, Listener)> {
     vec![
         ("connecting", faults::never_accepts()),
@@ -377,7 +377,7 @@ fn signals_end_it_at_once() {
             let log = log.to_str().unwrap();
             let mut running =
                 Running::start(&mut pod.command(["wait", "list pods", "--termination-log", log]));
-            // Nothing is told from inside a connection; what it did so far has to be seen from here.
+            // The state of a connection is not visible from outside, but a handler and an open socket are.
             eventually(place, || running.handles(signal) && running.has_socket());
             running.send(signal);
             let (status, took) = running.ends();
@@ -403,7 +403,7 @@ fn a_signal_ends_a_pause() {
 }
 
 #[test]
-fn the_termination_message_tells_why_it_did_not_open() {
+fn the_termination_message_says_why_it_did_not_open() {
     let scene = Scene::new().with_file("log", "from an earlier run");
     let log = scene.pod.mount().join("log");
     let log = log.to_str().unwrap();
@@ -421,7 +421,8 @@ fn the_termination_message_tells_why_it_did_not_open() {
 
 #[test]
 fn a_mesh_that_refuses_the_first_connections_is_waited_out() {
-    // Ends the first connections in the handshake, then stays silent: the outcome changes, the wait goes on.
+    // Ends the first connections in the handshake, and then stays silent: the outcome changes, and the wait
+    // continues.
     let closes = faults::closes();
     let pod = Pod::in_front_of(&closes);
     let running = Running::start(&mut pod.command(["wait", "list pods", "--max-interval", "50ms"]));

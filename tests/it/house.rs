@@ -1,5 +1,5 @@
-//! The house's order: each outside crate has one owner, each power of the process one place, each module a layer
-//! from which its arrows point down, and no file is too long to read.
+//! The order of the source: each outside crate has one owner, each system interface one place, each module a
+//! layer from which its arrows point down, and no file is too long.
 
 mod graph;
 
@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use graph::Graph;
 
-/// The layers, from the bottom up. A module may use those of the layers below it, and its own room: that is the
-/// longest entry here that it is, or is below. Rooms of one layer do not use each other.
+/// The layers, from the bottom up. A module may use those of the layers below it, and its own room: the longest
+/// entry here that is the module or contains it. Rooms of one layer do not use each other.
 const LAYERS: &[&[&str]] = &[
     &["exit", "identity", "noexec", "text", "time"],
     &["failure"],
@@ -39,27 +39,26 @@ const LAYERS: &[&[&str]] = &[
     &["main"],
 ];
 
-/// Arrows that point up or sideways all the same. One that is gone comes off this list.
+/// Arrows that point up or sideways, as exceptions. Remove an entry when its arrow is gone.
 const UPWARD: &[(&str, &str)] = &[];
 
-/// Modules that lead to each other all the same. A set that is gone comes off this list.
+/// Sets of modules that use each other in a cycle, as exceptions. Remove an entry when its cycle is gone.
 const CYCLES: &[&[&str]] = &[];
 
-/// How long a file may be without its tests, unless its first comment says why it is `longer than 400 lines`.
+/// The most lines of a file without its tests, unless its first comment says why it is `longer than 400 lines`.
 const LONGEST: usize = 400;
 
-/// Files that are too long all the same. One that is not comes off this list.
+/// Files that are longer, as exceptions. Remove an entry when its file is not.
 const TOO_LONG: &[&str] = &[];
 
-/// What may be named where, below `src/`. A new place is a decision: write it here.
+/// The modules of `src/` that may use each of these. A new place is a decision: write it here.
 const OWNERS: [(&str, &[&str]); 17] = [
     ("argh", &["cli/"]),
     ("ureq", &["api/"]),
     ("rustls", &["api/"]),
     ("rustls_pemfile", &["api/tls/"]),
     ("serde", &["api/", "files/role.rs"]),
-    // The network's JSON is read in api, that of roles in files; tokens and remedies have JSON in them; the rest is
-    // reports.
+    // The network's JSON is read in api, that of roles in files; tokens and remedies contain JSON; reports are JSON.
     ("serde_json", &["api/", "files/role.rs", "token/mod.rs", "remedy.rs", "report/", "command/"]),
     ("base64", &["token/mod.rs"]),
     ("httpdate", &["time/date.rs"]),
@@ -74,7 +73,7 @@ const OWNERS: [(&str, &[&str]); 17] = [
     ("panic::set_hook", &["main.rs"]),
 ];
 
-/// `src/` without what is below `mod tests`, each with its path below `src/`.
+/// The files of `src/` without their `mod tests`, each with its path below `src/`.
 fn sources() -> Vec<(String, String)> {
     fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).expect("a folder of src") {
@@ -155,7 +154,7 @@ fn place(module: &str) -> (usize, &'static str) {
         .unwrap_or_else(|| panic!("{module} is in no layer: give it one"))
 }
 
-/// Up or sideways.
+/// Whether the arrow points up or sideways.
 fn points_up(from: &str, to: &str) -> bool {
     let ((from_layer, from_room), (to_layer, to_room)) = (place(from), place(to));
     from_room != to_room && to_layer >= from_layer
@@ -229,7 +228,7 @@ fn a_file_is_not_too_long() {
     assert_eq!(paths, TOO_LONG, "files of more than {LONGEST} lines without their tests");
 }
 
-/// What a step of doctor needs from outside is evidence, so that a table can hold what it makes of it.
+/// What a step of doctor needs from outside is in the evidence, so that a table can test the step.
 #[test]
 fn steps_are_pure() {
     let sources = sources();

@@ -1,4 +1,4 @@
-//! `install`: copies itself, whole or not at all.
+//! `install`: copies the binary completely or not at all.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
@@ -64,12 +64,12 @@ fn where_it_cannot_write() {
     assert_eq!(usage.status.code(), Some(30));
 }
 
-/// An emptyDir belongs to root and is writable for all, or for the fsGroup.
+/// An emptyDir belongs to root, and is writable for all users or for the fsGroup.
 #[test]
 fn as_another_user_on_an_empty_dir() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = Kubeknock::command(["install".as_ref(), folder.path().as_os_str()]);
-    // Only root can become another user; everybody else is another user than root already.
+    // Only root can become another user; other users are not root already.
     if chown(folder.path(), Some(65532), Some(65532)).is_ok() {
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
         let copy = folder.path().join("source");
@@ -97,7 +97,7 @@ fn killed_at_any_point_it_leaves_no_half_binary() {
         }
         let mut command = Kubeknock::command(["install".as_ref(), folder.path().as_os_str()]);
         let mut child = command.stdout(Stdio::null()).spawn().unwrap();
-        // Points spread over a whole run and a bit more, with the noise of the machine on top.
+        // Points spread over a whole run and beyond; the machine adds noise.
         thread::sleep(whole_run.mul_f64(f64::from(point) / 45.0).min(Duration::from_millis(200)));
         child.kill().unwrap();
         child.wait().unwrap();

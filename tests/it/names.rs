@@ -5,7 +5,7 @@ use testbed::{Fault, Stderr, Times, Version, World, rbac_path};
 
 use crate::Scene;
 
-/// On a cluster with a resource of its own; the pod may list whatever is in its namespace.
+/// A cluster with a custom resource; the pod may list everything in its namespace.
 fn scene(version: Version) -> Scene {
     let scene = Scene::of(version);
     scene.cluster.custom_resource("example.com", "v1", "widgets", "Widget", "Namespaced");
@@ -61,7 +61,7 @@ fn names_resolve_as_kubectl_resolves_them() {
     }
 }
 
-/// One request for the groups, and one more only where a name may be of the core group and is not known.
+/// One request for the groups, and one more only if the name may be of the core group.
 #[test]
 fn at_most_two_discovery_requests_on_a_current_server() {
     let scene = scene(Version::V1_36);
@@ -84,7 +84,8 @@ fn at_most_two_discovery_requests_on_a_current_server() {
     }
 }
 
-/// Servers before 1.27 have a document for each group and version: only those in question are asked for.
+/// Servers before 1.27 have one document for each group and version; only those that can have the name are
+/// requested.
 #[test]
 fn only_the_groups_in_question_on_an_old_server() {
     let scene = scene(Version::V1_20);
@@ -100,7 +101,7 @@ fn only_the_groups_in_question_on_an_old_server() {
     }
 }
 
-/// Without a token, anybody's request looks the name up, and is refused.
+/// Without a token, the anonymous request looks the name up, and is refused.
 #[test]
 fn a_name_cannot_be_looked_up() {
     let scene = scene(Version::V1_36);
@@ -109,10 +110,10 @@ fn a_name_cannot_be_looked_up() {
         10,
         "\
 list deployments.apps  anonymous -    token -    forbidden
-    the API server refuses discovery, which looks the name up: forbidden: User \"system:serviceaccount:ns-1:k-sa-1\" cannot get path \"/apis\"
+    the API server refuses discovery, which looks the name up: forbidden: User \"system:serviceaccount:ns-1:k-sa-1\" cannot get path \"/apis\"; to grant it, as an admin:
     kubectl create clusterrolebinding ns-1-k-sa-1-discovery --clusterrole=system:discovery --serviceaccount=ns-1:k-sa-1
 list pods in ns-1      anonymous 403  token 200  ok
-forbidden (10): the API server refuses the permission to the token's identity
+forbidden (10): the token's identity does not have the permission
 ",
         "",
     );
@@ -142,11 +143,11 @@ list widgts.example.com  anonymous -  token -  unserved
 list zebras              anonymous -  token -  unserved
     the API server has no resource of that name
     install its CustomResourceDefinition, or list what there is: kubectl api-resources
-unserved (25): not refused, but the API server has no such resource or path
+unserved (25): the API server has no such resource or path
 ",
             "",
         );
-        // The name is good, its group or version is not.
+        // The name is right, and its group or version is wrong.
         for name in ["deployments.batch", "deployments.v9.apps", "pods.example.com"] {
             scene.runs(&["check", &format!("list {name}")]).gives(25, &["unserved"], Stderr::Empty);
         }
@@ -154,7 +155,7 @@ unserved (25): not refused, but the API server has no such resource or path
     }
 }
 
-/// A verb that the server does not serve is granted in vain, and said.
+/// A verb that the server does not serve can be granted, which is of no use; a note says so.
 #[test]
 fn verbs_that_are_not_served_are_noted() {
     let scene = scene(Version::V1_36);
@@ -170,8 +171,8 @@ ok (0): every permission is as required
     );
 }
 
-/// The rest of the cluster resolves while one group's own server is down; a name that may be that
-/// group's has no answer yet.
+/// While the server of one group is down, other names resolve; a name that may be of that group has no answer
+/// yet.
 #[test]
 fn a_group_whose_server_is_down() {
     let scene = scene(Version::V1_20);
@@ -187,18 +188,18 @@ list widgets.example.com  anonymous -  token -  unavailable
 list widgets              anonymous -  token -  unavailable
     the name may belong to an API group whose server does not answer: example.com
     list the API services that are down: kubectl get apiservices
-unavailable (24): the API server answers 429 or 5xx, or could not decide
+unavailable (24): the API server cannot answer now (429, 5xx, or an undecided review)
 ",
         "",
     );
 }
 
-/// Discovery that gets no answer, or none that is one, is that outcome.
+/// Discovery that fails leads to the outcome of that failure.
 #[test]
 fn discovery_goes_wrong() {
     let scene = scene(Version::V1_36);
     for (fault, code, words) in [
-        (Fault::Unavailable, 24, "status 503 the request has been made before"),
+        (Fault::Unavailable, 24, "status 503: the request has been made before"),
         (Fault::HangUp, 21, "closed the connection without an answer"),
         (
             Fault::raw(200, "text/html", "<html>Sign in</html>"),
@@ -236,7 +237,7 @@ fn discovery_goes_wrong() {
     );
 }
 
-/// Only discovery can tell that a name needs a namespace.
+/// Only discovery shows that a resource needs a namespace.
 #[test]
 fn no_namespace_for_a_name_that_needs_one() {
     let Scene { cluster, pod } = scene(Version::V1_36);
@@ -244,7 +245,7 @@ fn no_namespace_for_a_name_that_needs_one() {
     pod.runs(&["check", "list deployments.apps"]).is(
         31,
         "",
-        "kubeknock: no namespace known: MOUNT/namespace: No such file or directory (os error 2); set it with -n NAMESPACE or \"in NAMESPACE\"\n",
+        "kubeknock: no namespace: MOUNT/namespace: No such file or directory (os error 2); set -n NAMESPACE or \"in NAMESPACE\"\n",
     );
     let asked: Vec<String> = cluster.requests().iter().map(|seen| seen.path_and_query.clone()).collect();
     assert_eq!(asked, ["/apis"]);

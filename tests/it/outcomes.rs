@@ -1,7 +1,7 @@
-//! Every exit code that `check` and `get` can end with, as a person sees it and as a program reads it.
+//! Every exit code of `check` and `get`, as text and as JSON.
 //!
-//! 32 (internal) takes a panic, and no input is known that ends in one; a system without threads does.
-//! 126, 127, 130 and 143 are of `wait`.
+//! 32 (internal) needs a panic, and no input causes one; a system that refuses threads does. 126, 127, 130 and
+//! 143 are exit codes of `wait`.
 
 use std::fs::Permissions;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -28,7 +28,7 @@ ok (0): every permission is as required
         "",
     );
     let version = scene.runs(&["get", "/version"]).gives(0, &["\"gitVersion\": \"v1.36.2\""], Stderr::Empty);
-    assert!(version.stdout.starts_with("{\n") && version.stdout.ends_with("\n}"), "{}", version.story());
+    assert!(version.stdout.starts_with("{\n") && version.stdout.ends_with("\n}"), "{}", version.transcript());
 }
 
 #[test]
@@ -38,10 +38,10 @@ fn forbidden() {
         10,
         "\
 list pods in ns-1  anonymous 403  token 403  forbidden
-    pods is forbidden: User \"system:serviceaccount:ns-1:k-sa-1\" cannot list resource \"pods\" in API group \"\" in the namespace \"ns-1\"
+    pods is forbidden: User \"system:serviceaccount:ns-1:k-sa-1\" cannot list resource \"pods\" in API group \"\" in the namespace \"ns-1\"; to grant it, as an admin:
     kubectl create role k-sa-1-list-pods --verb=list --resource=pods --namespace=ns-1
     kubectl create rolebinding k-sa-1-list-pods --role=k-sa-1-list-pods --serviceaccount=ns-1:k-sa-1 --namespace=ns-1
-forbidden (10): the API server refuses the permission to the token's identity
+forbidden (10): the token's identity does not have the permission
 ",
         "",
     );
@@ -50,12 +50,12 @@ forbidden (10): the API server refuses the permission to the token's identity
         "{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"metadata\":{},\"status\":\"Failure\",\
          \"message\":\"forbidden: User \\\"system:serviceaccount:ns-1:k-sa-1\\\" cannot get path \\\"/metrics\\\"\",\
          \"reason\":\"Forbidden\",\"details\":{},\"code\":403}\n",
-        "kubeknock: forbidden (10): the API server refuses the permission to the token's identity: \
+        "kubeknock: forbidden (10): the token's identity does not have the permission: \
          forbidden: User \"system:serviceaccount:ns-1:k-sa-1\" cannot get path \"/metrics\"\n",
     );
 }
 
-/// The server says only "Unauthorized"; the reason is in the token's own claims.
+/// The server says only "Unauthorized"; the explanation comes from the claims of the token.
 #[test]
 fn unauthenticated() {
     let ten_days = 10 * 86_400 + 3600;
@@ -67,8 +67,9 @@ fn unauthenticated() {
         11,
         "\
 list pods in ns-1  anonymous 403  token 401  unauthenticated
-    MOUNT/token: the token is not expired (audience vault, issuer https://kubernetes.default.svc.cluster.local, subject system:serviceaccount:ns-1:k-sa-1, valid for another 10d): wrong audience, another cluster's issuer, or its account or pod is gone
-    check that the account exists, and that the token is of this cluster's issuer: kubectl get serviceaccount k-sa-1 -n ns-1; kubectl get --raw /.well-known/openid-configuration
+    MOUNT/token: the token has another audience than the API server
+    its claims: audience vault, issuer https://kubernetes.default.svc.cluster.local, expires in 10d
+    use the pod's own token (without --token-file), or create one: kubectl create token k-sa-1 -n ns-1
 unauthenticated (11): the API server rejects the token
 ",
         "",
@@ -78,8 +79,8 @@ unauthenticated (11): the API server rejects the token
         11,
         "\
 list pods in ns-1  anonymous 403  token 401  unauthenticated
-    MOUNT/token: the token expired 3h0m ago; the kubelet renews only mounted tokens
-    the file itself is old, a copy or a volume that the kubelet no longer updates: mount a projected serviceAccountToken
+    MOUNT/token: the token expired 3h0m ago
+    the kubelet did not renew it: check that it is not mounted by subPath and that the kubelet runs, then delete the pod (a Deployment makes a new one)
 unauthenticated (11): the API server rejects the token
 ",
         "",
@@ -89,7 +90,7 @@ unauthenticated (11): the API server rejects the token
         "{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"metadata\":{},\"status\":\"Failure\",\
          \"message\":\"Unauthorized\",\"reason\":\"Unauthorized\",\"code\":401}\n",
         "kubeknock: unauthenticated (11): the API server rejects the token: \
-         the token expired 3h0m ago; the kubelet renews only mounted tokens\n",
+         the token expired 3h0m ago\n",
     );
     let Scene { cluster, pod } = Scene::new();
     let pod = pod.with_file("token", "not-a-token-of-any-kind");
@@ -106,7 +107,7 @@ unauthenticated (11): the API server rejects the token
     drop(cluster);
 }
 
-/// A good token ends with its account.
+/// A valid token is rejected once its account is deleted.
 #[test]
 fn unauthenticated_when_the_account_is_gone() {
     let scene = Scene::with_reader();
@@ -119,15 +120,20 @@ fn unauthenticated_when_the_account_is_gone() {
     );
 }
 
-/// What explains a refusal speaks of a token only where one was sent.
+/// The explanation of a refusal mentions the token only if one was sent.
 #[test]
 fn refused_without_a_token() {
-    const ANONYMOUS: &str = "kubeknock: anonymous (12): no token to send, or the API server did not see it, and the \
-                             anonymous request is refused: ";
+    const ANONYMOUS: &str = "kubeknock: anonymous (12): the API server saw no token, and refuses the anonymous \
+                             request: ";
     let scene = Scene::with_reader();
     let complains = |scene: &Scene, arguments: &[&str], why: &str| {
         let finished = scene.runs(arguments).gives(12, &[], Stderr::Any);
-        assert_eq!(finished.plain(&finished.stderr), format!("{ANONYMOUS}{why}\n"), "{}", finished.story());
+        assert_eq!(
+            finished.plain(&finished.stderr),
+            format!("{ANONYMOUS}{why}\n"),
+            "{}",
+            finished.transcript()
+        );
     };
     let forbidden = "forbidden: User \"system:anonymous\" cannot get path \"/metrics\"";
     complains(
@@ -146,7 +152,7 @@ fn refused_without_a_token() {
         &["get", "/version"],
         "no token was sent, because MOUNT/token is missing or empty: Unauthorized",
     );
-    // The pod's token stays in its file, and what it claims is not who the proxy is.
+    // The pod's token is not sent, and its claims do not name the proxy's user.
     let scene = Scene::on(Cluster::builder().plain_http("system:anonymous").start());
     complains(
         &scene,
@@ -171,9 +177,9 @@ fn anonymous_without_a_token() {
         "\
 list pods in ns-1  anonymous 403  token -  anonymous
     no token to send: MOUNT/token is missing or empty
-    set automountServiceAccountToken: true on the pod or its service account, project a serviceAccountToken, or use --token-file
+    add a serviceAccountToken source to that volume; if there is none, set automountServiceAccountToken: true; or use --token-file
 get /version       anonymous 200  token -  ok
-anonymous (12): no token to send, or the API server did not see it, and the anonymous request is refused
+anonymous (12): the API server saw no token, and refuses the anonymous request
 ",
         "",
     );
@@ -187,7 +193,7 @@ anonymous (12): no token to send, or the API server did not see it, and the anon
     );
 }
 
-/// A token was sent, and something on the way took it off.
+/// A token was sent, and a proxy on the way removed it.
 #[test]
 fn anonymous_although_a_token_was_sent() {
     let scene = Scene::with_reader();
@@ -197,8 +203,8 @@ fn anonymous_although_a_token_was_sent() {
         "\
 list pods in ns-1  anonymous 403  token 403  anonymous
     a token was sent, and the API server saw system:anonymous: a proxy or mesh on the way removes the Authorization header
-    configure it to pass the header on, or to leave the API server's address out
-anonymous (12): no token to send, or the API server did not see it, and the anonymous request is refused
+    configure it to pass the header on, or exclude SERVER from it
+anonymous (12): the API server saw no token, and refuses the anonymous request
 ",
         "",
     );
@@ -210,8 +216,9 @@ fn excess() {
         13,
         "\
 cannot list pods in ns-1  anonymous 403  token 200  excess
-    it is granted to system:serviceaccount:ns-1:k-sa-1, directly or through one of its groups: find the binding, and delete it or its rule
-    kubectl get rolebindings,clusterrolebindings -A -o wide | grep -E 'ns-1/k-sa-1|system:(serviceaccounts|authenticated)'
+    the permission is granted to system:serviceaccount:ns-1:k-sa-1, directly or through a group: delete the binding, or the rule in its role
+    kubectl get rolebindings,clusterrolebindings -A -o wide | grep -E 'ns-1/k-sa-1( |,|$)|system:(serviceaccounts|authenticated)'
+    keep the default ones (system:basic-user, system:discovery); what a role grants: kubectl describe clusterrole ROLE
 excess (13): a permission that must be refused is granted
 ",
         "",
@@ -225,6 +232,7 @@ fn exposed() {
         "\
 get /version  anonymous 200  token 200  exposed
     the request is allowed without a token: a binding to system:anonymous or system:unauthenticated grants it, or the authorization mode is AlwaysAllow
+    delete that binding, but keep system:public-info-viewer, which grants only /healthz, /livez, /readyz and /version
     kubectl get rolebindings,clusterrolebindings -A -o wide | grep -E 'system:(anonymous|unauthenticated)'
 exposed (14): the request is allowed without a token (--forbid-anonymous)
 ",
@@ -232,26 +240,27 @@ exposed (14): the request is allowed without a token (--forbid-anonymous)
     );
 }
 
-/// `invalid` is a top-level domain that nobody has (RFC 6761). What the resolver says of it is the system's.
+/// `invalid` is a reserved top-level domain (RFC 6761). The reason is the resolver's, and depends on the
+/// system.
 #[test]
 fn unresolved() {
     let Scene { cluster, pod } = Scene::new();
     let pod = pod.at_server("https://no-such-host.invalid:6443");
     let finished = pod.runs(&["check", "list pods", "list secrets"]).gives(20, &[], Stderr::Empty);
     let lines: Vec<&str> = finished.stdout.lines().collect();
-    assert_eq!(lines.len(), 5, "{}", finished.story());
+    assert_eq!(lines.len(), 5, "{}", finished.transcript());
     assert_eq!(lines[0], "list pods in ns-1  anonymous unresolved  token -  unresolved");
     assert!(
         lines[1].starts_with("    the name no-such-host.invalid does not resolve: "),
         "{}",
-        finished.story()
+        finished.transcript()
     );
     assert!(
         lines[2].starts_with(
-            "    use the API server's address, which needs no DNS (kubectl get service kubernetes -n default)"
+            "    check the spelling of the name, and DNS (/etc/resolv.conf), or use the API server's address"
         ),
         "{}",
-        finished.story()
+        finished.transcript()
     );
     assert_eq!(lines[3], "list secrets       anonymous -           token -  not asked");
     assert_eq!(lines[4], "unresolved (20): the API server's name does not resolve");
@@ -263,7 +272,8 @@ fn unresolved() {
 
 #[test]
 fn unreachable() {
-    const ADVICE: &str = "check the address, that the API server is up, and that no NetworkPolicy or mesh blocks it: kubeknock doctor";
+    const ACCEPTED: &str = "check that the API server runs, and for a mesh, proxy or load balancer on the way; kubeknock doctor checks each step";
+    const ADVICE: &str = "check the address, that the API server is up, and that no NetworkPolicy or mesh blocks it; kubeknock doctor checks each step";
     let refused = faults::refuses();
     Pod::in_front_of(&refused).runs(&["check", "list pods", "list secrets"]).is(
         21,
@@ -273,7 +283,7 @@ list pods in ns-1  anonymous unreachable  token -  unreachable
     SERVER: connection refused
     {ADVICE}
 list secrets       anonymous -            token -  not asked
-unreachable (21): connection refused, no route, reset, or closed without an answer
+unreachable (21): the connection to the API server fails, or closes without an answer
 "
         ),
         "",
@@ -281,31 +291,33 @@ unreachable (21): connection refused, no route, reset, or closed without an answ
     Pod::in_front_of(&refused).runs(&["get", "/version"]).is(
         21,
         "",
-        "kubeknock: unreachable (21): connection refused, no route, reset, or closed without an answer: SERVER: connection refused\n",
+        "kubeknock: unreachable (21): the connection to the API server fails, or closes without an answer: SERVER: connection refused\n",
     );
-    for (listener, why) in [
-        (faults::resets(), "SERVER takes connections and ends them in the TLS handshake: "),
-        (faults::closes(), "SERVER takes connections and ends them in the TLS handshake: "),
-        (faults::closes_after_request(), "SERVER closed the connection without an answer\n"),
+    for (listener, why, advice) in [
+        (faults::resets(), "SERVER accepts connections and closes them in the TLS handshake: ", ACCEPTED),
+        (faults::closes(), "SERVER accepts connections and closes them in the TLS handshake: ", ACCEPTED),
+        (faults::closes_after_request(), "SERVER closed the connection without an answer\n", ADVICE),
     ] {
         let finished = Pod::in_front_of(&listener).runs(&["check", "list pods"]).gives(
             21,
-            &["  unreachable\n", ADVICE, "\nunreachable (21): "],
+            &["  unreachable\n", advice, "\nunreachable (21): "],
             Stderr::Empty,
         );
-        assert!(finished.plain(&finished.stdout).contains(why), "{}", finished.story());
+        assert!(finished.plain(&finished.stdout).contains(why), "{}", finished.transcript());
     }
 }
 
 #[test]
 fn untrusted() {
-    const OTHER_NAME: &str = "its certificate is not signed by a CA of the bundle: CN=somebody else has signed it, and the bundle has CN=kubernetes (another cluster's ca.crt, or the server does not send its intermediate certificate)";
-    const OTHER_CA: &str = "its certificate is not signed by a CA of the bundle: another CA of the name CN=kubernetes has signed it (another cluster's ca.crt, or the CA was rotated)";
-    for (listener, why) in [
-        (faults::certificate(Certificate::UnknownAuthority), OTHER_NAME),
+    const OTHER_NAME: &str = "its certificate is signed by CN=somebody else, but the bundle has CN=kubernetes (another cluster's ca.crt, or no intermediate sent)";
+    const OTHER_CA: &str = "its certificate is signed by a CA with the bundle's name (CN=kubernetes) but another key: another cluster's ca.crt, or an old one";
+    const BUNDLE: &str = r"use this cluster's CA bundle, from where kubectl reaches it: kubectl get configmap kube-root-ca.crt -o jsonpath='{.data.ca\.crt}' > ca.crt";
+    const PORT: &str = "check the address and the port, and for a proxy or mesh on the way; kubeknock doctor checks each step";
+    for (listener, why, advice) in [
+        (faults::certificate(Certificate::UnknownAuthority), OTHER_NAME, BUNDLE),
         // The CAs of most clusters share one name.
-        (faults::certificate(Certificate::OtherCluster), OTHER_CA),
-        (faults::plaintext(), "the port does not speak TLS (plain HTTP, or another protocol)"),
+        (faults::certificate(Certificate::OtherCluster), OTHER_CA, BUNDLE),
+        (faults::plaintext(), "the port does not speak TLS (plain HTTP, or another protocol)", PORT),
     ] {
         Pod::in_front_of(&listener).runs(&["check", "get /version", "list pods"]).is(
             22,
@@ -313,9 +325,9 @@ fn untrusted() {
                 "\
 get /version  anonymous untrusted  token -  untrusted
     TLS with SERVER: {why}
-    check the port, the CA bundle (--certificate-authority), the name in the certificate (--tls-server-name) and the clock: kubeknock doctor
+    {advice}
 list pods     anonymous -          token -  not asked
-untrusted (22): TLS: unknown CA, expired, wrong name, nothing in common, or no TLS at all
+untrusted (22): the TLS handshake with the API server fails
 "
             ),
             "",
@@ -324,16 +336,23 @@ untrusted (22): TLS: unknown CA, expired, wrong name, nothing in common, or no T
             22,
             "",
             &format!(
-                "kubeknock: untrusted (22): TLS: unknown CA, expired, wrong name, nothing in common, or no TLS at all: TLS with SERVER: {why}\n"
+                "kubeknock: untrusted (22): the TLS handshake with the API server fails: TLS with SERVER: {why}\n"
             ),
         );
     }
     for (certificate, words) in [
-        (Certificate::Expired, &["its certificate expired ", "y ago (or this clock is wrong)"][..]),
+        (
+            Certificate::Expired,
+            &[
+                "its certificate expired ",
+                "y ago, on 2020-01-01T00:00:00Z; it is ",
+                " by this clock\n    renew the API server's certificate, or set",
+            ][..],
+        ),
         (
             Certificate::WrongName,
             &[
-                "its certificate is not for 127.0.0.1 but for somewhere-else.example.com",
+                "its certificate is from a trusted CA, and is not for 127.0.0.1 but for somewhere-else.example.com",
                 "somewhere-else.example.com",
                 "--tls-server-name",
             ],
@@ -348,9 +367,9 @@ untrusted (22): TLS: unknown CA, expired, wrong name, nothing in common, or no T
         .gives(0, &["token 200  ok"], Stderr::Empty);
 }
 
-/// `-k` takes any certificate, and says what that means.
+/// `-k` accepts any certificate, and a warning says what that means.
 #[test]
-fn anything_is_trusted_when_told_to() {
+fn every_certificate_is_accepted_without_verification() {
     const WARNING: &str =
         "kubeknock: warning: --insecure-skip-tls-verify: any server that answers gets the token\n";
     for certificate in [
@@ -387,13 +406,13 @@ fn timeout() {
         "\
 list pods in ns-1  anonymous 403  token timeout  timeout
     SERVER did not answer in time
-    check for a NetworkPolicy that drops packets and for an overloaded API server, or raise --timeout
+    check for a NetworkPolicy that drops packets and for an overloaded API server, or raise --timeout; kubeknock doctor checks each step
 list secrets       anonymous -    token -        not asked
 timeout (23): no verdict before the deadline
 ",
         "",
     );
-    // The knock that got no answer in time was made, and is shown.
+    // The knock that timed out was made, and is shown.
     scene.runs(&["check", "-v", "list pods", "--timeout", "300ms"]).gives(
         23,
         &[],
@@ -414,14 +433,25 @@ timeout (23): no verdict before the deadline
 #[test]
 fn unavailable() {
     let scene = Scene::with_reader();
-    for (fault, status, words) in [
-        (Fault::TooManyRequests { retry_after: 3 }, 429, "Too many requests, please try again later."),
+    for (fault, status, words, advice) in [
+        (
+            Fault::TooManyRequests { retry_after: 3 },
+            429,
+            "Too many requests, please try again later.",
+            "limits requests",
+        ),
         (
             Fault::Unavailable,
             503,
             "the request has been made before all known HTTP paths have been installed, please try again",
+            "is up but cannot answer yet",
         ),
-        (Fault::InternalError, 500, "Internal Server Error: \"\": the authorizer is not there"),
+        (
+            Fault::InternalError,
+            500,
+            "Internal Server Error: \"\": the authorizer is not there",
+            "is up but cannot answer yet",
+        ),
     ] {
         scene.cluster.fail(Times::All, fault);
         scene.runs(&["check", "list pods"]).is(
@@ -429,15 +459,15 @@ fn unavailable() {
             &format!(
                 "\
 list pods in ns-1  anonymous {status}  token {status}  unavailable
-    status {status} {words}
-    the API server is up and cannot answer yet: try again later, or use kubeknock wait
-unavailable (24): the API server answers 429 or 5xx, or could not decide
+    status {status}: {words}
+    the API server {advice}: try again later, or use kubeknock wait
+unavailable (24): the API server cannot answer now (429, 5xx, or an undecided review)
 "
             ),
             "",
         );
         let why = format!(
-            "kubeknock: unavailable (24): the API server answers 429 or 5xx, or could not decide: {words}\n"
+            "kubeknock: unavailable (24): the API server cannot answer now (429, 5xx, or an undecided review): {words}\n"
         );
         let finished =
             scene.runs(&["get", "/version"]).gives(24, &[words.split('"').next().unwrap()], Stderr::Any);
@@ -460,16 +490,16 @@ get /no-such-path  anonymous 403  token 404  unserved
 list gadgets       anonymous -    token -    unserved
     the API server has no resource of that name
     install its CustomResourceDefinition, or list what there is: kubectl api-resources
-unserved (25): not refused, but the API server has no such resource or path
+unserved (25): the API server has no such resource or path
 ",
         "",
     );
     scene.runs(&["get", "/no-such-path"]).is(
         25,
         "404 page not found\n",
-        "kubeknock: unserved (25): not refused, but the API server has no such resource or path: 404 page not found\n",
+        "kubeknock: unserved (25): the API server has no such resource or path: 404 page not found\n",
     );
-    // Granted, and the API server has no such verb on it: 405.
+    // Granted, but the API server does not serve that method: 405.
     scene.runs(&["get", "/apis/authorization.k8s.io/v1/namespaces/ns-1/localsubjectaccessreviews"]).gives(
         25,
         &["the server does not allow this method on the requested resource"],
@@ -479,22 +509,22 @@ unserved (25): not refused, but the API server has no such resource or path
 
 #[test]
 fn unintelligible() {
-    const ADVICE: &str = "this is not a Kubernetes API server's answer: check --server, and for a proxy, portal or mesh on the way";
+    const ADVICE: &str = "this answer is not from a Kubernetes API server: check the address, and look for a proxy, portal or mesh on the way";
     for (listener, got, why) in [
         (
             faults::redirects("https://login.example.com/"),
             "302",
             "a redirect to \"https://login.example.com/\"",
         ),
-        (faults::web_page(), "200", "a web page, as proxies and portals send it: Welcome"),
-        (faults::forbidding_web_page(), "403", "a web page, as proxies and portals send it: 403 Forbidden"),
+        (faults::web_page(), "200", "a web page, from a proxy or portal: Welcome"),
+        (faults::forbidding_web_page(), "403", "a web page, from a proxy or portal: 403 Forbidden"),
     ] {
         Pod::in_front_of(&listener).runs(&["check", "list pods"]).is(
             26,
             &format!(
                 "\
 list pods in ns-1  anonymous {got}  token {got}  unintelligible
-    status {got} {why}
+    SERVER answers with status {got}: {why}
     {ADVICE}
 unintelligible (26): the answer is not from a Kubernetes API server
 "
@@ -547,16 +577,12 @@ fn setup() {
     let Scene { cluster, pod } = Scene::new();
     let pod = pod.with_file("ca.crt", "");
     for arguments in [&["check", "list pods"], &["get", "/version"]] {
-        pod.runs(arguments).is(
-            31,
-            "",
-            "kubeknock: CA bundle MOUNT/ca.crt: no certificate in it (-----BEGIN CERTIFICATE-----): it is empty\n",
-        );
+        pod.runs(arguments).is(31, "", "kubeknock: CA bundle MOUNT/ca.crt: it is empty\n");
     }
     assert_eq!(cluster.connections(), 0);
 }
 
-/// 0x: nothing to mend.
+/// 0x: as required.
 #[test]
 fn json_of_what_is_allowed() {
     let scene = Scene::with_reader();
@@ -591,7 +617,7 @@ fn json_of_what_is_allowed() {
     );
 }
 
-/// 1x: who was refused, why, and what would grant it.
+/// 1x: who is refused, why, and the commands that grant it.
 #[test]
 fn json_of_a_no() {
     let scene = Scene::new();
@@ -608,7 +634,7 @@ fn json_of_a_no() {
             "schema": "kubeknock/v1",
             "outcome": "forbidden",
             "exitCode": 10,
-            "message": "forbidden (10): the API server refuses the permission to the token's identity",
+            "message": "forbidden (10): the token's identity does not have the permission",
             "server": "https://SERVER",
             "serverVersion": null,
             "identity": { "user": USER, "source": "server" },
@@ -643,7 +669,7 @@ fn json_of_a_no() {
     );
 }
 
-/// 2x: a knock without an answer has no status; what was not asked says so.
+/// 2x: a knock without an answer has no status, and a permission that was not asked says so.
 #[test]
 fn json_of_no_answer() {
     let finished =
@@ -655,7 +681,7 @@ fn json_of_no_answer() {
             "schema": "kubeknock/v1",
             "outcome": "unreachable",
             "exitCode": 21,
-            "message": "unreachable (21): connection refused, no route, reset, or closed without an answer",
+            "message": "unreachable (21): the connection to the API server fails, or closes without an answer",
             "server": "https://SERVER",
             "serverVersion": null,
             "identity": { "user": USER, "source": "token" },
@@ -672,7 +698,7 @@ fn json_of_no_answer() {
                     "token": null,
                     "why": [
                         "SERVER: connection refused",
-                        "check the address, that the API server is up, and that no NetworkPolicy or mesh blocks it: kubeknock doctor",
+                        "check the address, that the API server is up, and that no NetworkPolicy or mesh blocks it; kubeknock doctor checks each step",
                     ],
                     "remedy": [],
                 },
@@ -692,7 +718,7 @@ fn json_of_no_answer() {
     );
 }
 
-/// 3x: the same line on stderr, for people.
+/// 3x: the same line is on stderr, for people.
 #[test]
 fn json_of_what_could_not_be_asked() {
     let message = "CA bundle MOUNT/ca.crt: No such file or directory (os error 2)";
@@ -706,10 +732,10 @@ fn json_of_what_could_not_be_asked() {
         );
         assert_eq!(finished.plain(&finished.stderr), format!("kubeknock: {message}\n"));
     }
-    // Also where the command line as a whole cannot be read.
+    // Also if the command line as a whole cannot be read.
     for arguments in [&["check", "-ojson", "--nope"][..], &["check", "--output=json", "--nope"]] {
         let finished = pod.runs(arguments).gives(30, &[], Stderr::Any);
-        let message = "there is no option --nope: see kubeknock --help";
+        let message = "check has no option --nope: see kubeknock check --help";
         assert_eq!(
             report(&finished),
             json!({ "schema": "kubeknock/v1", "outcome": "usage", "exitCode": 30, "message": message })
@@ -747,7 +773,7 @@ fn json_of_a_raw_request() {
         10,
         &[],
         Stderr::Has(
-            "kubeknock: forbidden (10): the API server refuses the permission to the token's identity: forbidden: User",
+            "kubeknock: forbidden (10): the token's identity does not have the permission: forbidden: User",
         ),
     );
     let object = report(&finished);
@@ -764,7 +790,7 @@ fn json_of_a_raw_request() {
     );
 }
 
-/// Where the API server is comes from the injected variables, an IPv6 address without brackets included.
+/// The address of the API server comes from the kubelet's variables. An IPv6 address has no brackets there.
 #[test]
 fn injected_variables() {
     let cluster = testbed::Cluster::builder().listen("[::1]:0").start();
@@ -782,24 +808,24 @@ fn injected_variables() {
         "",
         "kubeknock: KUBERNETES_SERVICE_PORT \"0\": the port \"0\" is not between 1 and 65535\n",
     );
-    // Options beat variables.
+    // Options take precedence over variables.
     let mut command = pod.command(["check", "get /version"]);
     pod.run(
         command.env("KUBERNETES_SERVICE_HOST", "no-such-host.invalid").env("KUBERNETES_SERVICE_PORT", "1"),
     )
     .gives(0, &["ok (0)"], Stderr::Empty);
-    // Without both, the name that every cluster has.
+    // Without both, the name that every cluster has is used.
     let mut command =
         Kubeknock::command(["check", "get /version", "-ojson", "--timeout=300ms", "--service-account-dir"]);
     let finished = pod.run(command.arg(pod.mount()).env("KUBERNETES_SERVICE_HOST", "::1"));
     assert!(
         finished.stdout.contains("\"server\":\"https://kubernetes.default.svc.cluster.local:443\""),
         "{}",
-        finished.story()
+        finished.transcript()
     );
 }
 
-/// The same with what a pod has at the very least: nothing but the options.
+/// The same without a mount and without variables: only options.
 #[test]
 fn everything_by_options() {
     let scene = Scene::with_reader();
@@ -819,18 +845,19 @@ fn everything_by_options() {
     .gives(0, &["list pods in ns-1  anonymous 403  token 200  ok"], Stderr::Empty);
 }
 
-/// A panic ends with 32. The one that can be had from outside: doctor may not start a thread.
+/// A panic exits with 32. From outside, doctor panics if it may not start a thread.
 #[test]
 fn internal() {
     let Scene { cluster, pod } = Scene::new();
     let open = |path: &Path| std::fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
-    // Root may start threads beyond any limit, so it becomes somebody else, who must be able to read all of it.
+    // Root may start threads beyond any limit, so the test runs as another user, who must be able to read all
+    // files.
     let folder = tempfile::tempdir().unwrap();
     let copy = folder.path().join("kubeknock");
     std::fs::copy(Kubeknock::file(), &copy).unwrap();
     [folder.path(), &copy, pod.mount()].into_iter().for_each(open);
     let mut command = Command::new("bash");
-    // An emulator has two threads of its own before ours.
+    // An emulator has two threads of its own.
     let limit = if runner().is_some() { "2" } else { "0" };
     command.args(["-c", "ulimit -u $0; exec \"$@\"", limit]).args(runner()).arg(&copy).arg("doctor");
     command.args(["--server", &cluster.server(), "--service-account-dir"]).arg(pod.mount()).env_clear();

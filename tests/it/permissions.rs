@@ -1,4 +1,4 @@
-//! What is asked for a permission, by which requests, and how several come to one code.
+//! Which requests ask for a permission, and how several permissions lead to one exit code.
 
 use std::time::Duration;
 
@@ -8,21 +8,21 @@ use testbed::{Cluster, Fault, Stderr, Times, World, rbac_path};
 
 use crate::Scene;
 
-/// All six steps, with the answers that the tutorial gives.
+/// All six steps of the tutorial, with its answers.
 #[test]
 fn tutorial() {
     let scene = Scene::new();
-    // 1. and 2. Without a token only /version is there for everybody.
+    // 1. and 2. Without a token, only /version is allowed.
     scene.runs(&["get", "--anonymous", "/version"]).gives(0, &["\"gitVersion\""], Stderr::Empty);
     scene.runs(&["get", "--anonymous", "/api/v1/namespaces/ns-1/pods"]).gives(
         12,
         &["User \\\"system:anonymous\\\" cannot list resource \\\"pods\\\""],
         Stderr::Has("kubeknock: anonymous (12): "),
     );
-    // 3. With it: known, but without permission.
+    // 3. With the token: authenticated, but without permission.
     scene.runs(&["get", "/api/v1/namespaces/ns-1/pods"]).gives(10, &[USER], Stderr::Any);
     let refused = scene.runs(&["check", "list", "pods"]).gives(10, &[USER], Stderr::Empty);
-    // 4. What it says to type is what grants it.
+    // 4. The remedy grants it.
     assert_eq!(
         refused.stdout.lines().skip(2).take(2).collect::<Vec<_>>(),
         [
@@ -42,13 +42,13 @@ ok (0): every permission is as required
         "",
     );
     scene.runs(&["get", "/api/v1/namespaces/ns-1/pods"]).gives(0, &["\"kind\":\"PodList\""], Stderr::Empty);
-    // 6. Nothing was granted elsewhere.
+    // 6. Nothing was granted in other namespaces.
     scene.runs(&["check", "list", "pods", "-n", "default"]).gives(
         10,
         &["list pods in default  anonymous 403  token 403  forbidden", "in the namespace \"default\""],
         Stderr::Empty,
     );
-    // And what was granted can be taken away.
+    // A grant can be revoked.
     scene.cluster.delete(&rbac_path("ns-1", "rolebindings/pod-lister-binding"));
     scene.runs(&["check", "list", "pods"]).gives(10, &[], Stderr::Empty);
 }
@@ -76,30 +76,31 @@ get pods/web-1 in ns-1        anonymous 403      token 404  ok
 get /version                  anonymous 200      token 200  ok
     it is allowed without a token too, so it says nothing about the token
 list nodes                    anonymous 403      token 403  forbidden
-    nodes are cluster-scoped: the namespace ns-1 is ignored; nodes is forbidden: User \"system:serviceaccount:ns-1:k-sa-1\" cannot list resource \"nodes\" in API group \"\" at the cluster scope
+    nodes are cluster-scoped: the namespace ns-1 is ignored
+    nodes is forbidden: User \"system:serviceaccount:ns-1:k-sa-1\" cannot list resource \"nodes\" in API group \"\" at the cluster scope; to grant it, as an admin:
     kubectl create clusterrole ns-1-k-sa-1-list-nodes --verb=list --resource=nodes
     kubectl create clusterrolebinding ns-1-k-sa-1-list-nodes --clusterrole=ns-1-k-sa-1-list-nodes --serviceaccount=ns-1:k-sa-1
 cannot list secrets in ns-1   anonymous 403      token 403  forbidden, as required
 delete pods/web-1 in default  anonymous unknown  token no   forbidden
-    nothing grants it to system:serviceaccount:ns-1:k-sa-1
+    nothing grants it to system:serviceaccount:ns-1:k-sa-1; to grant it, as an admin:
     kubectl create role ns-1-k-sa-1-delete-pods-web-1 --verb=delete --resource=pods --resource-name=web-1 --namespace=default
     kubectl create rolebinding ns-1-k-sa-1-delete-pods-web-1 --role=ns-1-k-sa-1-delete-pods-web-1 --serviceaccount=ns-1:k-sa-1 --namespace=default
-forbidden (10): the API server refuses the permission to the token's identity
+forbidden (10): the token's identity does not have the permission
 ",
             "",
         );
 }
 
-/// The first in the order given, not the worst, and not the first that was asked.
+/// The first in the order given decides, not the worst, and not the first that was asked.
 #[test]
-fn the_first_that_is_not_as_wanted_decides() {
+fn the_first_that_is_not_as_required_decides() {
     let scene = Scene::with_reader();
     for (phrases, code) in [
         (&["list pods", "cannot list pods", "list secrets"][..], 13),
         (&["list pods", "list secrets", "cannot list pods"], 10),
         (&["list gadgets", "list secrets"], 25),
         (&["list secrets", "list gadgets"], 10),
-        // Watches are asked last, and still decide in their place.
+        // Watches are asked last, but count in their place.
         (&["cannot watch pods", "list secrets"], 13),
         (&["list pods", "cannot list secrets", "get /version"], 0),
     ] {
@@ -108,9 +109,9 @@ fn the_first_that_is_not_as_wanted_decides() {
     }
 }
 
-/// Rules have `pods/log`; a phrase has a name there, as kubectl does, and that is a permission of its own.
+/// In rules, `pods/log` is a subresource. In a phrase, as in kubectl, `log` is an object's name there.
 #[test]
-fn a_subresource_in_the_place_of_a_name_is_told() {
+fn a_subresource_in_the_place_of_a_name_is_noted() {
     let scene = Scene::with_reader();
     scene.runs(&["check", "get pods/log", "get pods/web-0"]).is(
         0,
@@ -126,7 +127,7 @@ ok (0): every permission is as required
     );
     scene.runs(&["check", "create", "pods/exec"]).gives(
         10,
-        &["    exec is taken for an object's name; the subresource is pods/*/exec; nothing grants it to "],
+        &["    exec is taken for an object's name; the subresource is pods/*/exec\n    nothing grants it to "],
         Stderr::Empty,
     );
 }
@@ -143,7 +144,7 @@ list pods in ns-1     anonymous 403      token 200  ok
 watch pods            anonymous -        token -    not asked
 list secrets in ns-1  anonymous timeout  token -    timeout
     SERVER did not answer in time
-    check for a NetworkPolicy that drops packets and for an overloaded API server, or raise --timeout
+    check for a NetworkPolicy that drops packets and for an overloaded API server, or raise --timeout; kubeknock doctor checks each step
 list configmaps       anonymous -        token -    not asked
 timeout (23): no verdict before the deadline
 ",
@@ -151,7 +152,7 @@ timeout (23): no verdict before the deadline
     );
 }
 
-/// A connection that ends in the middle is opened again for what is left.
+/// If a connection ends in the middle, a new one is opened for the remaining requests.
 #[test]
 fn a_broken_connection_is_opened_again() {
     let scene = Scene::with_reader();
@@ -172,7 +173,7 @@ ok (0): every permission is as required
     assert_eq!(scene.cluster.connections(), 4, "one a request, where the server wants it so");
 }
 
-/// `cannot` is a wanted refusal, and no other answer is one.
+/// `cannot` requires a refusal, and no other answer is one.
 #[test]
 fn cannot_is_satisfied_only_by_a_refusal() {
     let scene = Scene::with_reader();
@@ -207,9 +208,9 @@ fn a_refused_review_says_nothing_of_the_permission() {
             &format!(
                 "\
 {phrase} in ns-1  anonymous unknown  token unknown  forbidden
-    selfsubjectaccessreviews.authorization.k8s.io is forbidden: User \"system:serviceaccount:ns-1:k-sa-1\" cannot create resource \"selfsubjectaccessreviews\" in API group \"authorization.k8s.io\" at the cluster scope
+    selfsubjectaccessreviews.authorization.k8s.io is forbidden: User \"system:serviceaccount:ns-1:k-sa-1\" cannot create resource \"selfsubjectaccessreviews\" in API group \"authorization.k8s.io\" at the cluster scope; to grant it, as an admin:
     kubectl create clusterrolebinding ns-1-k-sa-1-basic-user --clusterrole=system:basic-user --serviceaccount=ns-1:k-sa-1
-forbidden (10): the API server refuses the permission to the token's identity
+forbidden (10): the token's identity does not have the permission
 "
             ),
             "",
@@ -225,14 +226,14 @@ fn fail_open_passes_over_what_has_no_answer() {
         0,
         "\
 list configmaps in ns-1  anonymous 503  token 503  unavailable
-    status 503 the request has been made before all known HTTP paths have been installed, please try again
-    the API server is up and cannot answer yet: try again later, or use kubeknock wait
+    status 503: the request has been made before all known HTTP paths have been installed, please try again
+    the API server is up but cannot answer yet: try again later, or use kubeknock wait
 list pods in ns-1        anonymous 403  token 200  ok
 ok (0): --fail-open ignores 1 permission without an answer
 ",
         "",
     );
-    // A no still decides, wherever it stands; so does what could not be asked.
+    // A no still decides, wherever it stands; so does a setup error.
     scene.runs(&["check", "--fail-open", "list configmaps", "list secrets"]).gives(
         10,
         &["\nforbidden (10): "],
@@ -264,11 +265,11 @@ fn forbid_anonymous() {
         &["anonymous 403  token 200  ok"],
         Stderr::Empty,
     );
-    // Open to everybody is a fault even where the permission is wanted, and also where it is not.
+    // A request that is allowed without a token is a failure, whether the permission is required or not.
     for phrase in ["get /version", "cannot get /version"] {
         scene.runs(&["check", "--forbid-anonymous", phrase]).gives(14, &["exposed"], Stderr::Empty);
     }
-    // That nobody gets in has to be shown: no answer to the anonymous knock shows nothing.
+    // The anonymous knock must be refused: without an answer to it, nothing is known.
     scene
         .cluster
         .fail_if(Times::All, Fault::raw(503, "text/plain", "not now"), |seen| seen.authorization.is_none());
@@ -285,7 +286,7 @@ fn forbid_anonymous() {
         &["anonymous 401  token 200  ok"],
         Stderr::Empty,
     );
-    // An access review cannot show it: nobody may ask one without a token.
+    // An access review cannot show it, because it needs a token.
     scene.asked();
     for arguments in [&["create pods"][..], &["get pods"], &["list pods", "--review"]] {
         scene.runs(&[&["check", "--forbid-anonymous"], arguments].concat()).gives(
@@ -305,10 +306,10 @@ fn token_only_makes_no_anonymous_knock() {
         "\
 list pods in ns-1    anonymous -  token 200  ok
 create pods in ns-1  anonymous -  token no   forbidden
-    nothing grants it to system:serviceaccount:ns-1:k-sa-1
+    nothing grants it to system:serviceaccount:ns-1:k-sa-1; to grant it, as an admin:
     kubectl create role k-sa-1-create-pods --verb=create --resource=pods --namespace=ns-1
     kubectl create rolebinding k-sa-1-create-pods --role=k-sa-1-create-pods --serviceaccount=ns-1:k-sa-1 --namespace=ns-1
-forbidden (10): the API server refuses the permission to the token's identity
+forbidden (10): the token's identity does not have the permission
 ",
         "",
     );
@@ -319,7 +320,7 @@ forbidden (10): the API server refuses the permission to the token's identity
             "token POST /apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
         ]
     );
-    // Without a token there is nothing to ask with, even for what everybody may.
+    // Without a token there is no knock at all, not even for what everyone may do.
     let Scene { cluster, pod } = scene;
     cluster.forget();
     let pod = pod.with_file("token", " \n");
@@ -328,8 +329,8 @@ forbidden (10): the API server refuses the permission to the token's identity
         "\
 get /version  anonymous -  token -  anonymous
     no token to send: MOUNT/token is missing or empty
-    set automountServiceAccountToken: true on the pod or its service account, project a serviceAccountToken, or use --token-file
-anonymous (12): no token to send, or the API server did not see it, and the anonymous request is refused
+    add a serviceAccountToken source to that volume; if there is none, set automountServiceAccountToken: true; or use --token-file
+anonymous (12): the API server saw no token, and refuses the anonymous request
 ",
         "",
     );
@@ -345,10 +346,10 @@ fn review_asks_everything_by_access_review() {
 list pods in ns-1        anonymous unknown  token yes  ok
 get /version             anonymous unknown  token yes  ok
 get secrets/db in vault  anonymous unknown  token no   forbidden
-    nothing grants it to system:serviceaccount:ns-1:k-sa-1
+    nothing grants it to system:serviceaccount:ns-1:k-sa-1; to grant it, as an admin:
     kubectl create role ns-1-k-sa-1-get-secrets-db --verb=get --resource=secrets --resource-name=db --namespace=vault
     kubectl create rolebinding ns-1-k-sa-1-get-secrets-db --role=ns-1-k-sa-1-get-secrets-db --serviceaccount=ns-1:k-sa-1 --namespace=vault
-forbidden (10): the API server refuses the permission to the token's identity
+forbidden (10): the token's identity does not have the permission
 ",
         "",
     );
@@ -378,7 +379,8 @@ forbidden (10): the API server refuses the permission to the token's identity
     );
 }
 
-/// One harmless read is the request itself; anything else is an access review, and changes nothing.
+/// One harmless read is asked by that request itself. Everything else is asked by access review, and changes
+/// nothing.
 #[test]
 fn what_is_asked_by_which_request() {
     const REVIEW: &str = "token POST /apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
@@ -387,7 +389,7 @@ fn what_is_asked_by_which_request() {
         (&["list pods"][..], "token GET /api/v1/namespaces/ns-1/pods?limit=1"),
         (&["list pods in vault"], "token GET /api/v1/namespaces/vault/pods?limit=1"),
         (&["list pods", "-nvault"], "token GET /api/v1/namespaces/vault/pods?limit=1"),
-        // What the phrase says beats the option.
+        // The phrase takes precedence over the option.
         (&["list pods in ns-1", "-n", "vault"], "token GET /api/v1/namespaces/ns-1/pods?limit=1"),
         (&["list pods in *"], "token GET /api/v1/pods?limit=1"),
         (&["list pods", "-A"], "token GET /api/v1/pods?limit=1"),
@@ -406,7 +408,7 @@ fn what_is_asked_by_which_request() {
         (&["get no/node-1"], "token GET /api/v1/nodes/node-1"),
         (&["list Pod"], "token GET /api/v1/namespaces/ns-1/pods?limit=1"),
         (&["list", "po"], "token GET /api/v1/namespaces/ns-1/pods?limit=1"),
-        // In the URL of a request, a namespace lies beside other cluster-scoped objects.
+        // In the URL of a request, Namespace objects stand beside other cluster-scoped objects.
         (&["get namespaces/vault"], "token GET /api/v1/namespaces/vault"),
         (&["get /healthz/ping"], "token GET /healthz/ping"),
         (&["get pods"], REVIEW),
@@ -438,14 +440,14 @@ fn subresources() {
 get pods/web-0/log in ns-1  anonymous unknown  token yes  ok
 get pods/*/log in ns-1      anonymous unknown  token yes  ok
 create pods/*/exec in ns-1  anonymous unknown  token no   forbidden
-    nothing grants it to system:serviceaccount:ns-1:k-sa-1
+    nothing grants it to system:serviceaccount:ns-1:k-sa-1; to grant it, as an admin:
     kubectl create role k-sa-1-create-pods-exec --verb=create --resource=pods/exec --namespace=ns-1
     kubectl create rolebinding k-sa-1-create-pods-exec --role=k-sa-1-create-pods-exec --serviceaccount=ns-1:k-sa-1 --namespace=ns-1
-forbidden (10): the API server refuses the permission to the token's identity
+forbidden (10): the token's identity does not have the permission
 ",
         "",
     );
-    // The option is for phrases without one.
+    // The option applies to phrases without a subresource.
     scene
         .runs(&["check", "--subresource", "log", "get pods", "get pods/web-0", "cannot get pods/web-0/exec"])
         .is(
@@ -468,17 +470,17 @@ fn all_namespaces() {
             10,
             "\
 list pods in *  anonymous 403  token 403  forbidden
-    pods is forbidden: User \"system:serviceaccount:ns-1:k-sa-1\" cannot list resource \"pods\" in API group \"\" at the cluster scope
+    pods is forbidden: User \"system:serviceaccount:ns-1:k-sa-1\" cannot list resource \"pods\" in API group \"\" at the cluster scope; to grant it, as an admin:
     kubectl create clusterrole ns-1-k-sa-1-list-pods --verb=list --resource=pods
     kubectl create clusterrolebinding ns-1-k-sa-1-list-pods --clusterrole=ns-1-k-sa-1-list-pods --serviceaccount=ns-1:k-sa-1
-forbidden (10): the API server refuses the permission to the token's identity
+forbidden (10): the token's identity does not have the permission
 ",
             "",
         );
     }
 }
 
-/// As a kubectl user types it: without quotes, options anywhere.
+/// Typed as for kubectl: without quotes, and with options anywhere.
 #[test]
 fn words_without_spaces_are_one_phrase() {
     let scene = Scene::with_reader();
@@ -498,7 +500,7 @@ ok (0): every permission is as required
         scene.runs(arguments).is(0, screen, "");
     }
     scene.runs(&["check", "cannot", "list", "pods"]).gives(13, &[], Stderr::Empty);
-    // One argument with a space, and each is a phrase.
+    // If one argument has a space, each argument is a phrase.
     scene.runs(&["check", "list pods", "pods"]).gives(
         30,
         &[],
@@ -506,7 +508,7 @@ ok (0): every permission is as required
     );
 }
 
-/// An allowed watch ends the connection, so watches come last; their answer's head decides.
+/// An allowed watch ends the connection, so watches are asked last. The head of their answer decides.
 #[test]
 fn watches_are_asked_last() {
     let scene = Scene::with_reader();
@@ -520,7 +522,7 @@ fn watches_are_asked_last() {
         Stderr::Empty,
     );
     assert!(begin.elapsed() < Duration::from_secs(5), "a watch must not be read to its end");
-    // One for everything up to the allowed watch, one for what is behind it.
+    // One connection for everything up to the allowed watch, one for what comes after it.
     assert_eq!(scene.cluster.connections(), 2);
     assert_eq!(
         scene.asked(),
@@ -552,7 +554,7 @@ ok (0): every permission is as required
     scene.cluster.create("/api/v1/namespaces/ns-1/pods", json!({ "metadata": { "name": "web-0" } }));
     scene.runs(&["check", "get pods/web-0"]).gives(0, &["token 200  ok\nok (0)"], Stderr::Empty);
     scene.runs(&["check", "cannot get pods/no-such-pod"]).gives(13, &["token 404  excess"], Stderr::Empty);
-    // A rule for one name holds for that name alone, and for lists of it.
+    // A rule for one name is valid for that name, and for lists of it.
     let rule = json!([{ "verbs": ["get", "list"], "apiGroups": [""], "resources": ["secrets"], "resourceNames": ["db"] }]);
     scene.cluster.role_with_rules("ns-1", "db-reader", rule);
     scene.cluster.role_binding("ns-1", "db-reader", "db-reader", "ns-1", "k-sa-1");
@@ -579,7 +581,7 @@ ok (0): every permission is as required
             "",
         );
     }
-    // The pod's own namespace was not said, so there is nothing to say of it; nor is its file needed.
+    // Here the pod's own namespace is the default, so there is nothing to note, and its file is not needed.
     let Scene { cluster, pod } = scene;
     let pod = pod.without_file("namespace");
     pod.runs(&["check", "list nodes"]).gives(
@@ -590,7 +592,7 @@ ok (0): every permission is as required
     drop(cluster);
 }
 
-/// A binding to a role that is not there: the API server says so behind its refusal.
+/// A binding to a role that does not exist: the API server says so after its refusal.
 #[test]
 fn a_missing_role_is_shown() {
     const REASON: &str = "RBAC: role.rbac.authorization.k8s.io \"no-such-role\" not found (a binding names a role that does not exist: create the role, or correct the binding)";
@@ -598,17 +600,17 @@ fn a_missing_role_is_shown() {
     scene.cluster.role_binding("ns-1", "dangling", "no-such-role", "ns-1", "k-sa-1");
     scene.runs(&["check", "list pods"]).gives(
         10,
-        &[&format!("in the namespace \"ns-1\": {REASON}\n")],
+        &[&format!("in the namespace \"ns-1\": {REASON}; to grant it, as an admin:\n")],
         Stderr::Empty,
     );
     scene.runs(&["check", "create pods"]).gives(
         10,
-        &[&format!("token no  forbidden\n    {REASON}\n")],
+        &[&format!("token no  forbidden\n    {REASON}; to grant it, as an admin:\n")],
         Stderr::Empty,
     );
 }
 
-/// What a refusal says to type does grant it: one role and one binding.
+/// The remedy of a refusal does grant the permission: one role and one binding.
 #[test]
 fn remedies_grant() {
     let scene = Scene::new();
@@ -640,7 +642,7 @@ fn remedies_grant() {
     }
 }
 
-/// `kubectl create role|clusterrole|rolebinding|clusterrolebinding`, as far as remedies use it.
+/// `kubectl create role|clusterrole|rolebinding|clusterrolebinding`, with the options that remedies use.
 fn kubectl(cluster: &Cluster, line: &str) {
     let words: Vec<&str> = line.split(' ').collect();
     let ["kubectl", "create", what, name, flags @ ..] = words.as_slice() else { panic!("{line}") };
@@ -700,8 +702,8 @@ kubeknock: token GET /version: 200 (N ms)
         &["gitVersion"],
         Stderr::Has("kubeknock: token GET /version: 200 ("),
     );
-    let nobody = scene.pod.at_server("https://127.0.0.1:1");
-    nobody.runs(&["check", "-qv", "list pods"]).gives(
+    let pod = scene.pod.at_server("https://127.0.0.1:1");
+    pod.runs(&["check", "-qv", "list pods"]).gives(
         21,
         &[],
         Stderr::Has("kubeknock: anonymous GET /api/v1/namespaces/ns-1/pods?limit=1: unreachable: 127.0.0.1:1: connection refused ("),

@@ -1,5 +1,5 @@
-//! `kubectl knock`: what the plugin asks of kubectl, and what it exits with. The kubectl on its PATH is the script
-//! beside this file, which writes down its arguments and answers from files.
+//! `kubectl knock`: what the plugin asks of kubectl, and its exit code. The kubectl on its PATH is the script
+//! beside this file, which writes its arguments to a file and answers from files.
 
 use std::env;
 use std::fs;
@@ -19,7 +19,7 @@ pub struct Ended {
 }
 
 impl Stage {
-    /// A pod whose only container runs as 65532, and whose ephemeral container ends with 10.
+    /// A pod whose only container runs as 65532, and whose ephemeral container exits with 10.
     pub fn new() -> Self {
         let stage = Stage(tempfile::tempdir().unwrap());
         stage
@@ -58,7 +58,7 @@ impl Stage {
         fs::read_to_string(self.path().join(name)).unwrap_or_default()
     }
 
-    /// The one call of this kind; the ephemeral container's name, which is drawn, as NAME.
+    /// The one call with this verb. The random name of the ephemeral container is replaced by NAME.
     fn call(&self, verb: &str) -> String {
         let calls = self.read("calls");
         let calls: Vec<&str> = calls.lines().filter(|call| call.contains(&format!("[{verb}]"))).collect();
@@ -114,7 +114,7 @@ fn options_and_command_arrive_untouched() {
     }
 }
 
-/// The kubelet's report, the container's own, the pod's; each field by itself.
+/// The user that the kubelet reports, that of the container, and that of the pod; each field by itself.
 #[test]
 fn the_user_is_the_targets() {
     for (answer, custom, profile) in [

@@ -1,5 +1,5 @@
-//! What is promised of every run: one connection, the same request twice, and that the token
-//! goes nowhere but to the API server.
+//! What is promised of every run: one connection, the same request twice, and a token that only the API server
+//! gets.
 
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
@@ -18,8 +18,7 @@ fn one_connection_and_one_handshake_for_a_run() {
     assert_eq!(scene.cluster.requests().len(), 6);
     assert_eq!((scene.cluster.connections(), scene.cluster.handshakes()), (1, 1));
     scene.cluster.forget();
-    // Discovery goes over it too, and so do refusals, errors, and objects that are larger than what is looked
-    // at of them.
+    // Discovery uses the same connection. So do refusals, errors, and objects of which only a part is read.
     let annotations = serde_json::json!({ "notes": "x".repeat(20_000) });
     let pod = serde_json::json!({ "metadata": { "name": "web-0", "annotations": annotations } });
     scene.cluster.create("/api/v1/namespaces/ns-1/pods", pod);
@@ -39,7 +38,7 @@ fn one_connection_and_one_handshake_for_a_run() {
     assert_eq!((scene.cluster.connections(), scene.cluster.handshakes()), (1, 1));
 }
 
-/// The same method, path, headers and body, but for the `Authorization` that only the second one carries.
+/// The same method, path, headers and body, except for `Authorization`, which only the second request has.
 #[test]
 fn both_knocks_send_the_same_request() {
     let scene = Scene::with_reader();
@@ -65,7 +64,7 @@ fn both_knocks_send_the_same_request() {
     }
 }
 
-/// Objects are asked for by their metadata alone, so that no secret's content comes over the wire.
+/// Only the metadata of objects is requested, so that no content of a Secret is transferred.
 #[test]
 fn only_metadata_is_asked_for() {
     let scene = Scene::new();
@@ -90,7 +89,7 @@ fn only_metadata_is_asked_for() {
     assert_eq!(accepts, [list, object, list, object]);
 }
 
-/// Also where the secret is in an annotation, as `kubectl apply` leaves it there.
+/// Also if the secret is in an annotation, where `kubectl apply` leaves a copy.
 #[test]
 fn what_an_allowed_read_returns_is_never_shown() {
     let scene = Scene::new();
@@ -108,12 +107,12 @@ fn what_an_allowed_read_returns_is_never_shown() {
             &["ok (0)"],
             Stderr::Any,
         );
-        assert!(!finished.story().contains("hunter2"), "{}", finished.story());
+        assert!(!finished.transcript().contains("hunter2"), "{}", finished.transcript());
     }
 }
 
-/// Each failure there is, with everything that makes output longer; `Pod::run` holds that the token is in
-/// none of it.
+/// Every kind of failure, with every option that makes output longer. `Pod::run` checks that no output has the
+/// token.
 #[test]
 fn the_token_is_in_no_output() {
     let listeners = [
@@ -159,8 +158,8 @@ fn the_token_is_in_no_output() {
     scene.runs(&["check", "-v", "-ojson", "list pods"]).gives(11, &[], Stderr::Any);
 }
 
-/// A server (a debugging proxy, say) that shows whatever it was sent: in a message, in a user's name, in a
-/// header, in a redirect, in discovery.
+/// A server (such as a debugging proxy) that shows what it received: in a message, a user name, a header, a
+/// redirect, or discovery.
 #[test]
 fn the_token_is_not_shown_when_the_server_sends_it_back() {
     let respond = |status: &'static str,
@@ -198,10 +197,10 @@ fn the_token_is_not_shown_when_the_server_sends_it_back() {
         for format in ["text", "json"] {
             let arguments = ["check", "-v", "-o", format, "list pods", "list deploy"];
             let finished = pod.runs(&arguments).gives(code, &[], Stderr::Any);
-            assert!(!finished.story().contains("eyJ"), "{}", finished.story());
+            assert!(!finished.transcript().contains("eyJ"), "{}", finished.transcript());
             for path in ["/sent", "/"] {
                 let finished = pod.runs(&["get", "-v", "-i", "-o", format, path]);
-                assert!(finished.stdout.contains("(token)"), "{}", finished.story());
+                assert!(finished.stdout.contains("(token)"), "{}", finished.transcript());
             }
         }
     }
@@ -222,7 +221,7 @@ fn proxy_variables_are_ignored() {
         command.env(name, &address);
     }
     scene.pod.run(&mut command).gives(0, &["token 200  ok"], Stderr::Empty);
-    // Nor is there one where NO_PROXY has an exception, or something that no proxy can be made of.
+    // Nor with exceptions in NO_PROXY, or with a value that is not a proxy.
     command.env("NO_PROXY", "*").env("no_proxy", "example.com").env("HTTPS_PROXY", "::no url::");
     scene.pod.run(&mut command).gives(0, &["token 200  ok"], Stderr::Empty);
     assert_eq!(proxied.load(Ordering::SeqCst), 0);
@@ -257,9 +256,9 @@ fn redirects_are_not_followed() {
     assert_eq!(elsewhere.cluster.connections(), 0);
 }
 
-/// Behind `kubectl proxy` the request without a token has that user's permissions, so it decides.
+/// With `kubectl proxy` the request without a token has the permissions of its user, so that request decides.
 #[test]
-fn over_plain_http_the_token_stays_home() {
+fn over_plain_http_the_token_is_not_sent() {
     let proxied = "system:serviceaccount:ns-1:k-sa-1";
     let scene = Scene::on(Cluster::builder().plain_http(proxied).start());
     scene.grant("reader", &["list"], "", &["pods"]);
@@ -269,14 +268,14 @@ fn over_plain_http_the_token_stays_home() {
 list pods in ns-1            anonymous 200  token -  ok
 cannot list secrets in ns-1  anonymous 403  token -  forbidden, as required
 list configmaps in ns-1      anonymous 403  token -  forbidden
-    configmaps is forbidden: User \"system:serviceaccount:ns-1:k-sa-1\" cannot list resource \"configmaps\" in API group \"\" in the namespace \"ns-1\"
+    configmaps is forbidden: User \"system:serviceaccount:ns-1:k-sa-1\" cannot list resource \"configmaps\" in API group \"\" in the namespace \"ns-1\"; to grant it, as an admin:
     kubectl create role k-sa-1-list-configmaps --verb=list --resource=configmaps --namespace=ns-1
     kubectl create rolebinding k-sa-1-list-configmaps --role=k-sa-1-list-configmaps --serviceaccount=ns-1:k-sa-1 --namespace=ns-1
 create pods in ns-1          anonymous no   token -  forbidden
-    nothing grants it to system:serviceaccount:ns-1:k-sa-1
+    nothing grants it to system:serviceaccount:ns-1:k-sa-1; to grant it, as an admin:
     kubectl create role k-sa-1-create-pods --verb=create --resource=pods --namespace=ns-1
     kubectl create rolebinding k-sa-1-create-pods --role=k-sa-1-create-pods --serviceaccount=ns-1:k-sa-1 --namespace=ns-1
-forbidden (10): the API server refuses the permission to the token's identity
+forbidden (10): the token's identity does not have the permission
 ",
         "",
     );
@@ -289,26 +288,26 @@ forbidden (10): the API server refuses the permission to the token's identity
         &[],
         Stderr::Has("kubeknock never sends the token over plain HTTP"),
     );
-    // Nor does a mount have to be there at all, if no phrase needs its namespace.
+    // A mount is not needed either, if no phrase needs its namespace.
     let pod = Pod::at(&scene.cluster.server(), "", "", "").without_file("ca.crt").without_file("token");
     pod.runs(&["check", "list pods in ns-1"]).gives(0, &["ok (0)"], Stderr::Empty);
 
-    // The proxy's user is not the mount's account, and the refusal is about it all the same.
+    // The proxy's user is not the account of the mount, but the refusal is about the permission all the same.
     let other = Scene::on(Cluster::builder().plain_http("jane").start());
     other.runs(&["check", "cannot list secrets"]).gives(0, &["forbidden, as required"], Stderr::Empty);
     other.runs(&["check", "list secrets"]).gives(10, &["--user=jane"], Stderr::Empty);
 
-    let nobody = Cluster::builder().plain_http("system:anonymous").start();
-    Scene::on(nobody).runs(&["check", "list pods"]).gives(
+    let proxy = Cluster::builder().plain_http("system:anonymous").start();
+    Scene::on(proxy).runs(&["check", "list pods"]).gives(
         12,
         &["the token is never sent over plain HTTP, and the proxy that listens there has no credentials of its own"],
         Stderr::Empty,
     );
 }
 
-/// Not before the server has proven who it is, and not to a port that does not speak TLS.
+/// The token is not sent before the server is verified, and not to a port without TLS.
 #[test]
-fn the_token_goes_to_nobody_unproven() {
+fn the_token_goes_only_to_a_verified_server() {
     let heard = Arc::new(Mutex::new(Vec::new()));
     let log = Arc::clone(&heard);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -316,7 +315,7 @@ fn the_token_goes_to_nobody_unproven() {
     let listening = std::thread::spawn(move || {
         for stream in listener.incoming().take(2) {
             let mut stream: TcpStream = stream.unwrap();
-            // It hangs up on whatever is said first, and has heard all of it.
+            // The listener closes the connection after the first bytes, and has received all of them.
             let mut said = vec![0; 64 * 1024];
             let count = std::io::Read::read(&mut stream, &mut said).unwrap();
             stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
@@ -353,7 +352,7 @@ fn the_token_goes_to_nobody_unproven() {
     }
 }
 
-/// Read anew by each run, whatever links it hangs on.
+/// Each run reads the token again, whatever links lead to it.
 #[test]
 fn a_rotated_token_is_the_one_that_is_sent() {
     let scene = Scene::with_reader();

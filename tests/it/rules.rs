@@ -14,10 +14,10 @@ fn as_kubectl_lists_them() {
         scene.cluster.role_binding("ns-1", "pods", "pods", "ns-1", "k-sa-1");
         let finished = scene.runs(&["rules"]).gives(0, &[], Stderr::Empty);
         let lines: Vec<&str> = finished.stdout.lines().collect();
-        assert!(lines[0].starts_with("Resources  "), "{}", finished.story());
+        assert!(lines[0].starts_with("Resources  "), "{}", finished.transcript());
         let pods: Vec<&str> =
             lines.iter().find(|line| line.starts_with("pods ")).unwrap().split("   ").collect();
-        assert_eq!((pods[0], *pods.last().unwrap()), ("pods", "[get list]"), "{}", finished.story());
+        assert_eq!((pods[0], *pods.last().unwrap()), ("pods", "[get list]"), "{}", finished.transcript());
         assert!(!scene.runs(&["rules", "-n", "default"]).stdout.contains("pods"));
         let finished = scene.runs(&["rules", "-o", "json"]).gives(0, &[], Stderr::Empty);
         let report = report(&finished);

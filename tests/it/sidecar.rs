@@ -34,7 +34,7 @@ fn it_prints_the_state_and_what_changes() {
     scene.cluster.restart();
     running.prints("ok (0)");
     running.send(Signal::TERM);
-    // Nothing else was printed: one report a change.
+    // One report for each change, and nothing else.
     assert_eq!(running.ends_with(0), (String::new(), String::new()));
 }
 
@@ -85,19 +85,19 @@ fn rotation_is_survived() {
 }
 
 #[test]
-fn a_pod_that_cannot_ask_is_told_at_once() {
+fn a_pod_that_cannot_ask_ends_at_once() {
     let scene = Scene::with_lister();
     scene.pod.without_file("ca.crt").runs(&["monitor", "list pods"]).gives(31, &[], Stderr::Has("ca.crt"));
 }
 
-/// For weeks: what a round takes it gives back.
+/// A sidecar runs for weeks, so a round must free all that it allocates.
 #[test]
 fn a_thousand_rounds_take_no_more_than_ten() {
     let scene = Scene::with_lister();
     let mut command = scene.command(&["monitor", "list pods", "-q", "--interval", "2ms"]);
-    // glibc keeps heaps for each thread there ever was at once; the released binary has musl's one heap.
+    // glibc keeps one heap for each thread; the released binary has the single heap of musl.
     let mut running = Running::start(command.env("MALLOC_ARENA_MAX", "1"));
-    // A round in progress holds more than the pause before it: the samples spread over several rounds.
+    // A round in progress uses more memory than the pause before it, so samples are taken over several rounds.
     let at = |round: usize, running: &Running| -> Vec<(u64, usize)> {
         eventually("the round", || scene.cluster.connections() >= round);
         let sample = |_| {
@@ -118,8 +118,8 @@ fn a_thousand_rounds_take_no_more_than_ten() {
     };
     let (early, late) = (median(&early), median(&late));
     println!("{early} KiB at round 10, {late} KiB at round 1,000");
-    // What is promised is of the released binary and its musl. In glibc's heap the pages that a round leaves half
-    // used settle over some hundred rounds: here a leak of a quarter of a KiB a round still fails.
+    // The promise is for the released binary with musl. In glibc's heap, pages that a round leaves half used
+    // settle over some hundred rounds; a leak of a quarter of a KiB a round still fails here.
     let more = if std::env::var_os("KUBEKNOCK_BINARY").is_some() { 64 } else { 256 };
     assert!(late <= early + more || memory_is_the_runners(), "{early} KiB, then {late} KiB");
 }

@@ -1,4 +1,4 @@
-//! Answers that no API server gives, and words that are meant for a terminal.
+//! Answers that no API server gives, and text that is meant for a terminal.
 
 use std::io::Write;
 
@@ -11,13 +11,13 @@ use crate::{Pod, Scene};
 
 const JSON: &str = "application/json";
 
-/// A server that gives this answer to everything.
+/// A server that sends this answer to every request.
 fn says(status: &str, content_type: &str, body: &str) -> Listener {
     faults::answers(status, content_type, &[], body)
 }
 
-/// Colours, a title, a cleared screen, a forged verdict, text that runs backwards: none of it reaches the
-/// terminal as such.
+/// Colors, a title, a cleared screen, a forged verdict, text that runs backwards: none of it reaches the
+/// terminal unescaped.
 #[test]
 fn control_characters_are_escaped() {
     const SHOWN: &str = "pods is forbidden: User \"\\u{1b}[31mroot\\u{1b}[0m\" cannot\\r\\nok (0): every permission is as required\\n\\u{1b}]0;title\\u{7}\\u{9b}2J\\u{202e}\\u{0}";
@@ -26,21 +26,24 @@ fn control_characters_are_escaped() {
         json!({ "kind": "Status", "message": message, "reason": "Forbidden", "code": 403 }).to_string();
     let listener = says("403 Forbidden", JSON, &body);
     let pod = Pod::in_front_of(&listener);
-    let finished =
-        pod.runs(&["check", "list pods", "-v"]).gives(10, &[&format!("\n    {SHOWN}\n")], Stderr::Any);
+    let finished = pod.runs(&["check", "list pods", "-v"]).gives(
+        10,
+        &[&format!("\n    {SHOWN}; to grant it, as an admin:\n")],
+        Stderr::Any,
+    );
     for text in [&finished.stdout, &finished.stderr] {
         assert!(text.chars().all(|c| c == '\n' || !(c.is_control() || c == '\u{202e}')), "{text:?}");
     }
     assert_eq!(
         finished.stdout.lines().last(),
-        Some("forbidden (10): the API server refuses the permission to the token's identity")
+        Some("forbidden (10): the token's identity does not have the permission")
     );
     pod.runs(&["get", "/x"]).gives(10, &[], Stderr::Has(SHOWN));
-    // JSON has escapes of its own, and keeps the words as they are.
+    // JSON has its own escapes, so the text stays as it is.
     let finished = pod.runs(&["check", "list pods", "-ojson"]).gives(10, &[], Stderr::Empty);
     assert!(!finished.stdout.contains('\u{1b}'), "{:?}", finished.stdout);
     assert_eq!(report(&finished)["permissions"][0]["token"]["reason"], message);
-    // Nor into the termination message.
+    // Nor does it reach the termination message.
     let log = tempfile::NamedTempFile::new().unwrap();
     let path = log.path().display().to_string();
     pod.runs(&["check", "list pods", "--termination-log", &path]);
@@ -48,14 +51,14 @@ fn control_characters_are_escaped() {
     assert!(written.contains("\\u{1b}[31mroot") && !written.contains('\u{1b}'), "{written:?}");
 }
 
-/// The user's name comes into a command line that people copy.
+/// The user's name is part of a command line that people copy.
 #[test]
 fn a_users_name_is_quoted_in_the_remedy() {
     let body = json!({
         "kind": "Status", "code": 403,
         "message": "User \"jane; rm -rf $HOME 'x'\" cannot list resource \"pods\"",
     });
-    // Of an opaque token the API server's word for its user is all there is.
+    // For an opaque token, the API server's name of its user is the only one known.
     let listener = says("403 Forbidden", JSON, &body.to_string());
     let pod = Pod::in_front_of(&listener).with_file("token", "0123456789abcdefghij");
     pod.runs(&["check", "list pods"]).gives(
@@ -79,7 +82,7 @@ fn headers_are_escaped_too() {
     assert!(!finished.stdout.contains('\u{9b}'), "{:?}", finished.stdout);
 }
 
-/// To a list: nothing but a Kubernetes object in JSON is a yes.
+/// An answer to a list: only a Kubernetes object in JSON means yes.
 #[test]
 fn what_is_no_answer_to_a_read() {
     for (status, content_type, body, why) in [
@@ -113,8 +116,8 @@ fn what_is_no_answer_to_a_read() {
             "{\"kind\":\"PodList\"}",
             "content type \"text/plain\" where JSON is expected",
         ),
-        ("200 OK", "text/html", "{\"kind\":\"PodList\"}", "a web page, as proxies and portals send it"),
-        ("200 OK", JSON, "<!doctype html>", "a web page, as proxies and portals send it"),
+        ("200 OK", "text/html", "{\"kind\":\"PodList\"}", "a web page, from a proxy or portal"),
+        ("200 OK", JSON, "<!doctype html>", "a web page, from a proxy or portal"),
         ("201 Created", JSON, "{\"kind\":\"PodList\"}", "a status that no read gets"),
         ("204 No Content", JSON, "", "a status that no read gets"),
         ("400 Bad Request", JSON, "{\"kind\":\"Status\",\"message\":\"what?\"}", "what?"),
@@ -142,13 +145,13 @@ fn what_is_no_answer_to_a_read() {
     ] {
         let listener = says(status, content_type, body);
         let finished = Pod::in_front_of(&listener).runs(&["check", "list pods"]);
-        let why = format!("    status {} {why}\n", &status[..3]);
-        let advice = "    this is not a Kubernetes API server's answer: check --server, and for a proxy, portal or mesh on the way\n";
+        let why = format!(" answers with status {}: {why}\n", &status[..3]);
+        let advice = "    this answer is not from a Kubernetes API server: check the address, and look for a proxy, portal or mesh on the way\n";
         finished.gives(26, &[&why, advice, "  unintelligible\n"], Stderr::Empty);
     }
 }
 
-/// To an access review: `allowed` is true or false, and nothing else means yes.
+/// An answer to an access review: `allowed` is true or false, and nothing else means yes.
 #[test]
 fn what_is_no_answer_to_a_review() {
     let review = |status: Value| json!({ "kind": "SelfSubjectAccessReview", "status": status }).to_string();
@@ -166,7 +169,7 @@ fn what_is_no_answer_to_a_review() {
                 json!({ "allowed": false, "evaluationError": "Post \"https://authz\": context deadline exceeded" }),
             ),
             24,
-            "token undecided  unavailable\n    status 201 Post \"https://authz\": context deadline exceeded\n",
+            "token undecided  unavailable\n    status 201: Post \"https://authz\": context deadline exceeded\n",
         ),
         (
             review(json!({ "allowed": false, "denied": true, "evaluationError": "x" })),
@@ -199,7 +202,7 @@ fn what_is_no_answer_to_a_review() {
         ),
         ("{\"kind\":\"SelfSubjectAccessReview\",\"status\":{\"allowed\":true}".to_owned(), 26, "broken JSON"),
         ("yes".to_owned(), 26, "broken JSON"),
-        ("<html>yes</html>".to_owned(), 26, "a web page, as proxies and portals send it"),
+        ("<html>yes</html>".to_owned(), 26, "a web page, from a proxy or portal"),
     ] {
         let listener = says("201 Created", JSON, &body);
         Pod::in_front_of(&listener).runs(&["check", "--token-only", "create pods"]).gives(
@@ -210,8 +213,8 @@ fn what_is_no_answer_to_a_review() {
     }
 }
 
-/// What the head says is not what happened: a Status of failure inside a 200 is believed. And what cannot be about this
-/// permission satisfies no `cannot`.
+/// The body takes precedence over the head: a Status of failure inside a 200 is a failure. An answer that
+/// cannot be about this permission does not satisfy `cannot`.
 #[test]
 #[expect(clippy::too_many_lines, reason = "one table")]
 fn answers_that_mean_something_else() {
@@ -318,14 +321,14 @@ fn answers_that_mean_something_else() {
     ] {
         let listener = says(status, content_type, &body);
         let finished = Pod::in_front_of(&listener).runs(&["check", "--token-only", phrase]);
-        // A grant would not help where somebody else is refused, or something else.
+        // A grant would not help if another user, or another permission, is refused.
         let other = body.contains("kube-apiserver") || phrase.starts_with("cannot");
-        assert!(!(other && finished.stdout.contains("kubectl create")), "{}", finished.story());
+        assert!(!(other && finished.stdout.contains("kubectl create")), "{}", finished.transcript());
         finished.gives(code, &[words], Stderr::Empty);
     }
 }
 
-/// A named object is absent only if the server says that it is that one, and that it is a server's Status.
+/// A named object is absent only if the server says so of that object, in a Status.
 #[test]
 fn what_is_no_absent_object() {
     let status =
@@ -346,7 +349,7 @@ fn what_is_no_absent_object() {
     }
 }
 
-/// Answers too large to be any: neither held nor waited for.
+/// Answers that are too large are neither stored nor read to their end.
 #[test]
 fn answers_of_64_mib() {
     let large = |status: &'static str| {
@@ -372,7 +375,7 @@ fn answers_of_64_mib() {
         ("403 Forbidden", 26, "an answer of more than 1048576 bytes"),
         ("404 Not Found", 26, "an answer of more than 1048576 bytes"),
         ("200 OK", 26, "an answer of more than 1048576 bytes"),
-        ("503 Service Unavailable", 24, "the API server is up and cannot answer yet"),
+        ("503 Service Unavailable", 24, "the API server is up but cannot answer yet"),
     ] {
         let listener = large(status);
         let finished =
@@ -381,7 +384,7 @@ fn answers_of_64_mib() {
     }
 }
 
-/// A watch is decided by its head, which has to be an API server's too.
+/// A watch is decided by its head, which must be an API server's too.
 #[test]
 fn what_is_no_watch() {
     for (status, content_type, code) in [
@@ -395,7 +398,7 @@ fn what_is_no_watch() {
     }
 }
 
-/// Broken off in the middle: what came does not count as an answer.
+/// If an answer breaks off in the middle, its first part does not count.
 #[test]
 fn an_answer_that_breaks_off() {
     let listener = tls_listener(Certificate::Good, |stream, _| {
@@ -413,7 +416,7 @@ fn an_answer_that_breaks_off() {
         &["{\"kind\":\"PodList\""],
         Stderr::Any,
     );
-    assert!(finished.stderr.starts_with("kubeknock: unreachable (21): "), "{}", finished.story());
+    assert!(finished.stderr.starts_with("kubeknock: unreachable (21): "), "{}", finished.transcript());
     for head in [
         "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!",
@@ -427,11 +430,11 @@ fn an_answer_that_breaks_off() {
             stream.write_all(head.as_bytes())
         });
         let finished = Pod::in_front_of(&listener).runs(&["check", "list pods", "--timeout=2s"]);
-        assert!(matches!(finished.code, Some(21 | 26)), "{head:?}\n{}", finished.story());
+        assert!(matches!(finished.code, Some(21 | 26)), "{head:?}\n{}", finished.transcript());
     }
 }
 
-/// What goes wrong for anybody alone decides nothing.
+/// A failure of the anonymous knock alone decides nothing.
 #[test]
 fn the_token_knock_decides() {
     let scene = Scene::with_reader();

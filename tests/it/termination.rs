@@ -1,5 +1,5 @@
-//! The termination message: the verdict where `kubectl describe pod` shows it. Asked for by
-//! `--termination-log` here; what a process does by itself as PID 1 takes a PID namespace to see.
+//! The termination message: the verdict where `kubectl describe pod` shows it. Here `--termination-log` sets
+//! the file; a process that is PID 1 writes it by default, which needs a PID namespace to test.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -10,7 +10,7 @@ use testbed::{Fault, Finished, Stderr, Times};
 
 use crate::Scene;
 
-/// A termination log as the kubelet makes one: empty, and there before the container.
+/// A termination log as the kubelet creates it: an empty file that exists before the container.
 struct Log {
     folder: TempDir,
 }
@@ -26,7 +26,7 @@ impl Log {
         self.folder.path().join("termination-log")
     }
 
-    /// Runs it with this log, which has `before` in it, and gives what is in it then.
+    /// Runs it with this log, which contains `before`, and returns the content of the log.
     fn after(&self, scene: &Scene, before: &str, arguments: &[&str]) -> (Finished, String) {
         fs::write(self.path(), before).unwrap();
         let path = self.path().display().to_string();
@@ -46,17 +46,17 @@ fn it_is_the_verdict_in_short() {
     assert_eq!(
         message,
         "\
-forbidden (10): the API server refuses the permission to the token's identity
+forbidden (10): the token's identity does not have the permission
 list secrets in ns-1: forbidden
-  secrets is forbidden: User \"system:serviceaccount:ns-1:k-sa-1\" cannot list resource \"secrets\" in API group \"\" in the namespace \"ns-1\"
+  secrets is forbidden: User \"system:serviceaccount:ns-1:k-sa-1\" cannot list resource \"secrets\" in API group \"\" in the namespace \"ns-1\"; to grant it, as an admin:
   kubectl create role k-sa-1-list-secrets --verb=list --resource=secrets --namespace=ns-1
   kubectl create rolebinding k-sa-1-list-secrets --role=k-sa-1-list-secrets --serviceaccount=ns-1:k-sa-1 --namespace=ns-1
 "
     );
-    // Whatever is shown of it elsewhere.
+    // The message does not depend on what is printed.
     for quiet in [&["-q"][..], &["-o", "json"], &["-v"]] {
         let (finished, other) = log.after(&scene, "old", &[&arguments[..], quiet].concat());
-        assert_eq!((finished.code, &other), (Some(10), &message), "{}", finished.story());
+        assert_eq!((finished.code, &other), (Some(10), &message), "{}", finished.transcript());
     }
 }
 
@@ -69,7 +69,7 @@ fn it_is_never_written_on_success() {
         &["check", "--fail-open", "list gadgets"],
     ] {
         let (finished, message) = log.after(&scene, "old", arguments);
-        assert_eq!((finished.code, message.as_str()), (Some(0), "old"), "{}", finished.story());
+        assert_eq!((finished.code, message.as_str()), (Some(0), "old"), "{}", finished.transcript());
     }
 }
 
@@ -82,18 +82,18 @@ fn it_is_written_for_every_class_of_codes() {
     assert_eq!(
         message,
         "\
-unavailable (24): the API server answers 429 or 5xx, or could not decide
+unavailable (24): the API server cannot answer now (429, 5xx, or an undecided review)
 list pods in ns-1: unavailable
-  status 503 the request has been made before all known HTTP paths have been installed, please try again
-  the API server is up and cannot answer yet: try again later, or use kubeknock wait
+  status 503: the request has been made before all known HTTP paths have been installed, please try again
+  the API server is up but cannot answer yet: try again later, or use kubeknock wait
 "
     );
     scene.cluster.heal();
     let Scene { cluster, pod } = scene;
     let scene = Scene { cluster, pod: pod.without_file("namespace") };
     let (finished, message) = log.after(&scene, "", &["check", "list pods"]);
-    assert_eq!(finished.code, Some(31), "{}", finished.story());
-    let why = "no namespace known: MOUNT/namespace: No such file or directory (os error 2); set it with -n NAMESPACE or \"in NAMESPACE\"";
+    assert_eq!(finished.code, Some(31), "{}", finished.transcript());
+    let why = "no namespace: MOUNT/namespace: No such file or directory (os error 2); set -n NAMESPACE or \"in NAMESPACE\"";
     assert_eq!(finished.plain(&message), format!("setup (31): {why}\n"));
 }
 
@@ -105,29 +105,31 @@ fn it_names_the_missing_token() {
     assert_eq!(
         finished.plain(&message),
         "\
-anonymous (12): no token to send, or the API server did not see it, and the anonymous request is refused
+anonymous (12): the API server saw no token, and refuses the anonymous request
 list pods: anonymous
   no token to send: MOUNT/token is missing or empty
-  set automountServiceAccountToken: true on the pod or its service account, project a serviceAccountToken, or use --token-file
+  add a serviceAccountToken source to that volume; if there is none, set automountServiceAccountToken: true; or use --token-file
 "
     );
     finished.gives(12, &[], Stderr::Empty);
 }
 
-/// The beginning says what happened, so the end is what is left away.
+/// The beginning says what happened, so the end is cut off.
 #[test]
 fn a_long_one_is_cut() {
     let (scene, log) = (Scene::new(), Log::new());
     let phrases: Vec<String> = (0..20).map(|number| format!("list secrets/s-{number}")).collect();
     let phrases: Vec<&str> = phrases.iter().map(String::as_str).collect();
     let (finished, message) = log.after(&scene, "", &[&["check"], &phrases[..]].concat());
-    assert_eq!((finished.code, message.len()), (Some(10), 1023), "{}", finished.story());
-    assert!(message.starts_with(
-        "forbidden (10): the API server refuses the permission to the token's identity\nlist secrets/s-0"
-    ));
+    assert_eq!((finished.code, message.len()), (Some(10), 1023), "{}", finished.transcript());
+    assert!(
+        message.starts_with(
+            "forbidden (10): the token's identity does not have the permission\nlist secrets/s-0"
+        )
+    );
 }
 
-/// In place: the file is a mount point, which can be neither made nor replaced. What was in it goes.
+/// In place: the file is a mount point, which can be neither created nor replaced. The old content is removed.
 #[test]
 fn it_is_written_in_place() {
     let (scene, log) = (Scene::new(), Log::new());
@@ -139,7 +141,7 @@ fn it_is_written_in_place() {
     assert_eq!(fs::read_dir(log.folder.path()).unwrap().count(), 1, "nothing is left beside it");
 }
 
-/// Where it cannot be written, nothing else changes: it is not made, and nobody hears of it.
+/// If it cannot be written, it is not created, no error is printed, and the exit code is the same.
 #[test]
 fn failing_to_write_changes_nothing() {
     let (scene, log) = (Scene::new(), Log::new());
@@ -153,15 +155,15 @@ fn failing_to_write_changes_nothing() {
     assert!(!Path::new("none").exists());
 }
 
-/// A command line that cannot be read still tells where the verdict is wanted.
+/// A command line that cannot be read still names the termination log.
 #[test]
-fn a_bad_command_line_is_told_there_too() {
+fn a_bad_command_line_is_reported_there_too() {
     let (scene, log) = (Scene::new(), Log::new());
     let path = log.path().display().to_string();
     for option in [vec!["--termination-log", &path], vec![&*format!("--termination-log={path}")]] {
         fs::write(log.path(), "").unwrap();
         scene.runs(&[&["check", "list pods", "--nope"], &option[..]].concat()).gives(30, &[], Stderr::Any);
         let message = fs::read_to_string(log.path()).unwrap();
-        assert_eq!(message, "usage (30): there is no option --nope: see kubeknock --help\n");
+        assert_eq!(message, "usage (30): check has no option --nope: see kubeknock check --help\n");
     }
 }

@@ -29,7 +29,7 @@ fn a_token_that_ends_too_soon_asks_nothing() {
                 .asked_nothing(&scene);
         }
     }
-    panic!("{}", finished.story());
+    panic!("{}", finished.transcript());
 }
 
 trait AskedNothing {
@@ -39,7 +39,7 @@ trait AskedNothing {
 impl AskedNothing for testbed::Finished {
     #[track_caller]
     fn asked_nothing(&self, scene: &Scene) {
-        assert_eq!(scene.cluster.connections(), 0, "{}", self.story());
+        assert_eq!(scene.cluster.connections(), 0, "{}", self.transcript());
     }
 }
 

@@ -1,4 +1,4 @@
-//! `whoami` on the stand-in, as 1.36 and as 1.20, with good tokens and without.
+//! `whoami` on the stand-in, as 1.36 and as 1.20, with valid tokens and without.
 
 use serde_json::json;
 use testbed::scene::{USER, report};
@@ -7,9 +7,9 @@ use testbed::{Cluster, Stderr, Version, World};
 use crate::{Pod, Scene};
 
 #[test]
-fn tells_everything_that_1_36_knows() {
+fn shows_everything_that_1_36_knows() {
     let scene = Scene::new();
-    let told = [
+    let lines = [
         "anonymous  system:anonymous",
         "token      system:serviceaccount:ns-1:k-sa-1",
         "groups        system:serviceaccounts, system:serviceaccounts:ns-1, system:authenticated",
@@ -21,7 +21,7 @@ fn tells_everything_that_1_36_knows() {
         "warn after    in 60m",
         "ok (0)",
     ];
-    scene.runs(&["whoami"]).gives(0, &told, Stderr::Empty);
+    scene.runs(&["whoami"]).gives(0, &lines, Stderr::Empty);
     let finished = scene.runs(&["whoami", "-ojson"]).gives(0, &[], Stderr::Empty);
     let report = report(&finished);
     assert_eq!(report["schema"], "kubeknock/v1");
@@ -33,10 +33,10 @@ fn tells_everything_that_1_36_knows() {
 }
 
 #[test]
-fn falls_back_to_the_words_of_a_refusal_on_1_20() {
+fn takes_the_user_from_a_refusal_on_1_20() {
     let scene = Scene::of(Version::V1_20);
-    let told = ["token      system:serviceaccount:ns-1:k-sa-1", "source        a refusal", "ok (0)"];
-    scene.runs(&["whoami"]).gives(0, &told, Stderr::Empty);
+    let lines = ["token      system:serviceaccount:ns-1:k-sa-1", "source        a refusal", "ok (0)"];
+    scene.runs(&["whoami"]).gives(0, &lines, Stderr::Empty);
     let finished = scene.runs(&["whoami", "-ojson"]).gives(0, &[], Stderr::Empty);
     assert_eq!(report(&finished)["token"]["user"], USER);
     let token = &report(&finished)["token"];
@@ -44,7 +44,7 @@ fn falls_back_to_the_words_of_a_refusal_on_1_20() {
 }
 
 #[test]
-fn marks_the_claims_unconfirmed_where_nothing_is_refused_on_1_20() {
+fn marks_the_claims_unconfirmed_if_nothing_is_refused_on_1_20() {
     let scene = Scene::of(Version::V1_20);
     scene.cluster.cluster_role_binding("admin", "cluster-admin", "ns-1", "k-sa-1");
     scene.runs(&["whoami"]).gives(

@@ -18,11 +18,28 @@ const WORDS: [&str; 12] = [
     "is none of",
 ];
 
-/// Where they may not be: what a user reads, and what a reader of the source does.
-const PLACES: [&str; 4] = ["src", "README.md", "k8s", ".ci"];
+/// The places that must not have them: what users read, and what readers of the source read.
+const PLACES: [&str; 16] = [
+    "src",
+    "tests",
+    "fuzz/fuzz_targets",
+    "fuzz/src",
+    "k8s",
+    ".ci",
+    ".cargo",
+    ".github",
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "SECURITY.md",
+    "Cargo.toml",
+    "Containerfile",
+    "deny.toml",
+    "justfile",
+];
 
-/// Files that have some of them all the same. One that has none comes off this list.
-const STILL: &[&str] = &[];
+/// Not our text: this list of words, and the words of recorded servers.
+const EXCEPT: [&str; 2] = ["tests/it/words.rs", "tests/recordings"];
 
 fn files(path: &Path, found: &mut Vec<PathBuf>) {
     if !path.is_dir() {
@@ -34,7 +51,8 @@ fn files(path: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The words that are in a text, as whole words, also where a line or a comment breaks between two of them.
+/// The listed words that a text has, as whole words, also in an identifier (`as_wanted`), and where a line breaks
+/// between two of them.
 fn of(text: &str) -> Vec<&'static str> {
     let text = text.to_lowercase();
     let words: Vec<&str> =
@@ -51,18 +69,19 @@ fn words_that_are_ruled_out() {
         files(&top.join(place), &mut found);
     }
     found.sort();
-    assert!(found.len() > 60, "the files are there");
-    let mut still = Vec::new();
+    assert!(found.len() > 150, "{} files", found.len());
+    let mut with_words = Vec::new();
     for path in found {
-        let text = fs::read_to_string(&path).expect("text");
-        let words = of(&text);
-        let path = path.strip_prefix(top).expect("below the top").display().to_string();
+        let name = path.strip_prefix(top).expect("below the top").display().to_string();
+        if EXCEPT.iter().any(|except| name.starts_with(except)) {
+            continue;
+        }
+        let words = of(&fs::read_to_string(&path).expect("text"));
         if !words.is_empty() {
-            println!("{path}: {}", words.join(", "));
-            still.push(path);
+            with_words.push(format!("{name}: {}", words.join(", ")));
         }
     }
-    assert_eq!(still, STILL, "files with words that are ruled out");
+    assert!(with_words.is_empty(), "words that the style leaves out:\n{}", with_words.join("\n"));
 }
 
 #[test]
@@ -70,6 +89,7 @@ fn the_words_are_found() {
     for (text, found) in [
         ("/// Nobody is told.", &["told", "nobody"][..]),
         ("// it is read\n// anew, for\n    // ever", &["anew", "for ever"]),
+        ("let as_wanted = told_it;", &["told", "as wanted"]),
         ("the toldest retells whomsoever anewly", &[]),
         ("\"as wanted\"", &["as wanted"]),
     ] {

@@ -1,4 +1,4 @@
-//! The cluster that `KUBECONFIG` names: its version, what it can do, and what this suite may do to it.
+//! The cluster that `KUBECONFIG` names: its version, its features, and what this suite may do to it.
 
 use std::env;
 use std::fs;
@@ -9,16 +9,16 @@ use serde_json::{Value, json};
 
 use crate::kubectl::Kubectl;
 use crate::pod::{container, knocker};
-use crate::space::{SOON, eventually, so, this_run};
+use crate::space::{SOON, ensure, eventually, this_run};
 
 /// A cluster, and the image under test.
 pub struct Cluster {
     pub kubectl: Kubectl,
-    /// As a pod names it.
+    /// The image, as a pod names it.
     pub image: String,
     /// The server's version, such as `v1.36.2`.
     pub version: String,
-    /// The 36 of it.
+    /// The minor version, such as 36.
     pub minor: u32,
     kubectl_minor: u32,
     nodes: Value,
@@ -42,7 +42,7 @@ pub enum Need {
     Debug,
     /// What the plugin `kubectl knock` needs of kubectl.
     Knock,
-    /// The namespace's label `pod-security.kubernetes.io/enforce` is heeded.
+    /// Enforcement of the namespace label `pod-security.kubernetes.io/enforce`.
     PodSecurity,
     /// `hostUsers: false`.
     UserNamespaces,
@@ -52,19 +52,19 @@ pub enum Need {
     Control,
 }
 
-/// Why a row was left out.
+/// Why a row is left out.
 pub struct Missing {
     pub why: String,
-    /// The cluster's version says that it should be there.
+    /// Whether the cluster's version should have the feature.
     pub is_due: bool,
 }
 
 impl Cluster {
-    /// Asks the server who it is.
+    /// Asks the server for its version.
     pub fn look(image: String) -> Self {
         let kubectl = Kubectl::from_environment();
         let versions = kubectl.json(&["version"]);
-        // Providers write `34+`.
+        // Some providers add a plus sign, as in `34+`.
         let minor = |side: &str| -> u32 {
             let minor = versions[side]["minor"].as_str().unwrap_or_else(|| panic!("no {side} in {versions}"));
             minor.trim_end_matches('+').parse().expect("a number")
@@ -81,7 +81,7 @@ impl Cluster {
         }
     }
 
-    /// What the rows run on, in a line.
+    /// The cluster and the image, in one line.
     pub fn introduction(&self) -> String {
         let info = &self.nodes["items"][0]["status"]["nodeInfo"];
         let of = |field: &str| info[field].as_str().unwrap_or("?").to_owned();
@@ -96,12 +96,12 @@ impl Cluster {
         )
     }
 
-    /// Whether the cluster has it.
+    /// Whether the cluster has the feature.
     pub fn has(&self, need: Need) -> bool {
         self.lacks(need).is_none()
     }
 
-    /// What is missing, if anything is.
+    /// The missing feature. `None`: the cluster has it.
     pub fn lacks(&self, need: Need) -> Option<Missing> {
         let since = match need {
             Need::Sidecars => Some(29),
@@ -116,7 +116,7 @@ impl Cluster {
     }
 
     fn ask(&self, need: Need, since: u32) -> Result<(), String> {
-        so(self.minor >= since, || format!("Kubernetes 1.{since} or later"))?;
+        ensure(self.minor >= since, || format!("Kubernetes 1.{since} or later"))?;
         match need {
             Need::Sidecars => {
                 let mut pod = self.pod();
@@ -150,47 +150,50 @@ impl Cluster {
                 self.keeps(&pod, "/spec/volumes/0/image/reference")
             }
             Need::Debug => {
-                so(self.kubectl_minor >= 30, || "kubectl 1.30 or later, for its profiles".to_owned())
+                ensure(self.kubectl_minor >= 30, || "kubectl 1.30 or later, for its profiles".to_owned())
             }
-            Need::Knock => so(self.kubectl_minor >= 31, || "kubectl 1.31 or later, for --custom".to_owned()),
+            Need::Knock => {
+                ensure(self.kubectl_minor >= 31, || "kubectl 1.31 or later, for --custom".to_owned())
+            }
             Need::PodSecurity => Ok(()),
             Need::UserNamespaces => {
                 let handlers = self.nodes["items"][0]["status"]["runtimeHandlers"].as_array();
                 let able = |handler: &Value| handler["features"]["userNamespaces"] == true;
                 let able = handlers.is_some_and(|handlers| handlers.iter().any(able));
-                so(able, || "a runtime that the node says can do it".to_owned())
+                ensure(able, || "a runtime that the node says can do it".to_owned())
             }
             Need::Ipv6 => {
                 let service = self.kubectl.json(&["--namespace=default", "get", "service", "kubernetes"]);
                 let addresses = &service["spec"]["clusterIP"];
-                so(addresses.as_str().is_some_and(|address| address.contains(':')), || {
+                ensure(addresses.as_str().is_some_and(|address| address.contains(':')), || {
                     format!("an API server with an IPv6 address; it is at {addresses}")
                 })
             }
-            Need::Control => so(self.control.is_some(), || {
+            Need::Control => ensure(self.control.is_some(), || {
                 "KUBEKNOCK_NODE, a program that stops and starts the API server (.ci/node)".to_owned()
             }),
         }
     }
 
-    /// A pod that any API server accepts, to ask with.
+    /// A pod that any API server accepts, to test features with.
     fn pod(&self) -> Value {
         let mut pod = knocker("asked", &self.image, &["check", "get /version"]);
         pod["spec"]["serviceAccountName"] = "default".into();
         pod
     }
 
-    /// The API server keeps a field: those that it does not know, or that are off, it leaves out or refuses.
+    /// Whether the API server keeps a field: one that it does not know, or that is disabled, is dropped or
+    /// refused.
     fn keeps(&self, object: &Value, field: &str) -> Result<(), String> {
         assert!(object.pointer(field).is_some(), "{field} is not in {object}");
         let options =
             ["create", "--dry-run=server", "--validate=false", "--namespace=default", "-o=json", "-f", "-"];
         let ran = self.kubectl.run_with(&options, &object.to_string());
-        so(ran.code == Some(0), || format!("accepted; the API server said: {}", ran.stderr.trim()))?;
-        so(ran.object().pointer(field).is_some(), || format!("{field} kept; the API server left it out"))
+        ensure(ran.code == Some(0), || format!("accepted; the API server said: {}", ran.stderr.trim()))?;
+        ensure(ran.object().pointer(field).is_some(), || format!("{field} kept; the API server left it out"))
     }
 
-    /// Has the node's own program do something to it.
+    /// Runs `KUBEKNOCK_NODE` with these arguments.
     #[track_caller]
     pub fn control(&self, arguments: &[&str]) {
         let program = self.control.as_ref().expect("a row that needs control");
@@ -199,8 +202,8 @@ impl Cluster {
         assert!(output.status.success(), "{} {arguments:?}: {stderr}", program.display());
     }
 
-    /// The most memory that the cgroup of a pod's only container has held, in bytes, where the pod runs on this
-    /// very machine and the kernel keeps count.
+    /// The peak memory of the cgroup of a pod's only container, in bytes. `None` unless the pod runs on this
+    /// machine and the kernel counts it.
     pub fn peak_memory(&self, uid: &str) -> Option<u64> {
         self.control.as_ref()?;
         let uids = [uid.to_owned(), uid.replace('-', "_")];
@@ -225,11 +228,11 @@ impl Cluster {
         processes.map(|process| process.path()).find_map(peak)
     }
 
-    /// Waits until every namespace of this run is gone.
+    /// Waits until every namespace of this run has been deleted.
     pub fn is_left_as_it_was(&self) {
         eventually("all namespaces of this run are gone", SOON * 2, || {
             let left = self.kubectl.json(&["get", "namespaces", "-l", &this_run()]);
-            so(left["items"].as_array().is_some_and(Vec::is_empty), || left.to_string())
+            ensure(left["items"].as_array().is_some_and(Vec::is_empty), || left.to_string())
         });
     }
 }

@@ -1,5 +1,5 @@
-//! The manifests in a cluster that fails around them: no answer is not a no, nothing is restarted for it, and all is
-//! well again by itself.
+//! The manifests in a cluster that fails around them: no answer is not reported as a no, nothing restarts
+//! because of it, and everything recovers by itself.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::thread;
@@ -10,11 +10,11 @@ use serde_json::Value;
 use crate::cluster::{Cluster, Need};
 use crate::pod::Pod;
 use crate::row::{Row, Tally, say};
-use crate::space::{SOON, Space, codes, eventually, so};
+use crate::space::{SOON, Space, codes, ensure, eventually};
 
 const A_MINUTE: Duration = Duration::from_secs(60);
 
-/// What runs while the faults come and go: in one namespace what may list pods, in the other gates that may not.
+/// What runs during the faults: one namespace whose pods may list pods, and one with gates that may not.
 struct Bystanders<'a> {
     granted: Space<'a>,
     refused: Space<'a>,
@@ -26,7 +26,7 @@ type Fault = (&'static str, &'static [Need], fn(&Bystanders<'_>));
 const FAULTS: &[Fault] = &[
     ("the API server stopped for a minute", &[], stopped),
     ("anonymous access off", &[], anonymous_off),
-    // On again with this one.
+    // This one also turns anonymous access on again.
     ("another serving certificate", &[], another_certificate),
     ("another authority", &[], another_authority),
     ("the kubelet restarted", &[], kubelet_restarted),
@@ -37,7 +37,7 @@ const FAULTS: &[Fault] = &[
 
 pub fn run(cluster: &Cluster, tally: &Tally) {
     let bystanders = cluster.has(Need::Control).then(|| Bystanders::start(cluster));
-    // One after the other.
+    // One fault after the other.
     for &(name, needs, fault) in FAULTS {
         let row = || fault(bystanders.as_ref().expect("a row that is not left out"));
         tally.run(cluster, vec![Row::new(name, &[&[Need::Control], needs].concat(), row)]);
@@ -67,7 +67,7 @@ impl<'a> Bystanders<'a> {
         bystanders
     }
 
-    /// A manifest with a monitor that asks each five seconds, so that it sees more of a fault, and its end sooner.
+    /// A manifest whose monitor asks every five seconds, so that it notices a fault, and the end of it, sooner.
     fn attentive(&self, file: &str, arguments: &str) {
         let options = ["create", "--dry-run=client", "--validate=false", "-o=json", "-f", "-"];
         let kubectl = &self.granted.cluster.kubectl;
@@ -82,7 +82,8 @@ impl<'a> Bystanders<'a> {
         self.granted.apply(&object);
     }
 
-    /// The probed app once more, its liveness asked each five seconds: a minute without `--fail-open` restarts it.
+    /// The probed app once more, with liveness every five seconds: a minute without `--fail-open` would restart
+    /// it.
     fn impatient(&self) {
         let patient = self.granted.manifest("probes.yaml");
         let impatient =
@@ -91,12 +92,12 @@ impl<'a> Bystanders<'a> {
         self.granted.cluster.kubectl.apply(&[], &impatient);
     }
 
-    /// Everything that may list pods is ready, and was never restarted; the gates that may not wait, in the process
-    /// that began.
+    /// Everything that may list pods is ready and was never restarted; the gates that may not still wait in
+    /// their first process.
     #[track_caller]
     fn are_well(&self, within: Duration) {
         let ready = |pod: &Pod| {
-            so(pod.is_ready(), || pod.story())?;
+            ensure(pod.is_ready(), || pod.summary())?;
             pod.container("app").or_else(|_| pod.container("kubeknock"))?.runs_at_first()
         };
         eventually("all is well", within, || {
@@ -114,7 +115,7 @@ impl<'a> Bystanders<'a> {
         }
     }
 
-    /// Each monitor that may list pods, and its container.
+    /// Each monitor that may list pods: its pod and its container.
     fn monitors(&self) -> Vec<(String, &'static str)> {
         let mut monitors = vec![("kubeknock".to_owned(), "kubeknock")];
         if self.sidecars {
@@ -124,12 +125,12 @@ impl<'a> Bystanders<'a> {
         monitors
     }
 
-    /// What each monitor has said so far.
+    /// The codes that each monitor has printed so far.
     fn said(&self) -> Vec<Vec<u64>> {
         self.monitors().iter().map(|(pod, container)| self.granted.codes(pod, container)).collect()
     }
 
-    /// What each has said since then: never a no. Whoever may list pods was never refused.
+    /// The codes that each has printed since then. None is a no, because the pods were never refused.
     #[track_caller]
     fn said_since(&self, before: &[Vec<u64>]) -> Vec<Vec<u64>> {
         let since: Vec<Vec<u64>> =
@@ -171,7 +172,7 @@ fn anonymous_off(bystanders: &Bystanders<'_>) {
     bystanders.cluster().control(&["api", "start", "--anonymous-auth=false"]);
     let look = || {
         let ran = bystanders.granted.exec("kubeknock", &["check", "-o", "json", "list pods"]);
-        so(ran.code == Some(0), || ran.story()).map(|()| ran.object())
+        ensure(ran.code == Some(0), || ran.transcript()).map(|()| ran.object())
     };
     let report = eventually("the token gets in", SOON, look);
     let knocks = &report["permissions"][0];
@@ -201,10 +202,10 @@ fn another_authority(bystanders: &Bystanders<'_>) {
     let followed = |code: Option<i32>| {
         eventually(&format!("{code:?}"), SOON * 3, || {
             let ran = bystanders.granted.exec("kubeknock", &check);
-            so(ran.code == code || ran.code == Some(0), || ran.story())
+            ensure(ran.code == code || ran.code == Some(0), || ran.transcript())
         });
     };
-    // Until kube-root-ca.crt has followed, the server is not the one that the pod may trust.
+    // Until kube-root-ca.crt has been updated, the pod must not trust the server.
     followed(Some(22));
     followed(Some(0));
     say(&format!("                 trusted again after {:.0} s", start.elapsed().as_secs_f32()));
@@ -221,10 +222,10 @@ fn kubelet_restarted(bystanders: &Bystanders<'_>) {
     }
 }
 
-/// Refused connections of this namespace's pods, and everybody else's.
+/// Refuses the connections of this namespace's pods to the API server, and no others.
 fn cut(bystanders: &Bystanders<'_>, during: impl Fn()) {
     bystanders.cluster().control(&["cut"]);
-    // Mended also when the row fails.
+    // Repaired also if the row fails.
     let ended = catch_unwind(AssertUnwindSafe(during));
     bystanders.cluster().control(&["mend"]);
     if let Err(why) = ended {
@@ -241,14 +242,14 @@ fn cut_job(bystanders: &Bystanders<'_>) {
             let pods = space.all_pods("job-name=audit");
             let ends = pods.iter().filter_map(|pod| pod.container("audit").ok()?.ended().ok());
             let codes: Vec<_> = ends.map(|end| end.code).collect();
-            so(codes.len() >= 2, || format!("{codes:?}"))?;
+            ensure(codes.len() >= 2, || format!("{codes:?}"))?;
             assert!(codes.iter().all(|&code| code == 21), "{codes:?}");
             Ok(())
         });
     });
     eventually("it completed", SOON * 2, || {
         let status = job();
-        so(status["succeeded"] == 1, || status.to_string())
+        ensure(status["succeeded"] == 1, || status.to_string())
     });
     let failed = &job()["failed"];
     if bystanders.cluster().has(Need::FailurePolicy) {
@@ -263,7 +264,7 @@ fn cut_rules(bystanders: &Bystanders<'_>) {
         space.apply_manifest("restart-rules.yaml");
         eventually("its gate was restarted", SOON, || {
             let gate = space.pod("ruled").container("gate")?;
-            so(gate.restarts >= 1, || format!("{gate:?}"))?;
+            ensure(gate.restarts >= 1, || format!("{gate:?}"))?;
             gate.last.expect("its end").is(21, "unreachable");
             Ok(())
         });

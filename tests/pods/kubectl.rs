@@ -1,4 +1,4 @@
-//! kubectl as a child process: what it is given, and what it answers. Knows nothing of pods or kubeknock.
+//! kubectl as a child process: its arguments, and its output. Knows nothing about pods or kubeknock.
 
 use std::env;
 use std::ffi::OsString;
@@ -12,16 +12,16 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-/// Longer than any one call takes, so that one that hangs fails.
+/// Longer than any call takes, so that a call that hangs fails.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// The kubectl that `KUBECTL` names, or else the one of the path. It finds the cluster by `KUBECONFIG`.
+/// The kubectl that `KUBECTL` names, or else the one on the PATH. `KUBECONFIG` names the cluster.
 #[derive(Clone)]
 pub struct Kubectl {
     program: OsString,
 }
 
-/// What one call gave.
+/// The result of one call.
 pub struct Ran {
     call: String,
     pub code: Option<i32>,
@@ -35,7 +35,7 @@ impl Kubectl {
         Kubectl { program: program.unwrap_or_else(|| "kubectl".into()) }
     }
 
-    /// Runs it, and gives whatever comes of it.
+    /// Runs it, and returns the result, whether it succeeded or not.
     pub fn run(&self, arguments: &[&str]) -> Ran {
         self.run_with(arguments, "")
     }
@@ -47,7 +47,7 @@ impl Kubectl {
         runs(Command::new(&self.program).args(arguments), call, input)
     }
 
-    /// Runs `kubectl knock` from the clone, by this kubectl.
+    /// Runs `kubectl knock` from the clone, with this kubectl.
     #[track_caller]
     pub fn knock(&self, arguments: &[&str]) -> Ran {
         let folder = tempfile::tempdir().expect("a folder");
@@ -60,7 +60,7 @@ impl Kubectl {
         runs(&mut plugin, format!("kubectl knock {}", arguments.join(" ")), "")
     }
 
-    /// Runs what has to succeed, and gives its stdout.
+    /// Runs a call that must succeed, and returns its stdout.
     #[track_caller]
     pub fn must(&self, arguments: &[&str]) -> String {
         self.run(arguments).succeeds().stdout
@@ -72,14 +72,14 @@ impl Kubectl {
         self.run_with(&[&["apply", "-f", "-"], options].concat(), text).succeeds().stdout
     }
 
-    /// Runs what prints JSON, and reads that.
+    /// Runs a call that prints JSON, and parses it.
     #[track_caller]
     pub fn json(&self, arguments: &[&str]) -> Value {
         let stdout = self.must(&[arguments, &["-o", "json"]].concat());
         serde_json::from_str(&stdout).unwrap_or_else(|error| panic!("{error} in {stdout}"))
     }
 
-    /// Starts what goes on, its stdout in `output`.
+    /// Starts a call that keeps running, with its stdout in `output`.
     pub fn starts(&self, arguments: &[&str], output: File) -> Child {
         let mut command = Command::new(&self.program);
         command.args(arguments).stdin(Stdio::null()).stdout(output).stderr(Stdio::null());
@@ -88,8 +88,8 @@ impl Kubectl {
 }
 
 impl Ran {
-    /// Everything, for a failed assertion.
-    pub fn story(&self) -> String {
+    /// The whole call, for a failed assertion.
+    pub fn transcript(&self) -> String {
         let code = self.code.map_or_else(|| "a signal".to_owned(), |code| code.to_string());
         format!("{}\nended with {code}\n--- stdout\n{}--- stderr\n{}", self.call, self.stdout, self.stderr)
     }
@@ -99,24 +99,25 @@ impl Ran {
         self.ends_with(0)
     }
 
-    /// With `kubectl exec` this is the exit code of what was executed.
+    /// With `kubectl exec` this is the exit code of the command that was executed.
     #[track_caller]
     pub fn ends_with(self, code: i32) -> Self {
-        assert_eq!(self.code, Some(code), "{}", self.story());
+        assert_eq!(self.code, Some(code), "{}", self.transcript());
         self
     }
 
-    /// Its stdout is one JSON object.
+    /// Its stdout, parsed as one JSON object.
     #[track_caller]
     pub fn object(&self) -> Value {
-        serde_json::from_str(self.stdout.trim()).unwrap_or_else(|error| panic!("{error}: {}", self.story()))
+        serde_json::from_str(self.stdout.trim())
+            .unwrap_or_else(|error| panic!("{error}: {}", self.transcript()))
     }
 }
 
 /// Runs it to its end.
 #[track_caller]
 fn runs(command: &mut Command, call: String, input: &str) -> Ran {
-    // Files: a pipe that is full until the child has ended would block it.
+    // Files, because a pipe that is full would block the child until it is read.
     let file = |content: &str| {
         let mut file = tempfile::tempfile().expect("a temporary file");
         file.write_all(content.as_bytes()).expect("write a temporary file");

@@ -1,16 +1,18 @@
 //! The image in real pods: `cargo test --test pods`.
 //!
-//! Runs on whatever cluster `KUBECONFIG` names (Kubernetes 1.20 or later), by the kubectl that `KUBECTL` names (or
-//! the one of the path), with the image that `KUBEKNOCK_IMAGE` names as the nodes know it. What it makes is in
-//! namespaces of its own, and `ns-1`, the namespace of the manifests; it removes them. It asks the server what it
-//! can, and lists by name what it leaves out; with `CI` set, a row that the server's version should allow fails.
+//! Runs on any cluster that `KUBECONFIG` names (Kubernetes 1.20 or later), with the kubectl that `KUBECTL`
+//! names (or the one on the PATH) and the image that `KUBEKNOCK_IMAGE` names as the nodes know it. It creates
+//! namespaces of its own, and `ns-1`, the namespace of the manifests, and removes them. It detects the features
+//! of the server, and prints what it leaves out; with `CI` set, leaving out a row that the server's version
+//! should allow is a failure.
 //!
-//! Three groups, one at a time: `cargo test --test pods pods`, `faults` (needs `KUBEKNOCK_NODE`, a program that
-//! stops and starts the API server: `.ci/node`) and, with `--ignored`, `slow`.
+//! Three groups, one at a time: `cargo test --test pods pods`, `faults` (which needs `KUBEKNOCK_NODE`, a
+//! program that stops and starts the API server: `.ci/node`) and, with `--ignored`, `slow`.
 //!
 //! `KUBEKNOCK_ROWS` limits a run to the rows whose names contain it.
 //!
-//! Without `KUBECONFIG` or `KUBEKNOCK_IMAGE` this says that it did not run, and passes; with `CI` set it fails.
+//! Without `KUBECONFIG` or `KUBEKNOCK_IMAGE` this prints that it did not run, and passes; with `CI` set it
+//! fails.
 
 #![allow(
     clippy::unwrap_used,
@@ -37,10 +39,10 @@ use std::time::Instant;
 use cluster::Cluster;
 use row::{Tally, say};
 
-/// One group at a time: a fault is everybody's.
+/// One group at a time, because a fault affects the whole cluster.
 static TURN: Mutex<()> = Mutex::new(());
 
-/// What a person does first, each manifest of `k8s/`, and the image's other ways into a pod.
+/// What a person does first, each manifest of `k8s/`, and the other ways to run the image in a pod.
 #[test]
 fn pods() {
     group("pods", |cluster, tally| {
@@ -57,7 +59,7 @@ fn faults() {
     group("faults", faults::run);
 }
 
-/// What takes a token's whole life.
+/// Rows that take the whole lifetime of a token.
 #[test]
 #[ignore = "takes twelve minutes: cargo test --test pods slow -- --ignored"]
 fn slow() {
@@ -73,7 +75,7 @@ fn group(name: &str, run: fn(&Cluster, &Tally)) {
         say(&format!("\n*** NOT RUN: {why}\n"));
         return;
     };
-    // A group that failed says nothing of the next one.
+    // A panic in one group must not fail the next one.
     let _turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let (start, tally) = (Instant::now(), Tally::default());
     let cluster = Cluster::look(image);

@@ -1,29 +1,29 @@
-//! Every manifest of `k8s/`, applied as it is, in four acts: without the binding, with the binding given while it
-//! waits, with the binding from the start, and with the binding taken away. A manifest is an entry of
-//! [`MANIFESTS`]; what a person would look at in each act are its facts.
+//! Every manifest of `k8s/`, applied unchanged, in four acts: without the binding, with the binding created
+//! while it waits, with the binding from the start, and with the binding deleted. A manifest is an entry of
+//! [`MANIFESTS`]; the facts of an act are what a person would check in it.
 
 use std::time::{Duration, Instant};
 
 use crate::cluster::{Cluster, Need};
 use crate::pod::{Pod, State};
 use crate::row::{Row, Tally, is_wanted, say};
-use crate::space::{SOON, Space, codes, eventually, so, stays, waits_in_init};
+use crate::space::{SOON, Space, codes, ensure, eventually, stays, waits_in_init};
 
-/// What is seen in one act, which began at that time.
+/// One thing to check in an act, which began at that time.
 type Fact = (&'static str, fn(&Space<'_>, Instant));
 
 struct Manifest {
     file: &'static str,
     needs: &'static [Need],
-    /// Which pods it makes.
+    /// The label selector of its pods.
     selector: &'static str,
-    /// Applied without the binding.
+    /// Facts while it is applied without the binding.
     refused: &'static [Fact],
-    /// The binding comes while it waits.
+    /// Facts after the binding is created while it waits.
     granted: &'static [Fact],
-    /// Applied again, with the binding.
+    /// Facts after it is applied again, with the binding.
     allowed: &'static [Fact],
-    /// The binding goes.
+    /// Facts after the binding is deleted.
     taken: &'static [Fact],
 }
 
@@ -114,7 +114,7 @@ const MANIFESTS: &[Manifest] = &[
     },
 ];
 
-/// The one fact that needs more than its manifest does.
+/// The one fact that needs a feature that its manifest does not need.
 const AT_ONCE: &str = "FailJob, at once";
 
 const GATED: &str = "app=gated";
@@ -127,7 +127,8 @@ const MOUNTED: &str = "app=mounted";
 const REGATED: &str = "app=regated";
 const DEBUG: &str = "app=kubeknock";
 
-/// Half a minute, which is `--max-interval`, and what the kubelet takes to start the app.
+/// Half a minute, which is the default of `--max-interval`, and the time that the kubelet takes to start the
+/// app.
 const AFTER_THE_GRANT: Duration = Duration::from_secs(45);
 
 #[derive(Clone, Copy)]
@@ -196,7 +197,7 @@ pub fn run(cluster: &Cluster, tally: &Tally) {
     }
     for manifest in MANIFESTS.iter().filter(there) {
         eventually(&format!("the pods of {} are gone", manifest.file), SOON, || {
-            so(space.all_pods(manifest.selector).is_empty(), || manifest.selector.to_owned())
+            ensure(space.all_pods(manifest.selector).is_empty(), || manifest.selector.to_owned())
         });
         space.apply_manifest(manifest.file);
     }
@@ -206,7 +207,7 @@ pub fn run(cluster: &Cluster, tally: &Tally) {
     play(Act::Taken);
 }
 
-/// A container of each of two pods, or of the one, runs on as it was started.
+/// A container of each of two pods, or of the only one, keeps running and was not restarted.
 fn run_on(space: &Space<'_>, selector: &str, container: &str) {
     let count = space.all_pods(selector).len();
     assert!(count > 0, "pods of {selector}");
@@ -221,7 +222,7 @@ fn gate_waits(space: &Space<'_>, _: Instant) {
             waits_in_init(pod, "gate", "app")?;
             let log = space.log(pod.name(), "gate");
             let codes = codes(&log);
-            so(codes.contains(&10) && codes.iter().all(|&code| code == 10), || {
+            ensure(codes.contains(&10) && codes.iter().all(|&code| code == 10), || {
                 format!("{} said:\n{log}", pod.name())
             })
         })
@@ -233,7 +234,7 @@ fn gate_waits(space: &Space<'_>, _: Instant) {
 fn passed(pod: &Pod) -> Result<(), String> {
     pod.container("app")?.runs_at_first()?;
     let gate = pod.container("gate")?;
-    so(gate.restarts == 0 && pod.is_ready(), || pod.story())?;
+    ensure(gate.restarts == 0 && pod.is_ready(), || pod.summary())?;
     gate.ended()?.is(0, "");
     Ok(())
 }
@@ -255,7 +256,9 @@ fn entrypoint_waits(space: &Space<'_>, _: Instant) {
         pod.container("install")?.ended()?.is(0, "");
         pod.container("app")?.runs_at_first()?;
         let log = space.log(pod.name(), "app");
-        so(codes(&log).contains(&10) && !codes(&log).contains(&0), || format!("{} said:\n{log}", pod.name()))
+        ensure(codes(&log).contains(&10) && !codes(&log).contains(&0), || {
+            format!("{} said:\n{log}", pod.name())
+        })
     };
     eventually("both wait, and say why", SOON, || space.each(ENTRYPOINT, 2, waits));
     space.stops("app", 143, |_| {
@@ -269,14 +272,14 @@ fn is_the_app(space: &Space<'_>, pod: &Pod) -> Result<(), String> {
     pod.container("install")?.ended()?.is(0, "");
     pod.container("app")?.runs_at_first()?;
     let log = space.log(pod.name(), "app");
-    so(codes(&log).last() == Some(&0), || format!("{} said:\n{log}", pod.name()))
+    ensure(codes(&log).last() == Some(&0), || format!("{} said:\n{log}", pod.name()))
 }
 
 fn entrypoint_becomes_the_app(space: &Space<'_>, _: Instant) {
     eventually("both are the app", AFTER_THE_GRANT, || {
         space.each(ENTRYPOINT, 2, |pod| is_the_app(space, pod))
     });
-    // /pause ends with 0 at SIGTERM; kubeknock that waits would end with 143.
+    // /pause exits with 0 on SIGTERM; a kubeknock that waits would exit with 143.
     space.stops("app", 0, |_| {
         eventually("both are the app", SOON, || space.each(ENTRYPOINT, 2, |pod| is_the_app(space, pod)));
         space.pods(ENTRYPOINT, 2).expect("two pods")[0].name().to_owned()
@@ -288,14 +291,14 @@ fn entrypoint_is_the_app(space: &Space<'_>, _: Instant) {
 }
 
 fn is_unready(pod: &Pod) -> Result<(), String> {
-    so(pod.container("app")?.state == State::Running && !pod.is_ready(), || pod.story())
+    ensure(pod.container("app")?.state == State::Running && !pod.is_ready(), || pod.summary())
 }
 
 fn probes_say_no(space: &Space<'_>, _: Instant) {
     eventually("both apps run", SOON, || space.each(PROBED, 2, is_unready));
     eventually("an event with the probe's output", SOON, || {
         let events = space.events("Unhealthy");
-        so(events.iter().any(|event| event.contains("Readiness") && event.contains("(10)")), || {
+        ensure(events.iter().any(|event| event.contains("Readiness") && event.contains("(10)")), || {
             events.join("\n")
         })
     });
@@ -304,7 +307,7 @@ fn probes_say_no(space: &Space<'_>, _: Instant) {
 
 fn probes_say_yes(space: &Space<'_>, since: Instant, seconds: u64) {
     eventually("both are ready", Duration::from_secs(seconds), || {
-        space.each(PROBED, 2, |pod| so(pod.is_ready() && pod.container("app")?.ready, || pod.story()))
+        space.each(PROBED, 2, |pod| ensure(pod.is_ready() && pod.container("app")?.ready, || pod.summary()))
     });
     say(&format!("                 both were seen to be ready after {:.0} s", since.elapsed().as_secs_f32()));
 }
@@ -313,14 +316,14 @@ fn probes_notice(space: &Space<'_>, _: Instant) {
     eventually("both are not ready", Duration::from_secs(60), || space.each(PROBED, 2, is_unready));
 }
 
-/// Liveness asks each minute: the third no comes two minutes after the first.
+/// Liveness asks every minute: the third refusal comes two minutes after the first.
 fn probes_restart(space: &Space<'_>, since: Instant) {
     eventually("both are restarted", Duration::from_secs(270), || {
         space.each(PROBED, 2, |pod| {
             let app = pod.container("app")?;
-            so(app.restarts == 0 || since.elapsed() > Duration::from_secs(110), || pod.story())
+            ensure(app.restarts == 0 || since.elapsed() > Duration::from_secs(110), || pod.summary())
                 .expect("not sooner");
-            so(app.restarts == 1 && app.last.is_some(), || pod.story())
+            ensure(app.restarts == 1 && app.last.is_some(), || pod.summary())
         })
     });
     say(&format!(
@@ -334,7 +337,7 @@ fn sidecar_holds_the_app(space: &Space<'_>, _: Instant) {
         space.each(WATCHED, 2, |pod| {
             waits_in_init(pod, "kubeknock", "app")?;
             let log = space.log(pod.name(), "kubeknock");
-            so(codes(&log) == [10], || format!("{} said:\n{log}", pod.name()))
+            ensure(codes(&log) == [10], || format!("{} said:\n{log}", pod.name()))
         })
     };
     eventually("both apps wait", SOON, holds);
@@ -361,7 +364,7 @@ fn sidecar_is_content(space: &Space<'_>, _: Instant) {
     eventually("both apps run", SOON, || {
         space.each(WATCHED, 2, |pod| {
             pod.container("app")?.runs_at_first()?;
-            so(space.codes(pod.name(), "kubeknock") == [0], || space.log(pod.name(), "kubeknock"))
+            ensure(space.codes(pod.name(), "kubeknock") == [0], || space.log(pod.name(), "kubeknock"))
         })
     });
 }
@@ -383,7 +386,7 @@ fn mounted_waits(space: &Space<'_>, _: Instant) {
         space.each(MOUNTED, 2, |pod| {
             is_unready(pod)?;
             let log = space.log(pod.name(), "app");
-            so(codes(&log).contains(&10) && !codes(&log).contains(&0), || {
+            ensure(codes(&log).contains(&10) && !codes(&log).contains(&0), || {
                 format!("{} said:\n{log}", pod.name())
             })
         })
@@ -397,7 +400,9 @@ fn mounted_is_the_app(space: &Space<'_>, _: Instant) {
         space.each(MOUNTED, 2, |pod| {
             pod.container("app")?.runs_at_first()?;
             let log = space.log(pod.name(), "app");
-            so(codes(&log).last() == Some(&0) && pod.is_ready(), || format!("{} said:\n{log}", pod.story()))
+            ensure(codes(&log).last() == Some(&0) && pod.is_ready(), || {
+                format!("{} said:\n{log}", pod.summary())
+            })
         })
     });
 }
@@ -422,16 +427,16 @@ fn regated_runs(space: &Space<'_>, _: Instant) {
     });
 }
 
-/// The monitor asks each half a minute; nothing makes another pod.
+/// The monitor asks every half minute. The pod restarts in place, and no new pod is created.
 fn regated_waits_again(space: &Space<'_>, _: Instant) {
     let uids = |pods: &[Pod]| pods.iter().map(|pod| pod.uid().to_owned()).collect::<Vec<_>>();
     let before = uids(&space.pods(REGATED, 2).expect("two pods"));
     let waits = || {
         let pods = space.pods(REGATED, 2)?;
-        so(uids(&pods) == before, || "other pods".to_owned())?;
+        ensure(uids(&pods) == before, || "other pods".to_owned())?;
         pods.iter().try_for_each(|pod| {
-            so(pod.container("gate")?.state == State::Running && !pod.is_ready(), || pod.story())?;
-            so(pod.container("app")?.state != State::Running, || pod.story())
+            ensure(pod.container("gate")?.state == State::Running && !pod.is_ready(), || pod.summary())?;
+            ensure(pod.container("app")?.state != State::Running, || pod.summary())
         })
     };
     eventually("both gates wait again", SOON, waits);
@@ -442,7 +447,7 @@ fn job_fails(space: &Space<'_>, _: Instant) {
     eventually("a pod of it failed", SOON, || {
         let pods = space.all_pods(AUDIT);
         let pod = pods.first().ok_or("no pod")?;
-        so(pod.phase() == "Failed", || pod.story())?;
+        ensure(pod.phase() == "Failed", || pod.summary())?;
         pod.container("audit")?.ended()?.is(10, "forbidden");
         Ok(())
     });
@@ -471,7 +476,7 @@ fn job_completes(space: &Space<'_>, _: Instant) {
 fn ruled_fails(space: &Space<'_>, _: Instant) {
     eventually("the pod failed", SOON, || {
         let pod = space.pod("ruled");
-        so(pod.phase() == "Failed" && pod.container("gate")?.restarts == 0, || pod.story())?;
+        ensure(pod.phase() == "Failed" && pod.container("gate")?.restarts == 0, || pod.summary())?;
         pod.container("gate")?.ended()?.is(10, "forbidden");
         Ok(())
     });

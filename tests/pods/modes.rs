@@ -1,5 +1,5 @@
-//! The tutorial from inside a pod, and the image's other ways into one: what a pod is given differs, and what
-//! must come of it does not.
+//! The tutorial from inside a pod, and the other ways to run the image in one. Pods differ in what they are
+//! given, and the result must not.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::cluster::{Cluster, Need};
 use crate::pod::{Container, State, container};
 use crate::row::{Row, say};
-use crate::space::{ACCOUNT, PAUSE, SOON, Space, codes, eventually, so};
+use crate::space::{ACCOUNT, PAUSE, SOON, Space, codes, ensure, eventually};
 
 const MOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 const OTHER_USER: u32 = 1_000_650_000;
@@ -71,7 +71,7 @@ fn tutorial(cluster: &Cluster) {
         assert_eq!(status["code"], 403, "{status}");
         assert!(status["message"].as_str().is_some_and(|message| message.contains(user)), "{status}");
     };
-    // 1, 2, 3: it is there, not for anyone, not for us.
+    // 1, 2, 3: the API server is there, and refuses both anonymous requests and the pod.
     let version = knock(&["get", "/version", "--anonymous"], 0);
     assert_eq!(version["gitVersion"], cluster.version.as_str(), "{version}");
     refuses(&knock(&["get", &path, "--anonymous"], 12), "system:anonymous");
@@ -88,12 +88,12 @@ fn tutorial(cluster: &Cluster) {
         (&403.into(), &403.into()),
         "{report}"
     );
-    // 4: granted.
+    // 4: the permission is granted.
     space.grant("list", "pods");
-    // 5: for us, and only here.
+    // 5: the pod may list pods, and only here.
     eventually("the grant has reached the API server", SOON, || {
         let ran = space.exec("kubeknock", &["check", "-q", "list pods"]);
-        so(ran.code == Some(0), || ran.story())
+        ensure(ran.code == Some(0), || ran.transcript())
     });
     let pods = knock(&["get", &path], 0);
     assert!(pods["kind"] == "PodList" && pods["items"][0]["metadata"]["name"] == "kubeknock", "{pods}");
@@ -104,7 +104,7 @@ fn tutorial(cluster: &Cluster) {
         (&403.into(), &200.into()),
         "{report}"
     );
-    // 6: not elsewhere.
+    // 6: not in other namespaces.
     refuses(&knock(&["get", "/api/v1/namespaces/default/pods"], 10), "default");
 }
 
@@ -152,7 +152,7 @@ fn ends(cluster: &Cluster) {
         let phase = if code == 0 { "Succeeded" } else { "Failed" };
         eventually(phase, SOON, || {
             let pod = space.pod(name);
-            so(pod.phase() == phase, || pod.story())
+            ensure(pod.phase() == phase, || pod.summary())
         });
     }
     assert_eq!(space.end_of("becomes-nothing", "kubeknock").code, 127);
@@ -192,7 +192,7 @@ fn exec(cluster: &Cluster) {
     assert!(rules.to_string().contains("pods"), "{rules}");
     knock(&["doctor", "list pods"], 0);
     knock(&["doctor", "list secrets"], 10);
-    // Only PID 1 writes the termination message: what runs beside it never does.
+    // Only PID 1 writes the termination message; other processes in the container never do.
     space.stops("kubeknock", 0, |attempt| {
         let pod = if attempt == 0 { "monitor".to_owned() } else { format!("monitor-{attempt}") };
         if attempt > 0 {
@@ -252,11 +252,11 @@ fn another_account(cluster: &Cluster) {
     for (name, account, code, outcome) in [("one", ACCOUNT, 0, ""), ("two", "k-sa-2", 10, "forbidden")] {
         let mut pod = space.knocker(name, &["check", "-o", "json", "list pods"]);
         pod["spec"]["serviceAccountName"] = account.into();
-        // Its token may be made a moment after the account.
+        // Its token may be created a moment after the account.
         eventually("the pod is accepted", SOON, || {
             let options = ["--namespace", &space.name, "apply", "-f", "-"];
             let ran = cluster.kubectl.run_with(&options, &pod.to_string());
-            so(ran.code == Some(0), || ran.story())
+            ensure(ran.code == Some(0), || ran.transcript())
         });
         space.end_of(name, "kubeknock").is(code, outcome);
         let report = space.report(name);
@@ -265,7 +265,7 @@ fn another_account(cluster: &Cluster) {
     }
 }
 
-/// A pod that is granted nothing, then something, in a way of its own.
+/// A pod that has no permission at first and then gets one, with a change to its spec.
 fn mode(cluster: &Cluster, name: &str, change: impl Fn(&mut Value)) {
     let space =
         if name == "host-network" { Space::privileged(cluster, name) } else { Space::new(cluster, name) };
@@ -287,7 +287,7 @@ fn mode(cluster: &Cluster, name: &str, change: impl Fn(&mut Value)) {
     assert_eq!(report["permissions"][0]["token"]["status"], 200, "{report}");
 }
 
-/// The mount as a projection of the pod's own, with a token of 600 s.
+/// A projected service account mount in the pod's own spec, with a token that lives 600 s.
 pub fn project(spec: &mut Value) {
     let namespace = json!([{"path": "namespace", "fieldRef": {"fieldPath": "metadata.namespace"}}]);
     spec["automountServiceAccountToken"] = false.into();
@@ -319,11 +319,11 @@ fn memory(cluster: &Cluster) {
         ["list pods", "cannot list secrets", "cannot create deployments.apps", "cannot get nodes/*/proxy"];
     let options = ["--interval", "200ms", "--max-interval", "200ms"];
     let mut pod = space.knocker("memory", &[&["monitor"], &phrases[..], &options[..]].concat());
-    // Only memory is short: what starts a probe's process counts as the container's.
+    // Only memory is limited: the process that starts a probe counts as part of the container.
     pod["spec"]["containers"][0]["resources"]["limits"] = json!({"memory": "16Mi"});
     space.apply(&pod);
     space.last_code("memory", "kubeknock", 0, SOON);
-    // Some fifty rounds, and a probe beside them.
+    // Some fifty rounds, with probes beside them.
     let start = Instant::now();
     while start.elapsed() < Duration::from_secs(12) {
         space.exec("memory", &["check", "-q", "--token-only", "list pods"]).succeeds();
@@ -412,11 +412,11 @@ fn pod_security(cluster: &Cluster) {
     pod["spec"]["securityContext"] = json!({"runAsUser": 0});
     let create = ["--namespace", &space.name, "create", "-f", "-"];
     let ran = cluster.kubectl.run_with(&create, &pod.to_string()).ends_with(1);
-    assert!(ran.stderr.contains("violates PodSecurity"), "{}", ran.story());
+    assert!(ran.stderr.contains("violates PodSecurity"), "{}", ran.transcript());
     space.once("confined", &["check", "get /version"]).is(0, "");
 }
 
-/// A pod with an app of this user, and a debugging container in it that the image's own user, 65532, runs.
+/// A pod whose app runs as this user, and in it a debug container that runs as the image's own user, 65532.
 fn debugged<'a>(
     cluster: &'a Cluster,
     row: &str,
@@ -440,7 +440,7 @@ fn debugged<'a>(
     space.kubectl(&[&debug[..], options, &["--", "/kubeknock"], arguments].concat());
     let ended = eventually("the debugging container has ended", SOON, || {
         let container = space.pod("app").container("kubeknock")?;
-        so(matches!(container.state, State::Ended(_)), || format!("{container:?}"))?;
+        ensure(matches!(container.state, State::Ended(_)), || format!("{container:?}"))?;
         Ok(container)
     });
     (space, ended)
@@ -468,7 +468,7 @@ fn debug_other_user(cluster: &Cluster) {
     assert!(log.contains(&advice) && log.contains("--custom=/dev/stdin"), "{log}");
 }
 
-/// The plugin, on an app of another user than the image's.
+/// The plugin, for an app of another user than the image's.
 fn knock(cluster: &Cluster) {
     let space = Space::new(cluster, "knock");
     let mut pod = space.knocker("app", &[]);
@@ -483,10 +483,14 @@ fn knock(cluster: &Cluster) {
         cluster.kubectl.knock(&[&options[..], &["check", "list pods"]].concat())
     };
     let ran = knock().ends_with(10);
-    assert!(ran.stdout.contains("kubectl create role ") && ran.stdout.contains("(10)"), "{}", ran.story());
+    assert!(
+        ran.stdout.contains("kubectl create role ") && ran.stdout.contains("(10)"),
+        "{}",
+        ran.transcript()
+    );
     space.grant("list", "pods");
     let ran = knock().ends_with(0);
-    assert!(ran.stdout.contains("ok (0)"), "{}", ran.story());
+    assert!(ran.stdout.contains("ok (0)"), "{}", ran.transcript());
 }
 
 fn image_volume(cluster: &Cluster) {
@@ -504,11 +508,11 @@ fn image_volume(cluster: &Cluster) {
     space.running("app", "app");
     eventually("a probe that says no", SOON, || {
         let events = space.events("Unhealthy");
-        so(events.iter().any(|event| event.contains("(10)")), || events.join("\n"))
+        ensure(events.iter().any(|event| event.contains("(10)")), || events.join("\n"))
     });
     assert!(!space.pod("app").is_ready());
     space.grant("list", "pods");
     eventually("a probe that says yes", SOON, || {
-        so(space.pod("app").is_ready(), || space.pod("app").story())
+        ensure(space.pod("app").is_ready(), || space.pod("app").summary())
     });
 }

@@ -1,15 +1,15 @@
-//! A pod as `kubectl get pod -o yaml` shows it, and the pods that the rows make.
+//! A pod as `kubectl get pod -o yaml` shows it, and the pods that rows create.
 
 use serde_json::{Value, json};
 
-/// The facts of one pod.
+/// One pod.
 pub struct Pod(pub Value);
 
-/// The facts of one of its containers, whatever its kind.
+/// The status of one of its containers, init containers or ephemeral containers.
 #[derive(Debug)]
 pub struct Container {
     pub state: State,
-    /// How it ended before it was started again.
+    /// How it ended before it was last restarted.
     pub last: Option<Ended>,
     pub restarts: u64,
     pub ready: bool,
@@ -17,7 +17,7 @@ pub struct Container {
 
 #[derive(Debug, PartialEq, Eq)]
 pub enum State {
-    /// Not yet, or not again, with the kubelet's reason.
+    /// It does not run yet, or is about to be restarted. With the kubelet's reason.
     Waiting(String),
     Running,
     Ended(Ended),
@@ -27,9 +27,9 @@ pub enum State {
 #[derive(Debug, PartialEq, Eq, Clone)]
 pub struct Ended {
     pub code: u64,
-    /// The termination message; empty where none was written.
+    /// The termination message; empty if none was written.
     pub message: String,
-    /// The kubelet removed the container before it had said how it ended, and made the rest up.
+    /// The kubelet removed the container before it had reported how it ended, and filled in the rest.
     pub is_lost: bool,
 }
 
@@ -55,7 +55,7 @@ impl Pod {
     /// A container, init container or ephemeral container.
     ///
     /// # Errors
-    /// While the kubelet has not said anything of it.
+    /// While the kubelet has not reported its status.
     pub fn container(&self, name: &str) -> Result<Container, String> {
         let statuses = ["initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses"];
         statuses
@@ -64,11 +64,11 @@ impl Pod {
             .flatten()
             .find(|status| status["name"] == name)
             .map(Container::of)
-            .ok_or_else(|| format!("nothing is known of {name} yet: {}", self.story()))
+            .ok_or_else(|| format!("nothing is known of {name} yet: {}", self.summary()))
     }
 
-    /// What happened to all of its containers, for messages.
-    pub fn story(&self) -> String {
+    /// The status of all its containers, for messages.
+    pub fn summary(&self) -> String {
         format!("{} {}: {}", self.name(), self.phase(), self.0["status"])
     }
 }
@@ -101,7 +101,7 @@ impl Container {
     /// How it ended.
     ///
     /// # Errors
-    /// While it has not.
+    /// While it has not ended.
     pub fn ended(self) -> Result<Ended, String> {
         match self.state {
             State::Ended(end) => Ok(end),
@@ -109,7 +109,7 @@ impl Container {
         }
     }
 
-    /// It runs, for the first time.
+    /// Checks that it runs, for the first time.
     ///
     /// # Errors
     /// While it does not.
@@ -123,8 +123,8 @@ impl Container {
 }
 
 impl Ended {
-    /// The code, and the termination message that belongs to it: none with 0, else one that begins with the
-    /// name of the code and the code. `monitor`, and what a signal ended, writes none.
+    /// Checks the code and the termination message: none for 0, otherwise one that begins with the name of the
+    /// code and the code. `monitor` writes none, and neither does a process that a signal ended.
     #[track_caller]
     pub fn is(&self, code: u64, name: &str) {
         assert_eq!(self.code, code, "{self:?}");
@@ -138,8 +138,8 @@ impl Ended {
     }
 }
 
-/// A pod whose one container, `kubeknock`, runs the image with these arguments: once, as confined as those of
-/// `k8s/`, as the service account `k-sa-1`.
+/// A pod whose only container, `kubeknock`, runs the image with these arguments once, as confined as the pods
+/// of `k8s/`, as the service account `k-sa-1`.
 pub fn knocker(name: &str, image: &str, arguments: &[&str]) -> Value {
     json!({
         "apiVersion": "v1",
@@ -159,7 +159,7 @@ pub fn knocker(name: &str, image: &str, arguments: &[&str]) -> Value {
     })
 }
 
-/// One container of such a pod.
+/// The only container of such a pod.
 pub fn container(name: &str, image: &str, arguments: &[&str]) -> Value {
     json!({
         "name": name,

@@ -1,4 +1,4 @@
-//! Rows: one claim each, what it needs, and how it went. Several run at once; each is named.
+//! Rows: each has a name, a claim, the features it needs, and a result. Several run at once.
 
 use std::env;
 use std::io::{Write as _, stderr};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::cluster::{Cluster, Need};
 
-/// How many rows run at once: most of their time is a kubelet's.
+/// How many rows run at once. Most of their time is spent waiting for the kubelet.
 const AT_ONCE: usize = 6;
 
 /// A claim about pods.
@@ -25,7 +25,7 @@ impl<'a> Row<'a> {
     }
 }
 
-/// How the rows of a group went.
+/// The results of the rows of a group.
 #[derive(Default)]
 pub struct Tally {
     passed: Mutex<usize>,
@@ -34,7 +34,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Runs rows, each in a thread of its name, and returns when all have ended.
+    /// Runs rows, each in a thread with its name, and returns when all have ended.
     pub fn run(&self, cluster: &Cluster, mut rows: Vec<Row<'_>>) {
         rows.retain(|row| is_wanted(&row.name));
         let queue = Mutex::new(rows.into_iter());
@@ -84,7 +84,7 @@ impl Tally {
         self.failed.lock().expect("the list").push(name.to_owned());
     }
 
-    /// The sum of it.
+    /// Prints the totals.
     ///
     /// # Panics
     /// If a row failed.
@@ -101,12 +101,12 @@ impl Tally {
     }
 }
 
-/// Whether `KUBEKNOCK_ROWS` holds the run to rows of which this is one.
+/// Whether `KUBEKNOCK_ROWS` selects this row.
 pub fn is_wanted(name: &str) -> bool {
     env::var("KUBEKNOCK_ROWS").map_or(true, |part| name.contains(&part))
 }
 
-/// A line on stderr as it happens. Not by a macro: the test harness would keep it until the end.
+/// Prints a line on stderr at once. Not by a macro, because the test harness would hold it back until the end.
 pub fn say(line: &str) {
     writeln!(stderr(), "{line}").expect("write to stderr");
 }

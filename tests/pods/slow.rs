@@ -1,4 +1,4 @@
-//! What takes as long as a token lives.
+//! Rows that take as long as a token lives.
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use serde_json::Value;
 use crate::cluster::Cluster;
 use crate::modes::project;
 use crate::row::{Row, say};
-use crate::space::{SOON, Space, codes, so, stays};
+use crate::space::{SOON, Space, codes, ensure, stays};
 
 pub fn rows(cluster: &Cluster) -> Vec<Row<'_>> {
     vec![Row::new("a token of 600 s, renewed under a running monitor", &[], || renewed(cluster))]
 }
 
-/// Twelve minutes with a token of ten: one report, the first.
+/// Twelve minutes with a token that lives ten: one report, the first.
 fn renewed(cluster: &Cluster) {
     let space = Space::new(cluster, "renewed");
     space.grant("list", "pods");
@@ -28,7 +28,7 @@ fn renewed(cluster: &Cluster) {
     let first = claims();
     stays("it says yes, and nothing else", Duration::from_secs(12 * 60), || {
         let log = space.log("monitor", "kubeknock");
-        so(codes(&log) == [0], || log.clone())
+        ensure(codes(&log) == [0], || log.clone())
     });
     let last = claims();
     say(&format!("                 the token's end was {}, and is {}", first["expires"], last["expires"]));

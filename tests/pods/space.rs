@@ -1,5 +1,5 @@
-//! A namespace of a row's own with the tutorial's service account: what is made in it, what is seen in it, and
-//! that it goes with the row.
+//! A namespace for one row, with the tutorial's service account. It creates and watches objects there, and is
+//! deleted with everything in it at the end of the row.
 
 use std::fs;
 use std::mem;
@@ -13,26 +13,26 @@ use crate::cluster::Cluster;
 use crate::kubectl::Ran;
 use crate::pod::{Ended, Pod, State, knocker};
 
-/// For what takes a kubelet a few seconds, on a machine that is busy.
+/// The time limit for what takes a kubelet a few seconds, on a busy machine.
 pub const SOON: Duration = Duration::from_secs(90);
-/// Between two looks.
+/// The pause between two attempts.
 const POLL: Duration = Duration::from_millis(1500);
-/// On every namespace of this suite, so that one left behind is known; its value is the run's.
+/// A label of every namespace of this suite, so that leftovers can be found; its value identifies the run.
 pub const LABEL: &str = "kubeknock.test/pods";
 
-/// On a pod whose end has to be seen.
+/// A finalizer of pods whose end must be observed.
 const FINALIZER: &str = "kubeknock.test/seen";
 
 pub const ACCOUNT: &str = "k-sa-1";
 pub const PAUSE: &str = "registry.k8s.io/pause:3.10";
 
-/// A namespace; removed on drop.
+/// A namespace that is deleted on drop.
 pub struct Space<'a> {
     pub cluster: &'a Cluster,
     pub name: String,
 }
 
-/// Looks until it is so, and gives what was seen then.
+/// Repeats `look` until it succeeds, and returns its result. Panics after `within`.
 #[track_caller]
 pub fn eventually<T>(what: &str, within: Duration, mut look: impl FnMut() -> Result<T, String>) -> T {
     let start = Instant::now();
@@ -45,7 +45,7 @@ pub fn eventually<T>(what: &str, within: Duration, mut look: impl FnMut() -> Res
     }
 }
 
-/// Holds what is so to stay so.
+/// Repeats `look` for the whole time. Panics if it fails once.
 #[track_caller]
 pub fn stays(what: &str, during: Duration, mut look: impl FnMut() -> Result<(), String>) {
     let start = Instant::now();
@@ -62,18 +62,18 @@ pub fn this_run() -> String {
     format!("{LABEL}={}", std::process::id())
 }
 
-/// True, or why not.
-pub fn so(is_so: bool, story: impl Fn() -> String) -> Result<(), String> {
-    if is_so { Ok(()) } else { Err(story()) }
+/// Turns a condition into a result, with a message if it is false.
+pub fn ensure(condition: bool, why: impl Fn() -> String) -> Result<(), String> {
+    if condition { Ok(()) } else { Err(why()) }
 }
 
 impl<'a> Space<'a> {
-    /// A namespace in which pods are as confined as those of `k8s/`.
+    /// A namespace in which pods must be as confined as those of `k8s/`.
     pub fn new(cluster: &'a Cluster, row: &str) -> Self {
         Self::labelled(cluster, row, "restricted")
     }
 
-    /// One for a pod that takes more than that.
+    /// A namespace for a pod that needs more privileges.
     pub fn privileged(cluster: &'a Cluster, row: &str) -> Self {
         Self::labelled(cluster, row, "privileged")
     }
@@ -94,39 +94,41 @@ impl<'a> Space<'a> {
         space
     }
 
-    /// Until 1.24 its token is made a moment later, and pods are refused until then.
+    /// Until Kubernetes 1.24 the token of an account is created a moment later, and pods are refused until
+    /// then.
     fn account_is_there(&self) {
         eventually("a service account that pods can use", SOON, || {
             let account = self.get("serviceaccount", ACCOUNT);
-            so(self.cluster.minor >= 24 || account["secrets"].is_array(), || account.to_string())
+            ensure(self.cluster.minor >= 24 || account["secrets"].is_array(), || account.to_string())
         });
     }
 
-    /// The namespace that the manifests name, for them to make.
+    /// The namespace that the manifests name. The manifests create it.
     ///
     /// # Panics
-    /// Where there is such a namespace that is not this suite's: it would be removed.
+    /// If such a namespace exists that is not this suite's, because it would be deleted.
     pub fn of_the_manifests(cluster: &'a Cluster) -> Self {
         let get = ["get", "namespaces", "--field-selector", "metadata.name=ns-1"];
         let found = || cluster.kubectl.json(&get)["items"][0].clone();
         let space = Space { cluster, name: "ns-1".to_owned() };
         if let Some(labels) = found()["metadata"]["labels"].as_object() {
             if !labels.contains_key(LABEL) {
-                // Not to be removed.
+                // Forgotten, so that it is not deleted.
                 mem::forget(space);
                 panic!("there is a namespace ns-1, and not of this suite");
             }
             space.let_go();
             cluster.kubectl.run(&["delete", "namespace", "ns-1", "--wait=false"]);
             eventually("ns-1 of an earlier run is gone", SOON, || {
-                so(found().is_null(), || found().to_string())
+                ensure(found().is_null(), || found().to_string())
             });
         }
         space.tutorial();
         space
     }
 
-    /// Takes this suite's finalizer from pods that a failed row, or a run that was killed, has left it on. Never panics.
+    /// Removes this suite's finalizer from pods on which a failed row, or a run that was killed, has left it.
+    /// Never panics.
     fn let_go(&self) {
         let columns = r#"jsonpath={range .items[*]}{.metadata.name} {.metadata.finalizers}{"\n"}{end}"#;
         for line in self.run(&["get", "pods", "-o", columns]).stdout.lines() {
@@ -136,32 +138,32 @@ impl<'a> Space<'a> {
         }
     }
 
-    /// The objects of `k8s/00-tutorial.yaml`, as they are.
+    /// Creates the objects of `k8s/00-tutorial.yaml`, unchanged.
     pub fn tutorial(&self) {
         self.apply_manifest("00-tutorial.yaml");
         self.cluster.kubectl.must(&["label", "namespace", &self.name, "--overwrite", &this_run()]);
         self.account_is_there();
     }
 
-    /// Takes the binding of `k8s/00-tutorial.yaml` away, as it says.
+    /// Deletes the binding of `k8s/00-tutorial.yaml`, as its comment says.
     pub fn without_binding(&self) {
         self.kubectl(&["delete", "rolebinding", "pod-lister-binding"]);
     }
 
-    /// The manifest `k8s/FILE` as it is, but for the names of namespace and image where they are other ones.
+    /// The manifest `k8s/FILE`, unchanged except for the names of namespace and image where they differ.
     pub fn manifest(&self, file: &str) -> String {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("k8s").join(file);
         let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         text.replace("ns-1", &self.name).replace("kubeknock:0.1.0", &self.cluster.image)
     }
 
-    /// `kubectl` in this namespace, for what has to succeed.
+    /// Runs `kubectl` in this namespace. It must succeed.
     #[track_caller]
     pub fn kubectl(&self, arguments: &[&str]) -> String {
         self.run(arguments).succeeds().stdout
     }
 
-    /// The same for what may fail.
+    /// The same for a call that may fail.
     #[track_caller]
     pub fn run(&self, arguments: &[&str]) -> Ran {
         self.cluster.kubectl.run(&[&["--namespace", &self.name], arguments].concat())
@@ -169,7 +171,7 @@ impl<'a> Space<'a> {
 
     #[track_caller]
     pub fn apply_manifest(&self, file: &str) {
-        // Fields that an old API server does not know are left out by it; kubectl would refuse them.
+        // An old API server drops fields that it does not know; kubectl would refuse them.
         let validate = if self.cluster.minor < 26 { "--validate=false" } else { "--validate=true" };
         self.cluster.kubectl.apply(&[validate], &self.manifest(file));
     }
@@ -184,7 +186,7 @@ impl<'a> Space<'a> {
         self.cluster.kubectl.json(&["--namespace", &self.name, "get", kind, name])
     }
 
-    /// Grants the service account a verb on a resource, by the two lines of the tutorial.
+    /// Grants the service account a verb on a resource, with the two lines of the tutorial.
     #[track_caller]
     pub fn grant(&self, verb: &str, resource: &str) {
         let role = format!("{verb}-{resource}");
@@ -193,7 +195,7 @@ impl<'a> Space<'a> {
         self.kubectl(&["create", "rolebinding", &role, "--role", &role, "--serviceaccount", &account]);
     }
 
-    /// A pod like those of `k8s/`, with these arguments.
+    /// Creates a pod like those of `k8s/`, with these arguments.
     pub fn knocker(&self, name: &str, arguments: &[&str]) -> Value {
         knocker(name, &self.cluster.image, arguments)
     }
@@ -203,7 +205,7 @@ impl<'a> Space<'a> {
         Pod(self.get("pod", name))
     }
 
-    /// The pods that the selector selects and that are not about to go, if there are as many.
+    /// The pods that the selector selects and that are not being deleted, if there are `count` of them.
     ///
     /// # Errors
     /// While there are fewer or more.
@@ -211,7 +213,7 @@ impl<'a> Space<'a> {
     pub fn pods(&self, selector: &str, count: usize) -> Result<Vec<Pod>, String> {
         let mut pods = self.all_pods(selector);
         pods.retain(|pod| pod.0["metadata"]["deletionTimestamp"].is_null());
-        so(pods.len() == count, || format!("{} pods of {selector}", pods.len()))?;
+        ensure(pods.len() == count, || format!("{} pods of {selector}", pods.len()))?;
         Ok(pods)
     }
 
@@ -222,10 +224,10 @@ impl<'a> Space<'a> {
         list["items"].as_array().expect("a list of pods").iter().cloned().map(Pod).collect()
     }
 
-    /// Each of these pods is so.
+    /// Checks each of these pods.
     ///
     /// # Errors
-    /// While one is not.
+    /// While a check fails.
     #[track_caller]
     pub fn each(
         &self,
@@ -236,14 +238,14 @@ impl<'a> Space<'a> {
         self.pods(selector, count)?.iter().try_for_each(is_so)
     }
 
-    /// Runs the image once with these arguments, and gives how it ended.
+    /// Runs the image once with these arguments, and returns how it ended.
     #[track_caller]
     pub fn once(&self, name: &str, arguments: &[&str]) -> Ended {
         self.apply(&self.knocker(name, arguments));
         self.end_of(name, "kubeknock")
     }
 
-    /// Waits until a container has ended, and gives how.
+    /// Waits until a container has ended, and returns how.
     #[track_caller]
     pub fn end_of(&self, pod: &str, container: &str) -> Ended {
         eventually(&format!("the end of {container} in {pod}"), SOON, || {
@@ -265,12 +267,12 @@ impl<'a> Space<'a> {
         self.run(&[&["exec", pod, "-c", "kubeknock", "--", "/kubeknock"], arguments].concat())
     }
 
-    /// What a container has printed. Empty while it has not started.
+    /// The output of a container. Empty while it has not started.
     pub fn log(&self, pod: &str, container: &str) -> String {
         self.run(&["logs", pod, "-c", container]).stdout
     }
 
-    /// The last JSON object among what a pod of [`Space::knocker`] has printed.
+    /// The last JSON object in the output of a pod of [`Space::knocker`].
     #[track_caller]
     pub fn report(&self, pod: &str) -> Value {
         let log = self.log(pod, "kubeknock");
@@ -278,23 +280,23 @@ impl<'a> Space<'a> {
         objects.next().unwrap_or_else(|| panic!("no JSON report:\n{log}"))
     }
 
-    /// The codes that a container has printed, in order.
+    /// The exit codes in the output of a container, in order.
     pub fn codes(&self, pod: &str, container: &str) -> Vec<u64> {
         codes(&self.log(pod, container))
     }
 
-    /// Waits until the last code that a container has printed is this one.
+    /// Waits until the last code in the output of a container is this one.
     #[track_caller]
     pub fn last_code(&self, pod: &str, container: &str, code: u64, within: Duration) {
         eventually(&format!("{container} in {pod} says ({code})"), within, || {
             let log = self.log(pod, container);
-            so(codes(&log).last() == Some(&code), || log.clone())
+            ensure(codes(&log).last() == Some(&code), || log.clone())
         });
     }
 
-    /// Deletes a pod, which ends its container by SIGTERM with this code (at the end of its grace it would be 137) and
-    /// without a termination message. An old and busy kubelet may lose how a container of a deleted pod ended, and says
-    /// so: then `pod` has to give another one.
+    /// Deletes a pod. SIGTERM must end its container with this code (137 means that the grace period passed)
+    /// and without a termination message. An old or busy kubelet may lose how a container of a deleted pod
+    /// ended, and says so; then `pod` must create another one.
     #[track_caller]
     pub fn stops(&self, container: &str, code: u64, mut pod: impl FnMut(u32) -> String) {
         for attempt in 0..5 {
@@ -308,10 +310,10 @@ impl<'a> Space<'a> {
         panic!("the kubelet lost how {container} ended, five times");
     }
 
-    /// How a container ends once its pod is deleted by `delete`. `None` if the kubelet lost it.
+    /// How a container ends once its pod is deleted by `delete`. `None`: the kubelet lost it.
     ///
-    /// A finalizer of this suite keeps the pod until its end was seen. A watch sees it, because an old kubelet may say
-    /// it, and a moment later that it cannot find the container.
+    /// A finalizer of this suite keeps the pod until its end has been observed. A watch observes it, because an
+    /// old kubelet may report it, and a moment later that it cannot find the container.
     #[track_caller]
     pub fn end_after(&self, pod: &str, container: &str, delete: impl FnOnce()) -> Option<Ended> {
         let finalizers = |list: &str| format!(r#"{{"metadata":{{"finalizers":{list}}}}}"#);
@@ -323,20 +325,20 @@ impl<'a> Space<'a> {
         let mut watcher = self.cluster.kubectl.starts(&watch, seen.reopen().expect("open a temporary file"));
         let states = || {
             let text = fs::read_to_string(seen.path()).expect("read a temporary file");
-            // The last one may not be whole yet.
+            // The last line may not be complete yet.
             let pods = serde_json::Deserializer::from_str(&text).into_iter().map_while(Result::ok);
             pods.filter_map(|pod| Pod(pod).container(container).ok()).collect::<Vec<_>>()
         };
-        eventually("the watch has begun", SOON, || so(!states().is_empty(), String::new));
+        eventually("the watch has begun", SOON, || ensure(!states().is_empty(), String::new));
         delete();
         let ended = eventually(&format!("the end of {container} in {pod}"), SOON, || {
             let states = states();
-            let story = format!("{states:?}");
+            let seen = format!("{states:?}");
             let ends = states.into_iter().find_map(|state| match state.state {
                 State::Ended(end) => Some(end),
                 State::Waiting(_) | State::Running => state.last.filter(|last| last.is_lost),
             });
-            ends.ok_or(story)
+            ends.ok_or(seen)
         });
         drop(watcher.kill());
         drop(watcher.wait());
@@ -344,7 +346,7 @@ impl<'a> Space<'a> {
         (!ended.is_lost).then_some(ended)
     }
 
-    /// Texts of the events with this reason.
+    /// The messages of the events with this reason.
     pub fn events(&self, reason: &str) -> Vec<String> {
         let list = self.cluster.kubectl.json(&[
             "--namespace",
@@ -362,21 +364,23 @@ impl<'a> Space<'a> {
 impl Drop for Space<'_> {
     fn drop(&mut self) {
         self.let_go();
-        // Not awaited: the group waits for all of them at its end.
+        // Not awaited here: the group waits for all of them at its end.
         self.cluster.kubectl.run(&["delete", "namespace", &self.name, "--ignore-not-found", "--wait=false"]);
     }
 }
 
-/// Waits in an init container, and the app has not started.
+/// Checks that an init container runs and the app has not started.
 ///
 /// # Errors
-/// While it is not so.
+/// While that is not so.
 pub fn waits_in_init(pod: &Pod, init: &str, app: &str) -> Result<(), String> {
     pod.container(init)?.runs_at_first()?;
-    so(matches!(pod.container(app)?.state, State::Waiting(_)) && pod.phase() == "Pending", || pod.story())
+    ensure(matches!(pod.container(app)?.state, State::Waiting(_)) && pod.phase() == "Pending", || {
+        pod.summary()
+    })
 }
 
-/// The codes in parentheses of a report, or of JSON lines, in order.
+/// The codes in parentheses in a text report, or those in JSON lines, in order.
 pub fn codes(log: &str) -> Vec<u64> {
     let of = |line: &str| -> Vec<u64> {
         if let Ok(object) = serde_json::from_str::<Value>(line) {

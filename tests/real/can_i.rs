@@ -1,5 +1,5 @@
 //! `kubectl auth can-i` and `kubeknock check`, side by side, for one service account and one table of
-//! permissions: what is granted, what is not, and what does not exist.
+//! permissions: granted, not granted, and nonexistent.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -10,20 +10,20 @@ use testbed::{RealCluster, World};
 
 use crate::Pod;
 
-/// What a row of the table comes to.
+/// The expected result of a row.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Expected {
-    /// kubectl: yes. kubeknock: 0.
+    /// kubectl: yes. kubeknock: exit 0.
     Yes,
-    /// kubectl: no. kubeknock: 10.
+    /// kubectl: no. kubeknock: exit 10.
     No,
-    /// kubectl warns, or answers for what the server does not serve. kubeknock: 25.
+    /// kubectl warns, or answers for a resource that the server does not serve. kubeknock: exit 25.
     Absent,
 }
 use Expected::{Absent, No, Yes};
 
-/// kubeknock's phrase, the arguments of `kubectl auth can-i`, and what they come to. The namespace is
-/// `can-i` where none is given.
+/// kubeknock's phrase, the arguments of `kubectl auth can-i`, and the expected result. The namespace is `can-i`
+/// if none is given.
 #[rustfmt::skip]
 const TABLE: &[(&str, &str, Expected)] = &[
     // The core group, in the service account's namespace.
@@ -103,7 +103,7 @@ const TABLE: &[(&str, &str, Expected)] = &[
      "list customresourcedefinitions.apiextensions.k8s.io",                               No),
     ("create selfsubjectaccessreviews.authorization.k8s.io",
      "create selfsubjectaccessreviews.authorization.k8s.io",                              Yes),
-    // A Namespace object is in itself: a Role in it counts.
+    // A Namespace object is inside itself: a Role in that namespace applies to it.
     ("get namespaces/can-i",             "get namespaces/can-i",                          Yes),
     ("get namespaces/can-i-guest",       "get namespaces/can-i-guest -n can-i-guest",     No),
     // Verbs beyond reading and writing.
@@ -122,7 +122,7 @@ const TABLE: &[(&str, &str, Expected)] = &[
     ("post /metrics",                    "post /metrics",                                 No),
     ("get /logs",                        "get /logs",                                     No),
     ("get /livez/ping",                  "get /livez/ping",                               No),
-    // What does not exist, granted and not.
+    // What does not exist, with a grant and without.
     ("list gadgets",                     "list gadgets",                                  Absent),
     ("delete gizmos",                    "delete gizmos",                                 Absent),
     ("list gadgets.example.com",         "list gadgets.example.com",                      Absent),
@@ -133,7 +133,7 @@ const TABLE: &[(&str, &str, Expected)] = &[
     ("get /no-such-path-either",         "get /no-such-path-either",                      No),
 ];
 
-/// Grants what the table expects, then asks both for every row, and says every disagreement at once.
+/// Grants what the table expects, asks both programs for every row, and reports all differences.
 pub fn agrees_with_kubectl(cluster: &RealCluster) {
     grant(cluster);
     let pod = Pod::of(cluster, "can-i", "k-sa-1");
@@ -158,18 +158,18 @@ pub fn agrees_with_kubectl(cluster: &RealCluster) {
             Absent => 25,
         };
         let mut knocks = vec![pod.runs(&["check", phrase])];
-        // That a path is not there shows only when it is asked for.
+        // Only a request shows that a path does not exist.
         if !(expected == Absent && phrase.contains(" /")) {
             knocks.push(pod.runs(&["check", "--review", phrase]));
         }
         for finished in knocks.iter().filter(|finished| finished.code != Some(code)) {
-            let _ = writeln!(disagreements, "kubectl: {answer}; wanted {code}\n{}", finished.story());
+            let _ = writeln!(disagreements, "kubectl: {answer}; wanted {code}\n{}", finished.transcript());
         }
     }
     let granted = TABLE.iter().filter(|(_, _, expected)| *expected == Yes).map(|(phrase, _, _)| *phrase);
     let all_at_once = pod.runs(&[&["check"], &granted.collect::<Vec<_>>()[..]].concat());
     if all_at_once.code != Some(0) {
-        let _ = writeln!(disagreements, "not all of what is granted:\n{}", all_at_once.story());
+        let _ = writeln!(disagreements, "not all of what is granted:\n{}", all_at_once.transcript());
     }
     assert!(disagreements.is_empty(), "{disagreements}");
 }
@@ -188,7 +188,7 @@ fn kubectl(cluster: &RealCluster, pod: &Pod, home: &Path, arguments: &str) -> (S
         .expect("run kubectl");
     let stdout = String::from_utf8_lossy(&output.stdout);
     let stderr = String::from_utf8_lossy(&output.stderr);
-    // `no - REASON` where the authorizer gives one.
+    // kubectl prints `no - REASON` if the authorizer gives one.
     let answer = stdout.split_whitespace().next().unwrap_or_default();
     assert!(matches!(answer, "yes" | "no"), "kubectl auth can-i {arguments}: {stdout}{stderr}");
     (answer.to_owned(), !stderr.contains("doesn't have a resource type"))

@@ -33,7 +33,7 @@ pub fn default_roles_hold(cluster: &RealCluster) {
         let is_empty = role["rules"].as_array().is_none_or(Vec::is_empty);
         let code = if is_empty { 30 } else { 0 };
         if bound.code != Some(code) {
-            faults.push(format!("{name}, {code} expected\n{}", bound.story()));
+            faults.push(format!("{name}, {code} expected\n{}", bound.transcript()));
         }
         let without = check(&stranger, &["-A"], &role.to_string());
         // Some roles are bound to every account.
@@ -51,7 +51,7 @@ pub fn default_roles_hold(cluster: &RealCluster) {
             10
         };
         if without.code != Some(code) {
-            faults.push(format!("{name}, {code} expected of a stranger\n{}", without.story()));
+            faults.push(format!("{name}, {code} expected of a stranger\n{}", without.transcript()));
         }
         held += usize::from(!is_empty);
         refused += usize::from(code == 10);

@@ -1,4 +1,4 @@
-//! `wait` in front of the real API server.
+//! `wait` with the real API server.
 
 use std::time::{Duration, Instant};
 
@@ -22,11 +22,11 @@ pub fn opens_with_the_grant(cluster: &RealCluster) {
     grant(cluster, "gate");
     let granted = Instant::now();
     gate.ends_with(0);
-    // A step, a second good round a second later, and what a busy machine adds.
+    // One step, a second good round a second later, and the delay of a busy machine.
     assert!(granted.elapsed() < Duration::from_secs(4), "{:?}", granted.elapsed());
 }
 
-/// Started before the API server, it passes when that is there and the role is, too.
+/// Started before the API server, it passes when the API server runs and the role exists.
 pub fn waits_for_the_api_server(mut cluster: RealCluster) {
     cluster.namespace("gate");
     cluster.service_account("gate", "gate");

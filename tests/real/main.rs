@@ -1,8 +1,8 @@
 //! The built binary against a real etcd and kube-apiserver, and against `kubectl auth can-i`.
 //!
 //! `KUBEBUILDER_ASSETS` names a folder with `etcd`, `kube-apiserver` and `kubectl` (the convention of
-//! controller-runtime's envtest; `.ci/kube-assets` makes one). Without it these tests say that they did
-//! not run, and pass; with `CI` set they fail instead.
+//! controller-runtime's envtest; `.ci/kube-assets` makes one). Without it these tests print that they did not
+//! run, and pass; with `CI` set they fail instead.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "as tests do")]
 
@@ -96,7 +96,7 @@ fn overloaded() {
     }
 }
 
-/// A cluster with these options, where there are servers to make one of.
+/// A cluster with these options. `None`: there are no servers to start.
 fn cluster(options: &[&str]) -> Option<RealCluster> {
     static SAID: Once = Once::new();
     if RealCluster::assets().is_some() {

@@ -1,4 +1,4 @@
-//! Names of resources, resolved by kubeknock and by `kubectl get`, side by side: the path that each asks.
+//! Resource names, resolved by kubeknock and by `kubectl get`, side by side: the path that each requests.
 
 use std::fmt::Write as _;
 
@@ -10,7 +10,7 @@ use crate::outcomes::newcomer;
 
 const NAMESPACE: &str = "names";
 
-/// What both have to resolve alike, whatever that is.
+/// Names that both programs must resolve to the same path, or not at all.
 #[rustfmt::skip]
 const SPELLINGS: &[&str] = &[
     // The core group: plural, singular, kind, short.
@@ -35,33 +35,33 @@ const SPELLINGS: &[&str] = &[
     // In more than one group.
     "ingresses", "ing", "Ingress", "ingresses.extensions", "ingresses.networking.k8s.io", "ing.networking.k8s.io",
     "ing.extensions", "events.events.k8s.io", "ev.events.k8s.io",
-    // By the beginning of a group.
+    // By a prefix of a group.
     "deployments.app", "deploy.app", "ingresses.networking", "ing.networking", "storageclasses.storage",
     "roles.rbac", "crd.apiextensions", "events.events", "leases.coordination", "csr.certificates",
-    // Custom resources: with a kind that is not the singular, and of one name in two groups.
+    // Custom resources: one whose kind is not its singular, and two of the same name in two groups.
     "widgets", "widget", "Widget", "wdg", "widgets.names.example.com", "wdg.names.example.com",
     "widgets.v1.names.example.com", "widgets.v1beta1.names.example.com", "widgets.names", "wdg.names",
     "cogs", "cog", "cog.names.example.com",
     "gizmos", "gizmo", "gz", "gizmos.b.example.com", "gizmos.b.example", "gz.b.example.com", "gz.b",
     "Gizmo.b.example.com",
-    // A custom resource whose name is another's short name.
+    // A custom resource whose name is the short name of another resource.
     "deploys.b.example.com",
-    // What is not served, or not there.
+    // What is not served, or does not exist.
     "gadgets", "gadgets.names.example.com", "widgets.v9.names.example.com", "widgets.nowhere.example",
     "pods.apps", "po.apps", "deployments.core", "deployments.v1", "deployments.v9.apps",
     "deployments.v1beta1.apps", "deployments.v1.app", "jobs.v1beta1.batch", "deploymentz", "secretz",
     "cronjobs.v1.batch", "ingresses.v1.extensions", "pods.v1",
 ];
 
-/// Where kubeknock knows more, on purpose: kubectl drops the version of a short name, and takes a kind only
-/// where it is the singular, too.
+/// Where kubeknock resolves more, on purpose: kubectl ignores the version of a short name, and accepts a kind
+/// only if it is also the singular.
 const BEYOND: &[(&str, &str)] = &[
     ("hpa.v2beta2.autoscaling", "/apis/autoscaling/v2beta2/namespaces/names/horizontalpodautoscalers"),
     ("CogWheel", "/apis/names.example.com/v1/namespaces/names/cogs"),
     ("cogwheel.names.example.com", "/apis/names.example.com/v1/namespaces/names/cogs"),
 ];
 
-/// Both ask the same path, or both know nothing of that name.
+/// Both request the same path, or neither knows the name.
 pub fn resolved_as_kubectl_does(cluster: &RealCluster) {
     let pod = set_up(cluster);
     let home = tempfile::tempdir().expect("a home for kubectl");
@@ -69,16 +69,16 @@ pub fn resolved_as_kubectl_does(cluster: &RealCluster) {
     let mut known = 0;
     for name in SPELLINGS {
         let theirs = kubectl(cluster, home.path().to_str().expect("UTF-8"), name);
-        let (ours, story) = kubeknock(&pod, name);
+        let (ours, transcript) = kubeknock(&pod, name);
         known += usize::from(theirs.is_some());
         if ours != theirs {
-            let _ = writeln!(disagreements, "{name}: kubectl {theirs:?}, kubeknock {ours:?}\n{story}");
+            let _ = writeln!(disagreements, "{name}: kubectl {theirs:?}, kubeknock {ours:?}\n{transcript}");
         }
     }
     for (name, path) in BEYOND {
-        let (ours, story) = kubeknock(&pod, name);
+        let (ours, transcript) = kubeknock(&pod, name);
         if ours.as_deref() != Some(path) {
-            let _ = writeln!(disagreements, "{name}: {ours:?}\n{story}");
+            let _ = writeln!(disagreements, "{name}: {ours:?}\n{transcript}");
         }
     }
     assert!(disagreements.is_empty(), "{disagreements}");
@@ -86,7 +86,8 @@ pub fn resolved_as_kubectl_does(cluster: &RealCluster) {
     half_down(cluster, &pod);
 }
 
-/// One API's own server is down: the rest resolves, and what may be one of its names is not denied.
+/// The server of one API is down: other names resolve, and a name that may be of that API is not reported as
+/// unknown.
 fn half_down(cluster: &RealCluster, pod: &Pod) {
     const APISERVICES: &str = "/apis/apiregistration.k8s.io/v1/apiservices";
     cluster.create(
@@ -104,42 +105,42 @@ fn half_down(cluster: &RealCluster, pod: &Pod) {
     );
     cluster.await_answer("/apis", |status, body| status == 200 && body.contains("down.example.com"));
     cluster.await_answer("/apis/down.example.com/v1alpha1", |status, _| status == 503);
-    for (phrase, code, told) in [
+    for (phrase, code, words) in [
         ("list deploy", 10, "deployments.apps"),
         ("list wdg", 10, "widgets.names.example.com"),
         ("list gadgets", 24, "down.example.com"),
         ("list gadgets.down.example.com", 24, "down.example.com"),
         ("list gadgets.names.example.com", 25, "has no resource of that name"),
     ] {
-        pod.runs(&["check", phrase]).gives(code, &[told], Stderr::Empty);
+        pod.runs(&["check", phrase]).gives(code, &[words], Stderr::Empty);
     }
     cluster.delete(&format!("{APISERVICES}/v1alpha1.down.example.com"));
     cluster.await_answer("/apis", |status, body| status == 200 && !body.contains("down.example.com"));
 }
 
-/// The path of the list that `kubectl get NAME` asks for; nothing where it knows no such resource.
+/// The path of the list that `kubectl get NAME` requests. `None`: it does not know the resource.
 fn kubectl(cluster: &RealCluster, home: &str, name: &str) -> Option<String> {
     let line = format!("HOME={home} kubectl get {name} --namespace={NAMESPACE} -v=6 2>&1 || true");
-    let told = cluster.types(&line).expect("kubectl get");
-    if told.contains("the server doesn't have a resource type") {
+    let log = cluster.types(&line).expect("kubectl get");
+    if log.contains("the server doesn't have a resource type") {
         return None;
     }
     let server = cluster.server();
     let list =
-        told.lines().rfind(|line| line.contains("limit=500")).unwrap_or_else(|| panic!("{line}: {told}"));
+        log.lines().rfind(|line| line.contains("limit=500")).unwrap_or_else(|| panic!("{line}: {log}"));
     let (_, path) = list.split_once(&server).unwrap_or_else(|| panic!("{line}: {list}"));
     path.split('?').next().map(str::to_owned)
 }
 
-/// The same of kubeknock, with the whole story.
+/// The same of kubeknock, with the whole run.
 fn kubeknock(pod: &Pod, name: &str) -> (Option<String>, String) {
     let finished = pod.runs(&["check", "-v", &format!("list {name}")]);
     if finished.code == Some(25) {
-        return (None, finished.story());
+        return (None, finished.transcript());
     }
     let line = finished.stderr.lines().rfind(|line| line.contains("limit=1"));
     let path = line.and_then(|line| line.split_once("GET ")?.1.split('?').next());
-    (Some(path.unwrap_or("no list").to_owned()), finished.story())
+    (Some(path.unwrap_or("no list").to_owned()), finished.transcript())
 }
 
 fn set_up(cluster: &RealCluster) -> Pod {

@@ -1,5 +1,5 @@
-//! Every outcome that a real API server can give, each reached by running the binary: those that leave
-//! the cluster as it is. Each case has namespaces of its own.
+//! Every outcome that a real API server can lead to, each reached by running the binary, without changing the
+//! cluster's settings. Each case has its own namespaces.
 
 use std::fs;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use testbed::{RealCluster, Stderr, World};
 
 use crate::Pod;
 
-/// A name that no name server knows: `invalid` is reserved (RFC 6761).
+/// A name that does not resolve: `invalid` is reserved (RFC 6761).
 const NOWHERE: &str = "https://no-such-host.invalid:6443";
 
-/// 10, then 0 once granted, and 10 again in the neighbour's namespace.
+/// 10, then 0 after the grant, and still 10 in another namespace.
 pub fn tutorial(cluster: &RealCluster) {
     let pod = newcomer(cluster, "ns-1");
     let user = "system:serviceaccount:ns-1:k-sa-1";
@@ -31,7 +31,7 @@ pub fn tutorial(cluster: &RealCluster) {
     pod.runs(&["check", "list pods"]).gives(10, &["forbidden"], Stderr::Empty);
 }
 
-/// 0, for all that is asked; the first that is not as wanted decides.
+/// 0 for every permission that is granted; the first that is not as required decides.
 pub fn several_permissions(cluster: &RealCluster) {
     let pod = lister(cluster, "several");
     pod.runs(&["check", "get,list,watch pods", "get pods/web-1", "get /version"]).gives(
@@ -47,7 +47,7 @@ pub fn several_permissions(cluster: &RealCluster) {
     pod.runs(&["check", "get pods/no-such-pod"]).gives(0, &["ok (0)", "not exist"], Stderr::Empty);
 }
 
-/// 0 and 10 by access review, what a read would have said.
+/// 0 and 10 by access review, as a read would have answered.
 pub fn asked_by_review(cluster: &RealCluster) {
     let pod = lister(cluster, "review");
     pod.runs(&["check", "--review", "list pods"]).gives(0, &["ok (0)"], Stderr::Empty);
@@ -55,24 +55,23 @@ pub fn asked_by_review(cluster: &RealCluster) {
     pod.runs(&["check", "--token-only", "list pods"]).gives(0, &["ok (0)"], Stderr::Empty);
 }
 
-/// 11: the token is no token of this cluster, was made for somebody else, has expired, or its account is
-/// gone.
+/// 11: the token is not of this cluster, has another audience, has expired, or its account is gone.
 pub fn unauthenticated(cluster: &RealCluster) {
     let namespace = "unauthenticated";
     lister(cluster, namespace);
     let for_vault = cluster.token_for(namespace, "k-sa-1", 3600, &["vault"]);
     let expired = cluster.expired_token(namespace, "k-sa-1");
     let orphan = cluster.orphan_token(namespace, "k-sa-gone");
-    for (token, told) in
+    for (token, words) in
         [("garbage", "unauthenticated"), (&for_vault, "vault"), (&expired, "expired"), (&orphan, "k-sa-gone")]
     {
         let pod = Pod::of(cluster, namespace, "k-sa-1").with_file("token", token);
-        pod.runs(&["check", "list pods"]).gives(11, &["unauthenticated", "11", told], Stderr::Empty);
+        pod.runs(&["check", "list pods"]).gives(11, &["unauthenticated", "11", words], Stderr::Empty);
         pod.runs(&["get", "/api/v1/pods"]).gives(11, &[], Stderr::Any);
     }
 }
 
-/// 12: there is no token, and the anonymous request is refused; where it is not, there is nothing to miss.
+/// 12: there is no token, and the anonymous request is refused. If it is not refused, no token is needed.
 pub fn anonymous(cluster: &RealCluster) {
     let pod = lister(cluster, "anonymous").without_file("token");
     pod.runs(&["check", "list pods"]).gives(
@@ -86,21 +85,21 @@ pub fn anonymous(cluster: &RealCluster) {
     pod.runs(&["check", "list pods"]).gives(12, &["anonymous", "12"], Stderr::Any);
 }
 
-/// 13: it can what it must not.
+/// 13: it may do what it must not.
 pub fn excess(cluster: &RealCluster) {
     let pod = lister(cluster, "excess");
     pod.runs(&["check", "cannot list pods"]).gives(13, &["excess", "13"], Stderr::Empty);
     pod.runs(&["check", "cannot delete pods", "cannot list secrets"]).gives(0, &[], Stderr::Empty);
 }
 
-/// 14: anybody gets in.
+/// 14: the request is allowed without a token.
 pub fn exposed(cluster: &RealCluster) {
     let pod = lister(cluster, "exposed");
     pod.runs(&["check", "--forbid-anonymous", "get /version"]).gives(14, &["exposed", "14"], Stderr::Empty);
     pod.runs(&["check", "--forbid-anonymous", "list pods"]).gives(0, &["ok (0)"], Stderr::Empty);
 }
 
-/// 20, 21 and 22: the API server is not where it should be, or is not who it should be.
+/// 20, 21 and 22: the API server is not at that address, or is not the one that the CA bundle verifies.
 pub fn no_connection(cluster: &RealCluster) {
     let pod = || lister(cluster, "connection");
     pod().at_server(NOWHERE).runs(&["check", "list pods"]).gives(
@@ -138,7 +137,7 @@ pub fn no_connection(cluster: &RealCluster) {
     );
 }
 
-/// 25: what is granted, and is not there. (Names that do not resolve are in the table of `can_i`.)
+/// 25: granted, but it does not exist. (Names that do not resolve are in the table of `can_i`.)
 pub fn unserved(cluster: &RealCluster) {
     let pod = lister(cluster, "unserved");
     cluster.cluster_role("unserved", json!([{"nonResourceURLs": ["/no-such-path-here"], "verbs": ["get"]}]));
@@ -148,8 +147,7 @@ pub fn unserved(cluster: &RealCluster) {
     pod.runs(&["get", "/no-such-path-here"]).gives(25, &[], Stderr::Any);
 }
 
-/// A Role that names a cluster-scoped resource grants nothing. kubectl, which sends the namespace along,
-/// says yes.
+/// A Role that names a cluster-scoped resource grants nothing. kubectl sends the namespace along, and says yes.
 pub fn nodes_in_a_role(cluster: &RealCluster) {
     let pod = newcomer(cluster, "nodes-in-a-role");
     cluster.role("nodes-in-a-role", "nodes", &["list"], "", &["nodes"]);
@@ -158,7 +156,7 @@ pub fn nodes_in_a_role(cluster: &RealCluster) {
     pod.runs(&["check", "--review", "list nodes"]).gives(10, &["forbidden"], Stderr::Any);
 }
 
-/// `get`: the body on stdout as it came, head on demand, the same codes.
+/// `get`: the body on stdout as it came, the head on request, and the same exit codes.
 pub fn raw_requests(cluster: &RealCluster) {
     let pod = lister(cluster, "raw");
     pod.runs(&["get", "/version"]).gives(0, &["\"gitVersion\": \"v1."], Stderr::Empty);
@@ -174,8 +172,8 @@ pub fn raw_requests(cluster: &RealCluster) {
     pod.runs(&["get", "--anonymous", "/version"]).gives(0, &["gitVersion"], Stderr::Empty);
 }
 
-/// Pages and redirects of the API server itself: what carries `Audit-Id` (each answer since 1.21) is its own. The pages
-/// of one that does not send it could be anything's.
+/// Pages and redirects of the API server itself: an answer with `Audit-Id` (each one since 1.21) is its own. A page
+/// without it could be from anywhere.
 pub fn pages(cluster: &RealCluster) {
     let pod = newcomer(cluster, "pages");
     for path in ["/debug/pprof/", "/debug/pprof"] {
@@ -196,7 +194,7 @@ pub fn pages(cluster: &RealCluster) {
     }
 }
 
-/// The report in JSON, and the termination message, say the same as the code.
+/// The JSON report and the termination message agree with the exit code.
 pub fn machine_readable(cluster: &RealCluster) {
     let pod = lister(cluster, "machine");
     let message = pod.mount().join("termination-log");
@@ -204,7 +202,7 @@ pub fn machine_readable(cluster: &RealCluster) {
     let option = format!("--termination-log={}", message.display());
     for (phrase, code, outcome) in [("list pods", 0, "ok"), ("list secrets", 10, "forbidden")] {
         let finished = pod.runs(&["check", phrase, "-o", "json", &option]).gives(code, &[], Stderr::Empty);
-        assert_eq!(finished.stdout.lines().count(), 1, "{}", finished.story());
+        assert_eq!(finished.stdout.lines().count(), 1, "{}", finished.transcript());
         let report: Value = serde_json::from_str(&finished.stdout).expect("JSON on stdout");
         assert_eq!(report["schema"], "kubeknock/v1", "{report}");
         assert_eq!(report["outcome"], outcome, "{report}");
@@ -220,26 +218,26 @@ pub fn machine_readable(cluster: &RealCluster) {
     );
 }
 
-/// 23: the API server is frozen; the deadline is kept. (The cluster goes on as it was.)
+/// 23: the API server is frozen, and the deadline is kept. (Afterwards the cluster continues.)
 pub fn timeout(cluster: &RealCluster) {
     let pod = lister(cluster, "timeout");
     cluster.freeze_apiserver();
     let finished = pod.runs(&["check", "list pods", "--timeout", "1s"]);
     cluster.thaw_apiserver();
     let finished = finished.gives(23, &["timeout", "23"], Stderr::Any);
-    // 1.1 s is what is promised; the rest is for a busy machine.
-    assert!(finished.took < Duration::from_millis(1500), "{}", finished.story());
+    // 1.1 s is the promise; the rest is for a busy machine.
+    assert!(finished.took < Duration::from_millis(1500), "{}", finished.transcript());
     pod.runs(&["check", "list pods"]).gives(0, &["ok (0)"], Stderr::Empty);
 }
 
-/// A service account in a namespace of its own, without any permission.
+/// A service account in its own namespace, without any permission.
 pub fn newcomer(cluster: &RealCluster, namespace: &str) -> Pod {
     cluster.namespace(namespace);
     cluster.service_account(namespace, "k-sa-1");
     Pod::of(cluster, namespace, "k-sa-1")
 }
 
-/// One that may `get`, `list` and `watch` the pods there.
+/// A service account that may `get`, `list` and `watch` the pods in its namespace.
 pub fn lister(cluster: &RealCluster, namespace: &str) -> Pod {
     let pod = newcomer(cluster, namespace);
     cluster.role(namespace, "pod-reader", &["get", "list", "watch"], "", &["pods"]);

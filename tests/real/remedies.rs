@@ -1,5 +1,5 @@
-//! Every remedy, typed as it is printed: the check says no, kubectl runs its lines, the same check says
-//! yes.
+//! Every remedy, typed as it is printed: the check is refused, kubectl runs the lines, and the same check is
+//! allowed.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,7 @@ use testbed::{RealCluster, World};
 
 use crate::Pod;
 
-/// What is asked, each by a service account of its own.
+/// The phrases, each asked by a service account of its own.
 const PHRASES: &[&str] = &[
     "list pods",
     "watch pods",
@@ -71,7 +71,7 @@ const PHRASES: &[&str] = &[
     "get */*/scale",
     "* *",
     "* * in *",
-    // Verbs that stand in rules only.
+    // Verbs that exist only in rules.
     "impersonate users",
     "impersonate users/jane@example.com",
     "impersonate groups/system:nodes",
@@ -106,7 +106,7 @@ const PHRASES: &[&str] = &[
     "list queue_messages.external.metrics.k8s.io",
 ];
 
-/// Says every remedy that does not hold at once.
+/// Reports all remedies that do not work.
 pub fn remedies_hold(cluster: &RealCluster) {
     for namespace in ["remedies", "remedies-guest", "default"] {
         cluster.namespace(namespace);
@@ -119,7 +119,7 @@ pub fn remedies_hold(cluster: &RealCluster) {
     for (number, phrase) in PHRASES.iter().enumerate() {
         try_remedy(cluster, "remedies", &format!("sa-{number}"), phrase, &mut failures);
     }
-    // Accounts of the same name (`default` is in every namespace) do not get into each other's way.
+    // Accounts of the same name (`default` is in every namespace) must not conflict.
     for namespace in ["remedies", "remedies-guest"] {
         for phrase in [
             "list nodes",
@@ -145,7 +145,8 @@ fn try_remedy(cluster: &RealCluster, namespace: &str, account: &str, phrase: &st
         .filter_map(Value::as_str)
         .collect();
     if finished.code != Some(10) || lines.len() != 2 {
-        let _ = writeln!(failures, "{phrase}: not refused with a remedy of two lines\n{}", finished.story());
+        let _ =
+            writeln!(failures, "{phrase}: not refused with a remedy of two lines\n{}", finished.transcript());
         return;
     }
     for line in &lines {
@@ -153,7 +154,7 @@ fn try_remedy(cluster: &RealCluster, namespace: &str, account: &str, phrase: &st
             let _ = writeln!(failures, "{phrase}\n  $ {line}\n  {why}");
         }
     }
-    // The deletion of nothing waits for the authorizer, too.
+    // Deleting what does not exist also waits for the authorizer.
     cluster.delete("/apis/rbac.authorization.k8s.io/v1/clusterroles/no-such-role");
     let finished = pod.runs(&["check", "--review", phrase]);
     if finished.code != Some(0) {
@@ -161,17 +162,17 @@ fn try_remedy(cluster: &RealCluster, namespace: &str, account: &str, phrase: &st
             failures,
             "{phrase}: still not granted by\n  {}\n{}",
             lines.join("\n  "),
-            finished.story()
+            finished.transcript()
         );
     }
-    // Asked by its own request: what is granted may still not be there.
+    // Asked by its own request: what is granted may still not exist.
     let finished = pod.runs(&["check", phrase]);
     if !matches!(finished.code, Some(0 | 25)) {
         let _ = writeln!(
             failures,
             "{phrase}: still refused after\n  {}\n{}",
             lines.join("\n  "),
-            finished.story()
+            finished.transcript()
         );
     }
 }

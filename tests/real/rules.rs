@@ -1,4 +1,4 @@
-//! `rules` beside kubectl, for one service account.
+//! `rules` and `kubectl auth can-i --list`, for one service account.
 
 use std::process::Command;
 
@@ -8,7 +8,8 @@ use testbed::{RealCluster, Stderr, World};
 use crate::Pod;
 use crate::outcomes::newcomer;
 
-/// The table is kubectl's, line for line: for a newcomer, for one with many rules, in another namespace.
+/// The table is the same as kubectl's, line by line: without a grant, with many rules, and in another
+/// namespace.
 pub fn rules_are_kubectls(cluster: &RealCluster) {
     newcomer(cluster, "rules");
     let pod = Pod::of(cluster, "rules", "k-sa-1");
@@ -49,5 +50,5 @@ fn same_table(cluster: &RealCluster, pod: &Pod, namespace: &str) {
         .expect("run kubectl");
     let theirs = String::from_utf8(output.stdout).expect("UTF-8");
     assert!(theirs.lines().count() > 3, "kubectl lists nothing: {}", String::from_utf8_lossy(&output.stderr));
-    assert_eq!(finished.stdout, theirs, "{}", finished.story());
+    assert_eq!(finished.stdout, theirs, "{}", finished.transcript());
 }

@@ -1,4 +1,4 @@
-//! Outcomes that need a cluster of their own: other settings, or servers that are taken away.
+//! Outcomes that need a cluster of their own: other settings, or servers that are stopped.
 
 use std::thread;
 use std::time::Duration;
@@ -7,11 +7,11 @@ use testbed::{RealCluster, Stderr, World};
 
 use crate::outcomes::lister;
 
-/// 24 with etcd killed, where the API server says so itself; 21 with the API server stopped; 0 again when
-/// it is back.
+/// 24 with etcd killed, where the API server says so itself; 21 with the API server stopped; 0 again after it
+/// has started.
 pub fn outage(mut cluster: RealCluster) {
     let pod = lister(&cluster, "outage");
-    // Whoever is logged in may see how the server fares; it is the same answer to both knocks.
+    // Every authenticated user may read the server's health, and both knocks get the same answer.
     pod.runs(&["check", "get /readyz"]).gives(0, &["ok (0)"], Stderr::Empty);
 
     cluster.stop_apiserver();
@@ -25,13 +25,13 @@ pub fn outage(mut cluster: RealCluster) {
     pod.runs(&["check", "get /readyz"]).gives(24, &["unavailable", "24", "500"], Stderr::Any);
     pod.runs(&["check", "--fail-open", "get /readyz"]).gives(0, &["unavailable"], Stderr::Any);
     pod.runs(&["get", "/readyz"]).gives(24, &["etcd failed"], Stderr::Any);
-    // Authorization needs no etcd: a no is still a no, of both kinds.
+    // Authorization needs no etcd: refusals are still refusals, with and without a token.
     pod.runs(&["check", "list secrets"]).gives(10, &["forbidden"], Stderr::Empty);
     pod.runs(&["check", "--review", "list pods"]).gives(0, &["ok (0)"], Stderr::Empty);
     pod.runs(&["check", "list pods", "--timeout", "1s"]).gives(23, &["timeout", "23"], Stderr::Any);
 }
 
-/// Anonymous access is off, and nobody but the admin may ask for access reviews.
+/// Anonymous access is off, and only the administrator may create access reviews.
 pub fn hardened(cluster: &RealCluster) {
     let pod = lister(cluster, "hardened");
     pod.runs(&["check", "list pods"]).gives(0, &["ok (0)", "401"], Stderr::Empty);
@@ -52,12 +52,12 @@ pub fn hardened(cluster: &RealCluster) {
     pod.runs(&["check", "cannot delete pods"]).gives(10, review, Stderr::Any);
 }
 
-/// 24 by 429: the API server takes one request at a time, and one is stuck at a frozen etcd.
+/// 24 by 429: the API server handles one request at a time, and one is waiting for a frozen etcd.
 pub fn overloaded(cluster: &RealCluster) {
     let pod = lister(cluster, "overloaded");
     cluster.freeze_etcd();
     thread::scope(|scope| {
-        // It holds the one place until its deadline; where a check was in its way it got 429 itself, and
+        // It occupies the only slot until its deadline. If a check was using the slot, it gets 429 itself, and
         // tries again.
         scope.spawn(|| {
             let held = |_: &i32| {

@@ -1,4 +1,4 @@
-//! The stand-in cluster itself: that it answers as recorded kube-apiservers do, and goes wrong as it is asked to.
+//! Tests of the stand-in cluster itself: it answers as recorded kube-apiservers do, and fails as requested.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "as tests do")]
 

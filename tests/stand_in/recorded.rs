@@ -1,5 +1,5 @@
-//! The stand-in is held to what real kube-apiservers said: every recorded exchange is repeated against a
-//! cluster that is set up alike, and status, headers and body are compared.
+//! The stand-in compared with real kube-apiservers: every recorded exchange is repeated against a cluster with
+//! the same objects, and status, headers and body are compared.
 
 use serde_json::{Map, Value, json};
 use testbed::client::{Client, Credential};
@@ -125,7 +125,7 @@ fn repeat(cluster: &Cluster, recording: &str, before: impl Fn(usize)) {
     assert!(differences.is_empty(), "{} differ:\n{}", differences.len(), differences.join("\n"));
 }
 
-/// What was in the real clusters when they were asked. Objects that answers show are taken from the answers.
+/// Creates what was in the real clusters when they were recorded. Objects are taken from the recorded answers.
 fn set_up(cluster: &Cluster, exchanges: &[Value]) {
     cluster.namespace("ns-1");
     for account in ["k-sa-1", "granted", "deleted-account"] {
@@ -152,7 +152,7 @@ fn set_up(cluster: &Cluster, exchanges: &[Value]) {
         let items =
             if path.contains("limit") { body["items"].as_array().cloned() } else { Some(vec![body.clone()]) };
         for mut item in items.unwrap_or_default() {
-            // A metadata answer comes first and knows less than the whole object.
+            // A metadata answer comes first and has less than the whole object.
             cluster.delete(&format!("{collection}/{}", item["metadata"]["name"].as_str().unwrap()));
             item.as_object_mut().unwrap().retain(|field, _| field != "kind" && field != "apiVersion");
             cluster.create(&collection, item);
@@ -163,9 +163,10 @@ fn set_up(cluster: &Cluster, exchanges: &[Value]) {
     }
 }
 
-/// An answer, comparable: without what differs from run to run, and without the order of what has none.
+/// An answer that can be compared: without what differs from run to run, and with lists sorted that have no
+/// order.
 fn said(status: u64, headers: impl Iterator<Item = (String, String)>, body: &str) -> Value {
-    // The Date was not recorded, the length follows from what varies in the body, and no Etag is imitated.
+    // The Date was not recorded, the length depends on the body, and the stand-in has no Etag.
     const VARYING: [&str; 3] = ["date", "content-length", "etag"];
     let headers = headers.filter(|(name, _)| !VARYING.contains(&name.as_str()));
     let headers: Map<String, Value> = headers.map(|(name, value)| (name, json!(value))).collect();
@@ -174,7 +175,7 @@ fn said(status: u64, headers: impl Iterator<Item = (String, String)>, body: &str
     json!({ "status": status, "headers": headers, "body": body })
 }
 
-/// Blanks what no two runs have in common.
+/// Replaces values that differ in every run.
 fn normalise(value: &mut Value) {
     const VARYING: [&str; 7] = [
         "resourceVersion",

@@ -1,5 +1,5 @@
-//! What the stand-in does beyond the recordings: grants that come and go, tokens, faults, restarts, and each
-//! misbehaving listener.
+//! What the stand-in does beyond the recordings: grants that are created and deleted, tokens, faults, restarts,
+//! and each misbehaving listener.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -15,7 +15,7 @@ use crate::Scene;
 
 const PODS: &str = "/api/v1/namespaces/ns-1/pods?limit=1";
 
-/// The scene, and its pod's token.
+/// The scene, and the token of its pod.
 fn scene() -> (Scene, String) {
     let scene = Scene::new();
     let token = scene.pod.token().unwrap();
@@ -124,7 +124,7 @@ fn it_reads_what_kubectl_writes() {
 }
 
 #[test]
-fn only_good_tokens_are_believed() {
+fn only_valid_tokens_are_accepted() {
     let (scene, token) = scene();
     let with = |change: &dyn Fn(&mut TokenSpec)| get(&scene.cluster, &scene.token_with(change), "/version");
     assert_eq!(with(&|_| {}), 200);
@@ -140,7 +140,7 @@ fn only_good_tokens_are_believed() {
 }
 
 #[test]
-fn faults_strike_as_often_as_told() {
+fn faults_strike_as_often_as_requested() {
     let (scene, token) = scene();
     scene.cluster.fail(Times::Next(1), Fault::TooManyRequests { retry_after: 7 });
     assert_eq!(
@@ -178,7 +178,7 @@ fn it_stops_and_starts_on_the_same_port() {
 }
 
 #[test]
-fn behind_a_proxy_everybody_is_the_proxied_user() {
+fn behind_a_proxy_every_request_is_the_proxied_users() {
     let cluster = Cluster::builder().plain_http("system:serviceaccount:ns-1:k-sa-1").start();
     let (status, body) = ask(&cluster, "ignored", PODS, &[]);
     assert_eq!(status, 403);
@@ -186,7 +186,7 @@ fn behind_a_proxy_everybody_is_the_proxied_user() {
 }
 
 #[test]
-fn a_watch_tells_what_is_there_and_what_comes_and_stays_open() {
+fn a_watch_sends_what_exists_and_what_changes_and_stays_open() {
     let cluster = Cluster::builder().plain_http("watcher").start();
     cluster.create(
         &rbac_path("", "clusterroles"),
@@ -281,7 +281,7 @@ fn listeners_that_fail_fail_in_their_own_way() {
     }
 }
 
-/// Those that keep a client waiting do so until they are dropped, and end at once then.
+/// Listeners that keep a client waiting do so until they are dropped, and then end at once.
 #[test]
 fn listeners_that_hang_hang_until_they_are_dropped() {
     let cases = [

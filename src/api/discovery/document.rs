@@ -1,5 +1,5 @@
-//! Discovery documents, read as streams: aggregated ones and the older lists. Hands out what it finds, and does not
-//! know what is looked for.
+//! Reads discovery documents as streams: aggregated ones and the older lists. Passes on what it finds, and does not
+//! know which names are wanted.
 
 use std::cell::Cell;
 use std::io::{self, BufReader, Read};
@@ -36,7 +36,7 @@ pub struct Candidate {
     pub subresources: Vec<(String, Vec<String>)>,
 }
 
-/// What a document says, in its order.
+/// One finding in a document, in the order of the document.
 #[derive(Debug)]
 pub enum Found<'a> {
     /// A resource of this group and version.
@@ -47,11 +47,11 @@ pub enum Found<'a> {
     Silent(&'a str, &'a str),
 }
 
-/// A document, once it is read.
+/// The result of reading a document.
 pub enum Document {
     /// A list of groups or versions of a server without aggregated discovery.
     Older(Value),
-    /// Read, and what it holds is handed out.
+    /// Read completely; every finding has been passed on.
     Read,
 }
 
@@ -81,7 +81,7 @@ pub fn read(
         Unresolved::Failed(if error.is_io() {
             failure_of_io(error.into(), &server)
         } else {
-            // Not in the parser's words: they quote the document.
+            // Without the parser's message, because it quotes the document.
             let (line, column) = (error.line(), error.column());
             Failure::Unintelligible(format!(
                 "a discovery document that cannot be read (line {line}, column {column})"
@@ -125,7 +125,7 @@ pub fn read(
     Ok(Document::Read)
 }
 
-/// A body that ends with a failure where one piece of it is too large to be held.
+/// A body that fails when one piece of it is too large.
 struct Pieces<'l, B> {
     body: B,
     /// Bytes that may still be read before the next piece begins.
@@ -151,8 +151,8 @@ pub fn is_plain(name: &str) -> bool {
     name.len() <= 253 && name.bytes().all(inner) && !name.starts_with('.')
 }
 
-/// Where in the documents we are. In them, groups stand before what they name; versions do, too, but where something
-/// on the way has sorted the keys.
+/// The position in a document. Groups come before the objects that they name. So do versions, unless a server or a
+/// proxy on the way has sorted the keys.
 struct Walk<'s> {
     found: &'s mut dyn FnMut(Found<'_>),
     group: String,
@@ -163,14 +163,14 @@ struct Walk<'s> {
     held: Vec<Value>,
     /// See [`Pieces`].
     left: &'s Cell<usize>,
-    /// What is taken out of texts.
+    /// The token, which is removed from texts.
     token: Option<&'s Token>,
-    /// It has a list of resources.
+    /// Whether the document has a list of resources.
     is_list: bool,
 }
 
 impl Walk<'_> {
-    /// A new piece begins.
+    /// Starts the next piece.
     fn next_piece(&self) {
         self.left.set(LARGEST_PIECE);
     }
@@ -223,7 +223,7 @@ impl Walk<'_> {
     }
 }
 
-/// An object of any level of the documents: its keys say where the walk goes on.
+/// An object at any level of a document. Its keys say what comes next.
 struct Object<'a, 's>(&'a mut Walk<'s>);
 
 impl<'de> DeserializeSeed<'de> for Object<'_, '_> {

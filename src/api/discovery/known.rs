@@ -1,4 +1,4 @@
-//! What is known without a request: the resources of the core group, and those that stand in rules only.
+//! Resources that are known without a request: those of the core group, and those that only rules name.
 
 use super::resource::{Resource, Wanted};
 use crate::permission::{ResourceName, is_metric, is_version};
@@ -68,7 +68,7 @@ const IMPERSONATED: [(&str, bool); 6] = [
     ("users", false),
 ];
 
-/// The core group's resource of this name: plural, singular or short.
+/// The resource of the core group with this name: plural, singular or short.
 pub fn core_row(name: &str) -> Option<&'static CoreRow> {
     let name = name.to_ascii_lowercase();
     CORE.iter().find(|(plural, singular, short, ..)| {
@@ -129,7 +129,7 @@ pub fn may_be_core(wanted: &Wanted) -> bool {
     matches!(wanted.resource.qualifier.as_deref(), None | Some("" | "v1."))
 }
 
-/// What no server lists by this verb.
+/// The resource that no server lists, and rules name with this verb.
 fn in_rules_only(wanted: &Wanted) -> Option<Resource> {
     let Wanted { verb, resource: ResourceName { name, qualifier }, .. } = wanted;
     let of_group = |group: &str| qualifier.as_deref().is_none_or(|qualifier| qualifier == group);

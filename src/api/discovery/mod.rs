@@ -1,4 +1,4 @@
-//! Resource names to group, version, plural and scope, as kubectl resolves them.
+//! Resolves resource names to group, version, plural and scope, as kubectl does.
 //!
 //! The core group's resources are known without asking. For others the aggregated documents are
 //! asked for (Kubernetes 1.27 and later: one request), and the older ones are read where the server
@@ -100,7 +100,7 @@ fn ask_core(
     Ok(())
 }
 
-/// Reads a document into the search.
+/// Reads a document and passes its findings to the search.
 fn read(search: &mut Search<'_>, reply: Reply, group: &str, version: &str) -> Result<Document, Unresolved> {
     document::read(reply, group, version, &mut |found| search.take(&found))
 }

@@ -1,4 +1,4 @@
-//! The nouns of discovery: a resource, a name to resolve, and why a name has no resource.
+//! The types of discovery: a resource, a name to resolve, and why a name has no resource.
 
 use crate::api::status::Answer;
 use crate::failure::Failure;
@@ -29,7 +29,7 @@ pub struct Resource {
 pub struct Wanted {
     /// The verb: some are for resources that stand in rules only.
     pub verb: String,
-    /// As typed.
+    /// The name, as it was typed.
     pub resource: ResourceName,
     /// The subresource.
     pub subresource: Option<String>,
@@ -51,11 +51,11 @@ pub enum Unresolved {
         /// The subresource it has.
         nearest: String,
     },
-    /// The server serves nothing of that name.
+    /// The server serves no resource of that name.
     Unknown {
         /// Names that are close.
         nearest: Vec<String>,
-        /// Groups whose server did not answer: the name may be one of theirs.
+        /// Groups whose server did not answer. The name may belong to one of them.
         silent: Vec<String>,
     },
 }

@@ -1,4 +1,4 @@
-//! The search: which candidate a name means, and which names are near one that means nothing. Asks nothing.
+//! The search: which candidate a name means, and which names are similar to an unknown one. Sends no requests.
 
 use super::document::{Candidate, Found, is_plain};
 use super::known::{FINALIZERS, in_rules};
@@ -16,7 +16,8 @@ const OFFERS: usize = 3;
 const SUBRESOURCES: usize = 64;
 
 /// How well a resource fits a name: one that is served before one that only has subresources, an exact group before
-/// a prefix of one, a name before a short name. Among equals the first one served wins: servers list groups as kubectl prefers them.
+/// a prefix of one, a name before a short name. Among equals the first one wins, because servers list groups in the
+/// order that kubectl prefers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Fit {
     served: bool,
@@ -81,7 +82,7 @@ fn full_name(plural: &str, group: &str) -> String {
     if group.is_empty() { plural.to_owned() } else { format!("{plural}.{group}") }
 }
 
-/// A search for names in what the documents hand out.
+/// A search for names among the findings of the documents.
 pub struct Search<'w> {
     wanted: &'w [Wanted],
     hits: Vec<Option<Hit>>,
@@ -91,7 +92,7 @@ pub struct Search<'w> {
 }
 
 impl<'w> Search<'w> {
-    /// A search that has found nothing yet.
+    /// A new search.
     pub fn new(wanted: &'w [Wanted]) -> Search<'w> {
         Search {
             wanted,
@@ -139,20 +140,20 @@ impl<'w> Search<'w> {
             .collect()
     }
 
-    /// The wanted names that `accept` and that have no perfect hit yet.
+    /// The wanted names that `accept` allows and that have no perfect match yet.
     pub fn open(&self, accept: impl Fn(&Wanted) -> bool) -> bool {
         self.wanted.iter().zip(&self.hits).any(|(wanted, hit)| {
             accept(wanted) && !hit.as_ref().is_some_and(|hit| hit.whole && hit.fit == PERFECT)
         })
     }
 
-    /// Whether one of the wanted names that `accept` has not been found.
+    /// Whether one of the wanted names that `accept` allows has not been found.
     pub fn misses(&self, accept: impl Fn(&Wanted) -> bool) -> bool {
         let mut pairs = self.wanted.iter().zip(&self.hits);
         pairs.any(|(wanted, hit)| accept(wanted) && !hit.as_ref().is_some_and(|hit| hit.whole))
     }
 
-    /// Takes what a document hands out.
+    /// Takes one finding of a document.
     pub fn take(&mut self, found: &Found<'_>) {
         match found {
             Found::Resource(group, version, candidate) => self.offer(group, version, candidate),
@@ -227,7 +228,7 @@ impl<'w> Search<'w> {
         }
     }
 
-    /// Notes a resource that may have been meant.
+    /// Notes a resource whose name is similar to an unknown one.
     pub fn note_nearest(&mut self, group: &str, candidate: &Candidate) {
         let shown = full_name(&candidate.plural, group);
         for (wanted, nearest) in self.wanted.iter().zip(&mut self.nearest) {

@@ -1,4 +1,4 @@
-//! How near one word is to another.
+//! How similar two words are.
 
 /// How many letters differ: changed, left out, added, or two neighbors in the wrong order (the optimal string
 /// alignment distance).

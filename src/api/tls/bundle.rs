@@ -1,4 +1,4 @@
-//! A CA bundle as a file: PEM to certificates, and what a file is that has none. Knows nothing of trust.
+//! Reads a CA bundle: PEM becomes certificates, and a file without any is identified. Knows nothing about trust.
 
 use std::borrow::Cow;
 
@@ -13,9 +13,9 @@ const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----";
 /// The certificates of a bundle, and how many in it cannot be used.
 #[derive(Debug)]
 pub struct Bundle {
-    /// In the order of the file.
+    /// The certificates, in the order of the file.
     pub certificates: Vec<(CertificateDer<'static>, Certificate)>,
-    /// Broken ones.
+    /// How many certificates cannot be read.
     pub skipped: usize,
 }
 
@@ -33,7 +33,7 @@ impl Bundle {
         }
         if bundle.certificates.is_empty() {
             let why = match (bundle.skipped, kind(pem, &text)) {
-                (_, Some(kind)) => format!("no certificate in it (-----BEGIN CERTIFICATE-----): {kind}"),
+                (_, Some(kind)) => kind.to_owned(),
                 (0, None) => "no certificate in it (-----BEGIN CERTIFICATE-----)".to_owned(),
                 (1, None) => "its one certificate cannot be read: it is damaged".to_owned(),
                 (count, None) => format!("none of its {count} certificates can be read: they are damaged"),
@@ -54,7 +54,7 @@ fn unglued(text: Cow<'_, str>) -> Cow<'_, str> {
     if text.contains(GLUED) { text.replace(GLUED, "-----\n-----BEGIN ").into() } else { text }
 }
 
-/// What a file is that holds no certificate a PEM reader sees, and how to make it one.
+/// What kind of file this is instead of a PEM bundle, and how to convert it.
 fn kind(file: &[u8], text: &str) -> Option<&'static str> {
     let has = |words: &str| text.contains(words);
     if let Some(kind) = of_bytes(file) {
@@ -63,15 +63,15 @@ fn kind(file: &[u8], text: &str) -> Option<&'static str> {
     let labels = [
         (
             "-----BEGIN TRUSTED CERTIFICATE-----",
-            "it is OpenSSL's TRUSTED CERTIFICATE; convert it with: openssl x509 -in FILE -out ca.crt",
+            "it is OpenSSL's TRUSTED CERTIFICATE; convert it: openssl x509 -in FILE -out ca.crt",
         ),
         (
             "-----BEGIN X509 CERTIFICATE-----",
-            "its header is X509 CERTIFICATE; convert it with: openssl x509 -in FILE -out ca.crt",
+            "its header is X509 CERTIFICATE; convert it: openssl x509 -in FILE -out ca.crt",
         ),
         (
             "-----BEGIN PKCS7-----",
-            "it is PKCS#7; convert it with: openssl pkcs7 -print_certs -in FILE -out ca.crt",
+            "it is PKCS#7; convert it: openssl pkcs7 -print_certs -in FILE -out ca.crt",
         ),
         ("-----BEGIN CERTIFICATE REQUEST-----", "it is a certificate request, which a CA has not signed yet"),
         (
@@ -80,12 +80,12 @@ fn kind(file: &[u8], text: &str) -> Option<&'static str> {
         ),
         (
             "PRIVATE KEY-----",
-            "it is a private key; keep it secret, and name the file with the CA's certificate",
+            "it is a private key; keep it secret, and use the file with the CA's certificate",
         ),
-        ("PUBLIC KEY-----", "it is a public key; name the file with the CA's certificate"),
-        ("-----BEGIN X509 CRL-----", "it is a revocation list; name the file with the CA's certificate"),
-        ("-----BEGIN PGP", "it is a PGP file; name the file with the CA's certificate"),
-        ("-----BEGIN OPENSSH", "it is an SSH key; name the file with the CA's certificate"),
+        ("PUBLIC KEY-----", "it is a public key; use the file with the CA's certificate"),
+        ("-----BEGIN X509 CRL-----", "it is a revocation list; use the file with the CA's certificate"),
+        ("-----BEGIN PGP", "it is a PGP file; use the file with the CA's certificate"),
+        ("-----BEGIN OPENSSH", "it is an SSH key; use the file with the CA's certificate"),
     ];
     if let Some((_, kind)) = labels.iter().find(|(label, _)| has(label)) {
         return Some(kind);
@@ -97,10 +97,10 @@ fn kind(file: &[u8], text: &str) -> Option<&'static str> {
     Some(match text.as_bytes() {
         [] => "it is empty",
         _ if text.starts_with("LS0tLS1CRUdJTi") => {
-            "it is base64 of a PEM file, as kubeconfig and Secrets hold it; decode it once with: base64 -d"
+            "it is base64 of a PEM file, as in kubeconfigs and Secrets; decode it with: base64 -d"
         }
         _ if text.starts_with("MII") => {
-            "it is base64 without the lines -----BEGIN CERTIFICATE----- and -----END CERTIFICATE-----; add them"
+            "it is base64 without the BEGIN CERTIFICATE and END CERTIFICATE lines; add them"
         }
         _ if has("certificate-authority-data:") => {
             "it is a kubeconfig; its certificate-authority-data is the bundle in base64"
@@ -113,13 +113,13 @@ fn kind(file: &[u8], text: &str) -> Option<&'static str> {
         [b'/', ..] if text.len() < 4096 && !text.contains('\n') => "it is a path; name that file instead",
         _ if text.starts_with("ssh-") || text.starts_with("ecdsa-sha2-") => "it is an SSH public key",
         _ if has("BEGIN CERTIFICATE") => {
-            "its header is damaged; it must be the line -----BEGIN CERTIFICATE-----, with five hyphens on either side"
+            "its header is damaged; it must be -----BEGIN CERTIFICATE-----, with five hyphens"
         }
         _ => return None,
     })
 }
 
-/// Of PEM with the right header, that a reader does not find all the same.
+/// Why a PEM reader does not find the certificate, although the header is there.
 fn of_pem(text: &str) -> Option<&'static str> {
     let has = |words: &str| text.contains(words);
     let (before, after) = text.split_once(CERTIFICATE)?;
@@ -128,30 +128,24 @@ fn of_pem(text: &str) -> Option<&'static str> {
         return Some("its line breaks are written as \\n; write real ones, for example with: printf '%b'");
     }
     if line == "\u{feff}" {
-        return Some(
-            "it begins with a byte order mark, which hides the certificate; save it as UTF-8 without one",
-        );
+        return Some("it begins with a byte order mark; save it as UTF-8 without one");
     }
     if !line.is_empty() && line.trim_ascii().is_empty() {
         return Some("its lines are indented; each must begin in the first column");
     }
     if !line.is_empty() {
-        return Some(
-            "text is in front of -----BEGIN CERTIFICATE----- on its line; put the header on a line of its own",
-        );
+        return Some("text is before -----BEGIN CERTIFICATE----- on its line; begin a new line there");
     }
     if !has("-----END CERTIFICATE-----") {
         return Some("it ends before -----END CERTIFICATE-----: it is cut off");
     }
     if !after.trim_start_matches(' ').starts_with(['\n', '\r']) {
-        return Some(
-            "its line breaks are missing; the header, the base64 and the trailer must be on lines of their own",
-        );
+        return Some("its line breaks are missing; put header, base64 and trailer on lines of their own");
     }
     None
 }
 
-/// Of files that are not text.
+/// The same for files that are not text.
 fn of_bytes(file: &[u8]) -> Option<&'static str> {
     /// `1.2.840.113549.1.7.2`, signedData.
     const SIGNED_DATA: &[u8] = &[6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 7, 2];
@@ -166,15 +160,13 @@ fn of_bytes(file: &[u8]) -> Option<&'static str> {
         [0xfe, 0xed, 0xfe, 0xed, ..] => "it is a Java keystore; export it with: keytool -exportcert -rfc",
         [0x7f, b'E', b'L', b'F', ..] => "it is a program",
         [0x30, ..] if has(SIGNED_DATA) => {
-            "it is PKCS#7 in binary form (DER); convert it with: openssl pkcs7 -inform der -print_certs -in FILE -out ca.crt"
+            "it is PKCS#7; convert it: openssl pkcs7 -inform der -print_certs -in FILE -out ca.crt"
         }
-        [0x30, ..] if has(DATA) => {
-            "it is PKCS#12; convert it with: openssl pkcs12 -nokeys -in FILE -out ca.crt"
-        }
+        [0x30, ..] if has(DATA) => "it is PKCS#12; convert it: openssl pkcs12 -nokeys -in FILE -out ca.crt",
         [0x30, ..] if Certificate::parse(file).is_some() => {
-            "it is a certificate in binary form (DER); convert it with: openssl x509 -inform der -in FILE -out ca.crt"
+            "it is in DER form; convert it: openssl x509 -inform der -in FILE -out ca.crt"
         }
-        [0x30, 0x81..=0x83, ..] => "it is in binary form (DER), and not a certificate",
+        [0x30, 0x81..=0x83, ..] => "it is in DER form, but not a certificate",
         _ => return None,
     })
 }
@@ -233,9 +225,9 @@ mod tests {
             (Vec::new(), "it is empty"),
             (b" \n\t\r\n".to_vec(), "it is empty"),
             (STANDARD.encode(&pem).into_bytes(), "base64 of a PEM file"),
-            (STANDARD.encode(&der).into_bytes(), "base64 without the lines"),
-            (der.clone(), "binary form (DER); convert it with: openssl x509"),
-            (signed, "PKCS#7 in binary form"),
+            (STANDARD.encode(&der).into_bytes(), "base64 without the BEGIN"),
+            (der.clone(), "it is in DER form; convert it: openssl x509"),
+            (signed, "it is PKCS#7; convert it: openssl pkcs7"),
             (twelve, "PKCS#12"),
             (vec![0x30, 0x82, 1, 0, 2], "not a certificate"),
             (labeled("PKCS7"), "it is PKCS#7; convert"),
@@ -255,8 +247,8 @@ mod tests {
             (pem.replace("\r\n", "\n").replace('\n', "\\n").into_bytes(), "written as \\n"),
             (pem.replace("\r\n", "\n").replace('\n', "\\r\\n").into_bytes(), "written as \\n"),
             (format!("\u{feff}{pem}").into_bytes(), "byte order mark"),
-            (format!("ca: {pem}").into_bytes(), "text is in front"),
-            (format!("\"{pem}\"").into_bytes(), "text is in front"),
+            (format!("ca: {pem}").into_bytes(), "text is before"),
+            (format!("\"{pem}\"").into_bytes(), "text is before"),
             (utf_16, "UTF-16"),
             (pem.replace("\r\n", "").replace('\n', "").into_bytes(), "line breaks are missing"),
             (pem.replace("-----END CERTIFICATE-----", "").into_bytes(), "cut off"),
@@ -278,7 +270,13 @@ mod tests {
             (b"ssh-ed25519 AAAA".to_vec(), "SSH"),
         ] {
             let Err(Fault::Setup(text)) = Bundle::read(&file, "X") else { panic!("{words}: it was taken") };
-            assert!(text.starts_with("CA bundle X: no certificate in it"), "{text}");
+            assert!(text.starts_with("CA bundle X: ") && text.lines().count() == 1, "{text}");
+            assert!(
+                text.len()
+                    <= 160 - "kubeknock: /var/run/secrets/kubernetes.io/serviceaccount/ca.crt".len()
+                        + "X".len(),
+                "{text}"
+            );
             assert!(text.contains(words) && text.lines().count() == 1, "no {words:?} in {text:?}");
         }
         for (file, text) in [

@@ -1,4 +1,4 @@
-//! Faults of TLS and of the connection, in words. Nothing of a library's debug output reaches a person.
+//! Explains errors of TLS and of the connection. Debug output of a library never reaches a person.
 
 use std::fmt;
 use std::io;
@@ -11,11 +11,13 @@ use rustls::{
 };
 
 use crate::failure::Failure;
-use crate::time::duration::span;
+use crate::time::{date, duration::span};
 
 /// What this program can do, for servers that can do something else.
-const OFFER: &str = "kubeknock offers TLS 1.2 and 1.3 with AES-GCM and ChaCha20-Poly1305, key exchange over X25519, \
-                     P-256 and P-384, and verifies ECDSA on P-256 and P-384, Ed25519 and RSA of 2048 to 8192 bits";
+const VERSIONS: &str = "kubeknock offers TLS 1.2 and 1.3";
+const CIPHERS: &str = "kubeknock offers AES-GCM and ChaCha20-Poly1305";
+const EXCHANGES: &str = "kubeknock offers X25519, P-256 and P-384";
+const SIGNATURES: &str = "kubeknock verifies P-256, P-384, Ed25519, RSA 2048+";
 
 /// Why a certificate is not trusted, where this program knows better than the library.
 #[derive(Debug)]
@@ -99,7 +101,7 @@ fn explain(fault: &rustls::Error) -> String {
             "the port does not speak TLS (plain HTTP, or another protocol)".into()
         }
         rustls::Error::InvalidMessage(InvalidMessage::UnknownProtocolVersion) => {
-            format!("it answers in an unknown version of TLS, or not in TLS; {OFFER}")
+            format!("it answers in an unknown version of TLS, or not in TLS; {VERSIONS}")
         }
         rustls::Error::InvalidMessage(why) => format!("it sends broken TLS ({})", name_of(why)),
         rustls::Error::PeerIncompatible(why) => incompatible(why),
@@ -107,17 +109,19 @@ fn explain(fault: &rustls::Error) -> String {
             PeerMisbehaved::SelectedUnofferedCipherSuite
             | PeerMisbehaved::SelectedUnusableCipherSuiteForVersion,
         ) => {
-            format!("it chooses a cipher suite that was not offered, such as AES-CBC or static RSA; {OFFER}")
+            format!(
+                "it chooses a cipher suite that was not offered, such as AES-CBC or static RSA; {CIPHERS}"
+            )
         }
         rustls::Error::PeerMisbehaved(
             PeerMisbehaved::SelectedUnofferedKxGroup | PeerMisbehaved::WrongGroupForKeyShare,
         ) => {
-            format!("it chooses a key exchange that was not offered, such as P-521; {OFFER}")
+            format!("it chooses a key exchange that was not offered, such as P-521; {EXCHANGES}")
         }
         rustls::Error::PeerMisbehaved(
             PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme
             | PeerMisbehaved::SignedKxWithWrongAlgorithm,
-        ) => format!("it signs with an algorithm that was not offered, such as ECDSA on P-521; {OFFER}"),
+        ) => format!("it signs with an algorithm that was not offered, such as ECDSA on P-521; {SIGNATURES}"),
         rustls::Error::PeerMisbehaved(why) => format!("it breaks the rules of TLS ({})", name_of(why)),
         rustls::Error::AlertReceived(alert) => alerted(*alert),
         rustls::Error::InappropriateMessage { .. } | rustls::Error::InappropriateHandshakeMessage { .. } => {
@@ -146,42 +150,42 @@ fn explain(fault: &rustls::Error) -> String {
 }
 
 fn incompatible(why: &PeerIncompatible) -> String {
-    let what = match why {
+    match why {
         PeerIncompatible::ServerDoesNotSupportTls12Or13
         | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig
         | PeerIncompatible::Tls12NotOffered
         | PeerIncompatible::Tls12NotOfferedOrEnabled
         | PeerIncompatible::SupportedVersionsExtensionRequired => {
-            "it speaks only TLS 1.1 or older".to_owned()
+            format!("it speaks only TLS 1.1 or older; {VERSIONS}")
         }
         PeerIncompatible::NoCipherSuitesInCommon => {
-            "no cipher suite in common: it may have AES-CBC or static RSA only".to_owned()
+            format!("no cipher suite in common: it may have AES-CBC or static RSA only; {CIPHERS}")
         }
         PeerIncompatible::NoKxGroupsInCommon
         | PeerIncompatible::NamedGroupsExtensionRequired
         | PeerIncompatible::KeyShareExtensionRequired => {
-            "no key exchange in common: it may have P-521 or finite-field groups only".to_owned()
+            format!("no key exchange in common: it may have P-521 or finite-field groups only; {EXCHANGES}")
         }
         PeerIncompatible::NoSignatureSchemesInCommon
         | PeerIncompatible::NoCertificateRequestSignatureSchemesInCommon
         | PeerIncompatible::SignatureAlgorithmsExtensionRequired => {
-            "no signature algorithm in common: its key may be on P-521".to_owned()
+            format!("no signature algorithm in common: its key may be on P-521; {SIGNATURES}")
         }
         other => format!("no common ground in TLS ({})", name_of(other)),
-    };
-    format!("{what}; {OFFER}")
+    }
 }
 
 /// Alerts are all that a server says of why it ends a handshake (RFC 8446, 6.2).
 fn alerted(alert: AlertDescription) -> String {
     match alert {
         AlertDescription::HandshakeFailure | AlertDescription::InsufficientSecurity => format!(
-            "it ends the handshake because nothing fits (alert {}): it may have a key on P-521, or AES-CBC or static \
-             RSA only; {OFFER}",
+            "it says that nothing fits (alert {}): a key on P-521, or only AES-CBC or static RSA; {CIPHERS}",
             u8::from(alert)
         ),
         AlertDescription::ProtocolVersion => {
-            format!("it refuses the versions of TLS (alert 70): it may speak only TLS 1.1 or older; {OFFER}")
+            format!(
+                "it refuses the versions of TLS (alert 70): it may speak only TLS 1.1 or older; {VERSIONS}"
+            )
         }
         AlertDescription::CertificateRequired
         | AlertDescription::NoCertificate
@@ -208,26 +212,31 @@ fn explain_certificate(fault: &CertificateError) -> String {
         let seconds = time.as_secs().abs_diff(limit.as_secs());
         span(i64::try_from(seconds).unwrap_or(i64::MAX))
     };
+    let date = |time: &UnixTime| date::time(i64::try_from(time.as_secs()).unwrap_or(i64::MAX));
     match fault {
         CertificateError::UnknownIssuer => "its certificate is not signed by a CA of the bundle".into(),
         CertificateError::BadSignature => {
             "its signature does not fit its certificate: it does not hold the certificate's key".into()
         }
         CertificateError::ExpiredContext { time, not_after } => {
-            format!("its certificate expired {} ago (or this clock is wrong)", ago(time, not_after))
+            format!(
+                "its certificate expired {} ago, on {}; it is {} by this clock",
+                ago(time, not_after),
+                date(not_after),
+                date(time)
+            )
         }
         CertificateError::Expired => "its certificate has expired (or this clock is wrong)".into(),
         CertificateError::NotValidYetContext { time, not_before } => {
             format!(
-                "its certificate begins to be valid in {} (or this clock is wrong)",
-                ago(time, not_before)
+                "its certificate is not valid before {}; it is {} by this clock",
+                date(not_before),
+                date(time)
             )
         }
         CertificateError::NotValidYet => "its certificate is not valid yet (or this clock is wrong)".into(),
         CertificateError::NotValidForNameContext { expected, presented } => wrong_name(expected, presented),
-        CertificateError::NotValidForName => {
-            "its certificate is for another name; see --tls-server-name".into()
-        }
+        CertificateError::NotValidForName => "its certificate is for another name".into(),
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
             "its certificate is not for servers: its extended key usage lacks server authentication".into()
         }
@@ -247,9 +256,7 @@ fn explain_certificate(fault: &CertificateError) -> String {
                 _ => String::new(),
             };
             let with = algorithm(signature_algorithm_id).unwrap_or("another algorithm");
-            format!(
-                "its certificate, or its CA's, is signed with {with}{curve}, which cannot be verified here; {OFFER}"
-            )
+            format!("its certificate or CA is signed with {with}{curve}; {SIGNATURES}")
         }
         CertificateError::Other(other) => match other.0.downcast_ref::<Distrust>() {
             Some(Distrust(why)) => why.clone(),
@@ -276,7 +283,7 @@ fn unusual(name: &str) -> String {
             "its chain of certificates is too long".into()
         }
         name if name.starts_with("UnsupportedSignatureAlgorithm") => {
-            format!("its certificate is signed with an algorithm that cannot be verified here; {OFFER}")
+            format!("its certificate is signed with an algorithm that cannot be verified here; {SIGNATURES}")
         }
         other => format!("its certificate is not good ({})", apart(other)),
     }
@@ -300,17 +307,16 @@ fn wrong_name(expected: &ServerName<'_>, presented: &[String]) -> String {
     let is_address = matches!(expected, ServerName::IpAddress(_));
     if is_address && names.iter().any(|name| *name == wanted) {
         return format!(
-            "its certificate has the address {wanted} as a DNS name, which does not count: it must be an IP address \
-             in its subjectAltName (IP:{wanted}); see --tls-server-name"
+            "its certificate has {wanted} as a DNS name, and needs it as an IP address (IP:{wanted} in its subjectAltName)"
         );
     }
     if names.is_empty() {
         return format!(
             "its certificate is not for {wanted} but for no name at all: it has no subjectAltName, and a common name (CN) \
-             does not count; see --tls-server-name"
+             does not count"
         );
     }
-    format!("its certificate is not for {wanted} but for {}; see --tls-server-name", names.join(", "))
+    format!("its certificate is from a trusted CA, and is not for {wanted} but for {}", names.join(", "))
 }
 
 /// The name of an algorithm or curve by its object identifier, somewhere in these bytes. More special ones first.
@@ -646,7 +652,13 @@ mod tests {
     fn debris(text: &str) -> Vec<&str> {
         let bare = |word: &str| word.trim_matches(|c: char| !c.is_alphanumeric()).to_owned();
         let odd = |word: &&str| {
-            is_name(word) || word.contains("(\"") || word.contains("::") || *word == "{" || *word == "}"
+            // The T of a time.
+            let is_time = word.starts_with(|c: char| c.is_ascii_digit());
+            is_name(word) && !is_time
+                || word.contains("(\"")
+                || word.contains("::")
+                || *word == "{"
+                || *word == "}"
         };
         text.split(' ').filter(odd).filter(|word| !KNOWN.contains(&bare(word).as_str())).collect()
     }
@@ -735,7 +747,7 @@ mod tests {
         for (fault, words) in [
             (
                 rustls::Error::AlertReceived(AlertDescription::HandshakeFailure),
-                "P-521, or AES-CBC or static RSA only; kubeknock offers TLS 1.2",
+                "P-521, or only AES-CBC or static RSA; kubeknock offers AES-GCM",
             ),
             (rustls::Error::AlertReceived(AlertDescription::InsufficientSecurity), "nothing fits (alert 71)"),
             (rustls::Error::AlertReceived(AlertDescription::ProtocolVersion), "only TLS 1.1 or older"),
@@ -757,10 +769,7 @@ mod tests {
                 PeerMisbehaved::TooManyKeyUpdateRequests.into(),
                 "breaks the rules of TLS (too many key update requests)",
             ),
-            (
-                certificate_faults().swap_remove(3).into(),
-                "signed with ecdsa-with-SHA512, which cannot be verified here; kubeknock offers",
-            ),
+            (certificate_faults().swap_remove(3).into(), "signed with ecdsa-with-SHA512; kubeknock verifies"),
             (certificate_faults().swap_remove(4).into(), "ecdsa-with-SHA512 by an ECDSA key on P-521"),
             (certificate_faults().swap_remove(5).into(), "signed with another algorithm"),
         ] {

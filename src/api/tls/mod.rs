@@ -1,4 +1,4 @@
-//! TLS: a CA bundle becomes trust, and a TLS fault becomes a sentence.
+//! TLS: turns a CA bundle into trust, and a TLS error into a sentence.
 
 mod bundle;
 mod explain;
@@ -21,7 +21,8 @@ use trust::{Judgement, Trust};
 
 pub use explain::{failure, plain, reason};
 
-/// What ring has, the cheapest first: AES-128 is enough, and a server that follows the client's order takes it.
+/// The cipher suites of ring, the cheapest first: AES-128 is secure, and a server that follows the client's order
+/// chooses it.
 const SUITES: [SupportedCipherSuite; 9] = [
     ring::cipher_suite::TLS13_AES_128_GCM_SHA256,
     ring::cipher_suite::TLS13_AES_256_GCM_SHA384,
@@ -42,7 +43,7 @@ pub enum Verify<'a> {
     Nothing,
 }
 
-/// A TLS set-up, and how many certificates of the bundle could not be used.
+/// A TLS configuration, and how many certificates of the bundle could not be used.
 pub struct Setup {
     /// For every connection.
     pub config: Arc<ClientConfig>,

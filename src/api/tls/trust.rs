@@ -1,8 +1,9 @@
-//! Which server certificates a CA bundle vouches for: those that Go's verifier, and so client-go, accepts with the same
+//! Which server certificates a CA bundle verifies: those that Go's verifier, and so client-go, accepts with the same
 //! bundle, as far as rustls can verify them.
 //!
-//! rustls alone is laxer (it believes a CA of the bundle whatever that says of itself, and an intermediate whatever its key
-//! usage) and stricter (a certificate that is itself in the bundle is not enough).
+//! rustls alone is laxer (it accepts any CA of the bundle, also one that has expired or says CA:FALSE, and an
+//! intermediate with any key usage) and stricter (it does not accept a certificate only because that certificate is in
+//! the bundle).
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -20,33 +21,31 @@ use crate::time::duration::span;
 /// The certificates of a bundle, by what each may do.
 #[derive(Debug)]
 pub struct Trust {
-    /// What may sign: CAs for servers, within their dates.
+    /// The certificates that may sign others: CAs for servers, within their validity.
     roots: RootCertStore,
-    /// Those that may sign no other CA.
+    /// The CAs that may sign no other CA.
     lowest: RootCertStore,
-    /// All of the bundle: each may be a server's own.
+    /// All certificates of the bundle: each may be a server's own.
     certificates: Vec<(CertificateDer<'static>, Certificate)>,
 }
 
-const NOT_SIGNED: &str = "its certificate is not signed by a CA of the bundle";
-
 /// How the bundle judges a server's certificate.
 pub struct Judgement {
-    /// Not good, and why.
+    /// Accepted, or why not.
     pub verdict: Result<(), rustls::Error>,
-    /// No CA of the bundle has signed it.
+    /// Whether no CA of the bundle has signed it.
     pub unknown_issuer: bool,
 }
 
 impl Trust {
-    /// Of a bundle.
+    /// The trust that a bundle gives.
     pub fn new(bundle: Bundle) -> Trust {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let (mut roots, mut lowest) = (RootCertStore::empty(), RootCertStore::empty());
         for (der, certificate) in &bundle.certificates {
             if certificate.signs && certificate.serves && !certificate.is_odd && is_within(certificate, now) {
                 let store = if certificate.signs_cas { &mut roots } else { &mut lowest };
-                // One that rustls cannot read signs nothing, and may still be a server's own.
+                // A certificate that rustls cannot read signs nothing, but may be a server's own.
                 let _ = store.add(der.clone());
             }
         }
@@ -86,7 +85,7 @@ impl Trust {
     ) -> Result<(), rustls::Error> {
         let parsed = ParsedCertificate::try_from(end_entity)?;
         if let Some((_, own)) = self.certificates.iter().find(|(der, _)| der == end_entity) {
-            // Go's `Verify` ends here, too: no signature is asked of what is trusted itself.
+            // Go's `Verify` ends here, too: a certificate that is trusted itself needs no signature.
             dates(own, now)?;
             if !own.serves {
                 return Err(CertificateError::InvalidPurpose.into());
@@ -114,9 +113,9 @@ impl Trust {
         verdict.and_then(|()| verify_server_name(&parsed, name))
     }
 
-    /// Why no CA of the bundle has signed it: each cause has another remedy.
+    /// Why no CA of the bundle has signed it. Each cause has its own remedy.
     fn why_unknown(&self, shown: &Certificate, sent: &[Certificate], now: u64) -> String {
-        // Up the chain as far as the server shows it; no chain is longer than what it sends.
+        // Up the chain, as far as the server sends it.
         let mut top = shown;
         for _ in 0..sent.len() {
             let issuer = sent.iter().find(|one| one.subject == top.issuer && one.subject != one.issuer);
@@ -130,21 +129,21 @@ impl Trust {
         }
         let is_above_a_ca = top != shown;
         let why_not = |certificate: &Certificate| match certificate {
-            Certificate { signs: false, is_ca: false, .. } => Some("it is not a CA's (no CA:TRUE)"),
-            Certificate { signs: false, .. } => Some("its key usage does not allow that (keyCertSign)"),
+            Certificate { signs: false, is_ca: false, .. } => Some("it is not a CA (no CA:TRUE)"),
+            Certificate { signs: false, .. } => Some("its key usage lacks keyCertSign"),
             Certificate { serves: false, .. } => Some("its extended key usage lacks server authentication"),
-            Certificate { is_odd: true, .. } => Some("it has a critical extension that is not known here"),
+            Certificate { is_odd: true, .. } => Some("it has an unknown critical extension"),
             Certificate { signs_cas: false, .. } if is_above_a_ca => {
                 Some("it may sign no other CA (pathlen:0)")
             }
             _ => None,
         };
-        let of_server = sent.iter().filter(|one| one.is_ca && !one.signs).map(|one| ("server", one));
-        let mut signers = of_server.chain(named().map(|one| ("bundle", one)));
+        let of_server = sent.iter().filter(|one| one.is_ca && !one.signs).map(|one| ("that it sends", one));
+        let mut signers = of_server.chain(named().map(|one| ("of the bundle", one)));
         if let Some((whose, signer, why)) =
             signers.find_map(|(whose, one)| Some((whose, &one.subject, why_not(one)?)))
         {
-            return format!("{NOT_SIGNED}: the {whose}'s {signer} must not sign it, {why}");
+            return format!("its certificate is signed by {signer} {whose}, which must not sign it: {why}");
         }
         if named().next().is_some() && !named().any(|certificate| is_within(certificate, now)) {
             let late = named().map(|certificate| certificate.not_after).max().unwrap_or_default();
@@ -153,7 +152,7 @@ impl Trust {
         }
         if named().next().is_some() {
             return format!(
-                "{NOT_SIGNED}: another CA of the name {signer} has signed it (another cluster's ca.crt, or the CA was rotated)"
+                "its certificate is signed by a CA with the bundle's name ({signer}) but another key: another cluster's ca.crt, or an old one"
             );
         }
         let mut others: Vec<&str> = of_bundle().map(|certificate| certificate.subject.as_str()).collect();
@@ -161,8 +160,7 @@ impl Trust {
         let more = if others.len() > 3 { ", …" } else { "" };
         others.truncate(3);
         format!(
-            "{NOT_SIGNED}: {signer} has signed it, and the bundle has {}{more} (another cluster's ca.crt, or the server does not send \
-             its intermediate certificate)",
+            "its certificate is signed by {signer}, but the bundle has {}{more} (another cluster's ca.crt, or no intermediate sent)",
             others.join(", ")
         )
     }
@@ -462,14 +460,14 @@ mod tests {
                 vec![der(&root)],
                 vec![der(&below)],
                 No,
-                "does not send its intermediate",
+                "no intermediate sent",
             ),
             (
                 "the upper of two not sent",
                 vec![der(&root)],
                 vec![der(&deep), der(&low)],
                 No,
-                "CN=middle has signed it",
+                "is signed by CN=middle,",
             ),
             ("the intermediate in the bundle", vec![der(&middle)], vec![der(&below)], Yes, ""),
             (
@@ -477,14 +475,14 @@ mod tests {
                 vec![der(&other)],
                 vec![der(&leaf)],
                 No,
-                "CN=kubernetes has signed it, and the bundle has CN=other",
+                "is signed by CN=kubernetes, but the bundle has CN=other",
             ),
             (
                 "another CA of the same name",
                 vec![der(&namesake)],
                 vec![der(&leaf)],
                 No,
-                "another CA of the name CN=kubernetes",
+                "with the bundle's name (CN=kubernetes) but another key",
             ),
             ("both of that name", vec![der(&namesake), der(&root)], vec![der(&leaf)], Yes, ""),
             ("self-signed, in the bundle", vec![der(&self_signed)], vec![der(&self_signed)], Yes, ""),
@@ -608,7 +606,7 @@ mod tests {
                 vec![der(&pathlen)],
                 vec![der(&signed(&middle_of_pathlen, "server", plain)), der(&middle_of_pathlen)],
                 No,
-                "the bundle's CN=kubernetes must not sign it, it may sign no other CA (pathlen:0)",
+                "signed by CN=kubernetes of the bundle, which must not sign it: it may sign no other CA (pathlen:0)",
             ),
             (
                 "an intermediate with CA:FALSE",
@@ -678,7 +676,7 @@ mod tests {
                 vec![der(&for_clients)],
                 vec![der(&signed(&for_clients, "server", plain))],
                 No,
-                "must not sign it, its extended key usage lacks",
+                "must not sign it: its extended key usage lacks",
             ),
             (
                 "a CA for servers",
@@ -692,14 +690,14 @@ mod tests {
                 vec![der(&odd)],
                 vec![der(&signed(&odd, "server", plain))],
                 No,
-                "critical extension that is not known",
+                "unknown critical extension",
             ),
             (
                 "an intermediate without keyCertSign",
                 vec![der(&root)],
                 vec![der(&signed(&middle_no_sign, "server", plain)), der(&middle_no_sign)],
                 No,
-                "the server's CN=middle must not sign it, its key usage",
+                "signed by CN=middle that it sends, which must not sign it: its key usage",
             ),
             (
                 "more CAs than an intermediate's pathlen allows",
@@ -869,7 +867,7 @@ mod tests {
                 vec![der(&root)],
                 vec![der(&signed(&root, "server", |params| params.not_before = date_time_ymd(2100, 1, 1)))],
                 No,
-                "begins to be valid",
+                "is not valid before",
             ),
             (
                 "a leaf that may only sign certificates",
@@ -993,8 +991,8 @@ mod tests {
         };
         let root = own("kubernetes", ca);
         for (leaf, words) in [
-            (own("me", as_name), "has the address 127.0.0.1 as a DNS name"),
-            (signed(&root, "server", as_name), "has the address 127.0.0.1 as a DNS name"),
+            (own("me", as_name), "has 127.0.0.1 as a DNS name"),
+            (signed(&root, "server", as_name), "has 127.0.0.1 as a DNS name"),
             (signed(&root, "server", common), "a common name (CN) does not count"),
             (signed(&root, "server", other_name), "is not for 127.0.0.1 but for elsewhere"),
         ] {

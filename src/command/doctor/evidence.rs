@@ -1,4 +1,4 @@
-//! What doctor has seen, before it is judged: files, answers, and how long they took. Steps are made of nothing else.
+//! What doctor has found, before it is judged: files, answers, and how long they took. Steps use nothing else.
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::token::Claims;
 pub const SERVICE_NAMES: [&str; 4] =
     ["kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"];
 
-/// What a file of the mount is for.
+/// The purpose of a file in the mount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// The token.
@@ -37,9 +37,9 @@ pub struct MountFile {
     pub purpose: Purpose,
     /// Its name in the mount, or its path where an option names it.
     pub name: String,
-    /// It is in the mount.
+    /// Whether it is in the mount.
     pub inside: bool,
-    /// Something is asked that needs it.
+    /// Whether a question needs it.
     pub needed: bool,
     /// Its age, or why it cannot be read.
     pub state: Result<Duration, ErrorKind>,
@@ -48,7 +48,7 @@ pub struct MountFile {
 /// The service account mount.
 #[derive(Clone, Debug)]
 pub struct Mount {
-    /// It is a folder.
+    /// Whether it is a folder.
     pub exists: bool,
     /// Its files, in the order of [`Purpose`].
     pub files: Vec<MountFile>,
@@ -70,7 +70,7 @@ pub struct First {
     pub result: Result<Answer, Failure>,
     /// `v1.36.2`.
     pub version: Option<String>,
-    /// The server's clock less ours, in seconds.
+    /// How far the server's clock is ahead of this one, in seconds.
     pub skew: Option<i64>,
     /// From sending to the end of the answer.
     pub elapsed: Duration,
@@ -78,7 +78,7 @@ pub struct First {
     pub facts: Facts,
 }
 
-/// What the token file holds.
+/// The content of the token file.
 #[derive(Clone, Debug)]
 pub enum TokenFile {
     /// Missing or empty.
@@ -91,16 +91,16 @@ pub enum TokenFile {
     Claims(Claims),
 }
 
-/// A permission to ask at the end of the way.
+/// A permission that doctor asks last.
 #[derive(Clone, Debug)]
 pub struct Question {
     /// As typed, or the tutorial's own.
     pub phrase: String,
-    /// A refusal of it is a fault.
+    /// Whether a refusal counts as broken.
     pub decides: bool,
 }
 
-/// All that has been seen. `None`: not asked, or not answered before the deadline.
+/// Everything that doctor has found. `None`: not asked, or not answered before the deadline.
 #[derive(Clone, Debug)]
 pub struct Evidence {
     /// As the kubelet sets them.
@@ -190,7 +190,7 @@ impl Evidence {
     }
 }
 
-/// The deadline came first.
+/// The failure of a deadline that has passed.
 pub fn late(patience: Duration) -> Failure {
     Failure::Timeout(format!("no answer within {patience:?}"))
 }

@@ -1,7 +1,6 @@
 //! `doctor`: everything between this process and a permission, step by step; names the first broken step.
 //!
-//! Looks at the files and asks the network. What it has seen is evidence, the steps are made of that, and the view
-//! shows them.
+//! Reads the files and asks the network. The result is the evidence; the steps judge it, and the view shows them.
 
 mod evidence;
 mod step;
@@ -43,7 +42,7 @@ use crate::visit::Visit;
 /// Name lookups take no longer than this.
 const LOOKUP: Duration = Duration::from_secs(2);
 
-/// What is around the process, apart from files.
+/// The environment of the process, apart from files.
 #[derive(Clone, Debug)]
 pub struct Surroundings {
     /// The kubelet's variables.
@@ -54,7 +53,7 @@ pub struct Surroundings {
     pub explicit_server: bool,
 }
 
-/// What `doctor` was asked to do.
+/// The settings of `doctor`.
 #[derive(Debug)]
 pub struct Doctor {
     /// The API server to ask.
@@ -65,11 +64,11 @@ pub struct Doctor {
     pub namespace: Option<String>,
     /// PHRASE arguments.
     pub permissions: Vec<Permission>,
-    /// How to show it.
+    /// Text or JSON.
     pub output: Format,
-    /// The whole run.
+    /// The deadline of the whole run.
     pub timeout: Duration,
-    /// Each request on stderr.
+    /// Whether to show each request on stderr.
     pub verbose: bool,
 }
 
@@ -86,7 +85,7 @@ pub fn run(doctor: &Doctor, color: bool) -> Code {
     end(Ok(code), doctor.output)
 }
 
-/// Everything, in the order of the way: files, version, identity, rules, permissions.
+/// Collects the evidence, in this order: files, version, identity, rules, permissions.
 fn look(doctor: &Doctor, tracing: Tracing) -> Evidence {
     let start = Instant::now();
     let mut seen = examine(doctor, &look_up_names(), tracing);
@@ -290,7 +289,7 @@ fn mount(cluster: &Cluster, needs_namespace: bool) -> Mount {
 }
 
 fn age(path: &Path) -> Result<Duration, ErrorKind> {
-    // A pipe would wait for its writer.
+    // Opening a pipe would wait for its writer.
     if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir()) {
         return Err(ErrorKind::Unsupported);
     }

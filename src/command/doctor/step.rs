@@ -1,25 +1,25 @@
-//! A step: one stretch of the way from this process to a permission, and how it went. Knows neither where it is from
-//! nor how it is shown.
+//! A step between this process and a permission, and its result. Knows neither where the result comes from nor how it
+//! is shown.
 
 use std::time::Duration;
 
 use crate::exit::{Class, Code};
 
-/// How a step went.
+/// The result of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mark {
-    /// As it should be.
+    /// Nothing is wrong.
     Good,
-    /// Nothing gets past it, or not for long.
+    /// It prevents what comes after it, now or soon.
     Broken,
-    /// Not needed, not tried, or a matter of choice.
+    /// Not needed, not tried, or optional.
     Open,
 }
 
 /// What to do about a broken step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Advice {
-    /// A sentence; empty where the command says it all.
+    /// A sentence; empty if the command needs none.
     pub text: String,
     /// A line for a shell.
     pub command: Option<String>,
@@ -55,13 +55,13 @@ impl<T: Into<String>> From<T> for Advice {
 /// One step.
 #[derive(Clone, Debug)]
 pub struct Step {
-    /// What it is, in a word.
+    /// Its name, in one word.
     pub name: &'static str,
     /// The permission it is about, where there are several steps of its name.
     pub subject: Option<String>,
-    /// How it went.
+    /// The result.
     pub mark: Mark,
-    /// What was found.
+    /// The lines that say what was found.
     pub found: Vec<String>,
     /// How long it took, where it took time.
     pub elapsed: Option<Duration>,

@@ -1,4 +1,4 @@
-//! What a server says as the content of an answer.
+//! Content of an answer.
 
 use serde_json::json;
 use testbed::faults;
@@ -26,7 +26,7 @@ pub fn rows() -> Vec<Row> {
         no("forbids with nothing", 26, String::new()),
         with("rejects with nothing", 11, "401 Unauthorized", "", String::new()),
         no(
-            "refuses nobody by name",
+            "refuses a user without a name",
             10,
             json!({ "kind": "Status", "message": "no", "code": 403 }).to_string(),
         ),
@@ -44,13 +44,7 @@ pub fn rows() -> Vec<Row> {
         no("paints the terminal", 10, json!({ "kind": "Status", "message": PAINT }).to_string()),
         no("paints the terminal as a user", 10, refusal(PAINT)),
         with("paints the terminal in text", 24, "503 Service Unavailable", "text/plain", PAINT.into()),
-        with(
-            "paints the terminal with a status that nobody knows",
-            26,
-            "418 Teapot",
-            "text/plain",
-            PAINT.into(),
-        ),
+        with("paints the terminal with an unknown status", 26, "418 Teapot", "text/plain", PAINT.into()),
         row("refuses in 64 MiB", 26, || {
             faults::floods(
                 "HTTP/1.1 403 Forbidden\r\nContent-Type: application/json\r\nContent-Length: 67108864\r\n\r\n{\"kind\":\"Status\",\"message\":\"",
@@ -215,7 +209,7 @@ pub fn rows() -> Vec<Row> {
 }
 
 impl Row {
-    /// The same with a body that is no text.
+    /// The same with a body that is not text.
     fn bytes(mut self, body: &'static [u8], status: &'static str) -> Self {
         self.server = Box::new(move || raw_answer(status, JSON, body));
         self

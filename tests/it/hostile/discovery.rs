@@ -1,4 +1,4 @@
-//! What a server says it serves.
+//! Discovery documents.
 
 use serde_json::json;
 use testbed::faults;
@@ -7,7 +7,7 @@ use testbed::recordings::AGGREGATED;
 use super::servers::{JSON, PAINT, raw_answer, redirect};
 use super::{Row, row};
 
-/// To `list deploy`, for which discovery has to be asked.
+/// Answers to `list deploy`, which needs discovery.
 #[allow(clippy::too_many_lines, reason = "a table")]
 pub fn rows() -> Vec<Row> {
     const ASKED: &[&str] = &["check", "list deploy"];
@@ -55,7 +55,7 @@ pub fn rows() -> Vec<Row> {
         says("says more behind discovery", 26, groups("") + "x"),
         says("begins discovery with a byte order mark", 26, format!("\u{feff}{}", groups(""))),
         says("discovers 100,000 deep", 26, groups(&"[".repeat(100_000))),
-        says("discovers 100,000 deep where nobody looks", 26, {
+        says("nests a discovery document 100,000 deep in an unknown field", 26, {
             format!(r#"{{"x":{}{},"items":[]}}"#, "[".repeat(100_000), "]".repeat(100_000))
         }),
         row("discovers what is no UTF-8", 26, || {

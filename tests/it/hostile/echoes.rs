@@ -1,4 +1,4 @@
-//! Servers that say the token back to whom it came from.
+//! Servers that send the token back to the client.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -10,16 +10,14 @@ use testbed::recordings::AGGREGATED;
 use super::servers::{JSON, PODS, redirect, refusal};
 use super::{Row, row};
 
-/// Servers that say the token back to whom it came from.
+/// Servers that send the token back to the client.
 #[allow(clippy::too_many_lines, reason = "a table")]
 pub fn rows() -> Vec<Row> {
-    let echo = |name, code, answer: fn(&str) -> String| {
-        row(name, code, move || faults::echoes(move |token| answer(token.unwrap_or("nobody")))).asked(&[
-            "check",
-            "-v",
-            "list pods",
-        ])
-    };
+    let echo =
+        |name, code, answer: fn(&str) -> String| {
+            row(name, code, move || faults::echoes(move |token| answer(token.unwrap_or("no token"))))
+                .asked(&["check", "-v", "list pods"])
+        };
     vec![
         echo("echoes the token in a message", 10, |token| answer("403 Forbidden", JSON, &refusal(token))),
         echo("echoes the token in a message, in escapes", 10, |token| {
@@ -86,7 +84,7 @@ pub fn rows() -> Vec<Row> {
             faults::says("HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 9223372036854775807 9223372036854775807:49:37 GMT\r\nContent-Length: 0\r\n\r\n")
         })
         .asked(&["doctor"]),
-        row("says the token of earlier to nobody", 24, || {
+        row("says an earlier token in an anonymous answer", 24, || {
             let seen = Mutex::new(None);
             faults::echoes(move |token| {
                 let mut seen = seen.lock().unwrap();
@@ -115,14 +113,14 @@ pub fn rows() -> Vec<Row> {
     ]
 }
 
-/// A review of who asks, in which everything is the token.
+/// A SelfSubjectReview in which every field is the token.
 fn user_of_a_review(token: &str) -> String {
     let user = json!({ "username": "NAME", "groups": ["NAME"], "extra": { "NAME": ["NAME"] } });
     let review = json!({ "kind": "SelfSubjectReview", "status": { "userInfo": user } });
     answer("201 Created", JSON, &review.to_string().replace("NAME", &escaped(token)))
 }
 
-/// As JSON may write it: every letter by its number.
+/// A JSON string in which every letter is an escape.
 fn escaped(token: &str) -> String {
     token.chars().map(|c| format!("\\u{:04x}", u32::from(c))).collect()
 }

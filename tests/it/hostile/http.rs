@@ -1,4 +1,4 @@
-//! What a server says as HTTP: lengths, chunks, statuses, protocols, headers, redirects.
+//! HTTP: lengths, chunks, statuses, protocols, headers, redirects.
 
 use std::io::Write;
 
@@ -8,7 +8,7 @@ use testbed::faults::{self, Certificate, Listener, answer, read_request};
 use super::servers::{JSON, LOOPBACK, PODS, always, redirect, refusal};
 use super::{DEADLINE, Row, row};
 
-/// One answer, and the end of the connection without TLS' close_notify.
+/// One answer, and the end of the connection without the close_notify of TLS.
 fn abrupt(answer: &str) -> Listener {
     let answer = answer.to_owned();
     faults::tls_listener(Certificate::Good, move |stream, _| {
@@ -36,7 +36,7 @@ pub fn rows() -> Vec<Row> {
         row(name, code, move || faults::floods(begin.clone(), piece))
     };
     vec![
-        // What is as it should be, however odd.
+        // Unusual, but valid.
         say("answers well", 0, sized("")),
         say("answers well in chunks", 0, chunked(&format!("{whole}0\r\n\r\n"))),
         say(
@@ -81,8 +81,8 @@ pub fn rows() -> Vec<Row> {
         flood("says a chunk extension without an end", 26, chunked("1;"), "x"),
         flood("says a trailer without an end", 26, chunked(&format!("{whole}0\r\nX-Long: ")), "x"),
         flood("says trailers without an end", 23, chunked(&format!("{whole}0\r\n")), "X: y\r\n"),
-        flood("says 100 Continue for ever", 23, String::new(), "HTTP/1.1 100 Continue\r\n\r\n"),
-        flood("says 103 Early Hints for ever", 23, String::new(), "HTTP/1.1 103 Early Hints\r\n\r\n"),
+        flood("says 100 Continue without end", 23, String::new(), "HTTP/1.1 100 Continue\r\n\r\n"),
+        flood("says 103 Early Hints without end", 23, String::new(), "HTTP/1.1 103 Early Hints\r\n\r\n"),
         say("says a thousand headers", 26, sized(&"X: y\r\n".repeat(1000))),
         // Too little.
         say("says less than it said it would", 23, json("Content-Length: 1000\r\n", PODS)),
@@ -109,7 +109,7 @@ pub fn rows() -> Vec<Row> {
         row("is sorry in less than it said it would, and breaks", 21, || {
             abrupt("HTTP/1.1 503 Later\r\nContent-Length: 1000\r\n\r\nlater")
         }),
-        // Lengths that are none.
+        // Invalid lengths.
         say("says a length below zero", 26, json("Content-Length: -1\r\n", PODS)),
         say("says a length that is a word", 26, json("Content-Length: short\r\n", PODS)),
         say("says a length with a sign", 26, json(&format!("Content-Length: +{}\r\n", PODS.len()), PODS)),
@@ -132,8 +132,8 @@ pub fn rows() -> Vec<Row> {
         say("says a chunk of all that there can be", 23, chunked("ffffffffffffffff\r\n")),
         say("says more in a chunk than its size", 26, chunked(&format!("5\r\n{PODS}\r\n0\r\n\r\n"))),
         say("says no chunk size", 26, chunked("\r\n")),
-        say("says a transfer encoding that nobody knows", 26, json("Transfer-Encoding: shuffled\r\n", PODS)),
-        say("says a content encoding that nobody asked for", 26, {
+        say("says an unknown transfer encoding", 26, json("Transfer-Encoding: shuffled\r\n", PODS)),
+        say("says a content encoding that was not asked for", 26, {
             let body = "\u{1f}\u{8b}\u{8}\0\0\0\0\0";
             json(&format!("Content-Encoding: gzip\r\nContent-Length: {}\r\n", body.len()), body)
         }),
@@ -177,7 +177,7 @@ pub fn rows() -> Vec<Row> {
         say("says a header over two lines", 26, sized("X-Long: a\r\n b\r\n")),
         say("says an escape in a header", 26, sized("X-Bad: \u{1b}[31m\r\n")),
         say("says a bare CR in a header", 26, sized("X-Bad: a\rb\r\n")),
-        // Elsewhere.
+        // Redirects.
         say("redirects to itself", 26, redirect("/api/v1/namespaces/ns-1/pods?limit=1")),
         row("redirects to itself by its whole address, where a good answer is", 26, || {
             faults::counts(|number| match number {
@@ -215,7 +215,7 @@ pub fn rows() -> Vec<Row> {
         // More than was asked for.
         say("says junk behind its answer", 0, sized("") + "and more"),
         row("answers the token knock before it came", 10, || {
-            // The first connection is for nobody; what it says behind its answer is no answer to another knock.
+            // The first connection is anonymous. Bytes after its answer are not an answer to the other knock.
             faults::counts(|number| match number {
                 0 => {
                     answer("403 Forbidden", JSON, &refusal("system:anonymous"))

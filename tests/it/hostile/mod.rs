@@ -1,6 +1,6 @@
-//! Servers that misbehave: tables of what a server can do to a client, one a file, with the code that each has
-//! to give and how long it may take. Every run is also held to what is promised of all: no hang, no defect, no
-//! token in what is said, nothing on stdout that paints a terminal, and little memory.
+//! Servers that misbehave: one table a file, each row with the exit code that it must lead to and the time it
+//! may take. Every run must also keep what is promised of all runs: no hang, no panic, no token in the output,
+//! no control characters on the terminal, and little memory.
 //!
 //! `KUBEKNOCK_BINARY=FILE` runs the tables against another binary, such as the static one that is released.
 
@@ -26,30 +26,30 @@ use testbed::{memory_is_the_runners, runner_delay};
 use crate::Pod;
 use run::{Ran, run};
 
-/// What a run may take whose answer is there. Most take a tenth of it.
+/// The time limit of a run that gets an answer. Most take a tenth of it.
 const PROMPT: Duration = Duration::from_millis(500);
 
-/// What a run may take that waits until its `--timeout` of one second.
+/// The time limit of a run that waits until its `--timeout` of one second.
 const DEADLINE: Duration = Duration::from_millis(1100);
 
-/// Peak memory above that of `--version`, in KiB. A debug build is ten times as large as the one that is
-/// released, and its code counts as it is touched; so it is what is held beside the code that is bounded.
+/// The limit of peak memory above that of `--version`, in KiB. A debug build is ten times as large as a
+/// release, and its code counts as it is touched, so only what a run adds is limited.
 const ROOM: u64 = 8 * 1024;
 
-/// Peak memory of the binary that `KUBEKNOCK_BINARY` names, all together, in KiB.
+/// The limit of peak memory of the binary that `KUBEKNOCK_BINARY` names, in KiB.
 const ALL_ROOM: u64 = 8 * 1024;
 
-/// A misbehaviour.
+/// One way to misbehave.
 struct Row {
     name: &'static str,
-    /// What is asked; the server, the mount and mostly the timeout are added.
+    /// The arguments, to which the server, the mount and in most rows the timeout are added.
     arguments: &'static [&'static str],
     code: i32,
     within: Duration,
     server: Box<dyn Fn() -> Listener + Send + Sync>,
 }
 
-/// A run is to give `code` at once, or at its deadline if that is 23.
+/// A run must exit with `code` at once, or at its deadline if that is 23.
 fn row(name: &'static str, code: i32, server: impl Fn() -> Listener + Send + Sync + 'static) -> Row {
     let within = if code == 23 { DEADLINE } else { PROMPT };
     Row { name, arguments: &["check", "list pods"], code, within, server: Box::new(server) }
@@ -84,7 +84,7 @@ fn rows() -> Vec<Row> {
 }
 
 impl Ran {
-    /// Everything that is not as the row has it, and not as is promised of every run.
+    /// Everything that does not match the row, or breaks what is promised of every run.
     fn faults(&self, row: &Row, token: &str, limit: Option<u64>) -> Vec<String> {
         let mut faults = Vec::new();
         let mut fault = |is: bool, what: String| {
@@ -93,17 +93,17 @@ impl Ran {
             }
         };
         let (stdout, stderr) = (String::from_utf8_lossy(&self.stdout), String::from_utf8_lossy(&self.stderr));
-        fault(self.code != Some(row.code), format!("exit code {:?}, wanted {}", self.code, row.code));
+        fault(self.code != Some(row.code), format!("exit code {:?}, expected {}", self.code, row.code));
         if let Some(limit) = limit {
             fault(self.peak > limit, format!("{} KiB at its peak, {limit} are too many", self.peak));
         }
         fault(self.peak == 0, "no peak memory was read".into());
-        // A large part of the token is the token.
+        // A long part of the token counts as the token.
         let said = |text: &str| (0..token.len() - 24).any(|at| text.contains(&token[at..at + 24]));
         for (name, text) in [("stdout", &stdout), ("stderr", &stderr)] {
             fault(said(text), format!("the token is on {name}"));
             fault(text.contains("defect") || text.contains("panicked"), format!("a defect on {name}"));
-            // `get` passes on what it got.
+            // `get` passes the answer on.
             let raw = name == "stdout" && row.arguments.first() == Some(&"get");
             let paints = |c: char| c != '\n' && (c.is_control() || REORDERS.contains(&c));
             fault(!raw && text.contains(paints), format!("control characters on {name}"));
@@ -164,7 +164,7 @@ fn no_misbehaviour_does_harm() {
     });
     let mut failed = Vec::new();
     for (row, mut ran, token) in results.into_inner().unwrap() {
-        // A machine that is busy may be late once; who does not keep a deadline is late each time.
+        // A busy machine may be late once; a program that misses its deadline is late each time.
         for _ in 0..2 {
             if ran.is_late(row) {
                 ran = attempt(row).0;

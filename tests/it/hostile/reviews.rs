@@ -1,4 +1,4 @@
-//! What a server says in a review of access, of rules, or of who asks.
+//! Reviews of access, of rules, and of the user.
 
 use serde_json::{Value, json};
 use testbed::faults;

@@ -13,7 +13,7 @@ use testbed::runner;
 
 use crate::Pod;
 
-/// A run that is over.
+/// A run that has ended.
 pub struct Ran {
     pub code: Option<i32>,
     pub took: Duration,
@@ -23,9 +23,8 @@ pub struct Ran {
     pub stderr: Vec<u8>,
 }
 
-/// Runs it to its end. What it says is held back until it blocks on saying it, so that its peak memory is
-/// read when all is done: afterwards nothing tells it any more (what `wait4` tells is at least the memory of
-/// whoever started it).
+/// Runs it to its end. Its first write to stdout blocks until its peak memory is read, because that cannot be
+/// read after its end (`wait4` reports at least the memory of the parent).
 pub fn run(pod: &Pod, arguments: &[&str]) -> Ran {
     let (mut ours, theirs) = UnixStream::pair().unwrap();
     theirs.set_nonblocking(true).unwrap();
@@ -39,7 +38,7 @@ pub fn run(pod: &Pod, arguments: &[&str]) -> Ran {
     let start = Instant::now();
     let mut child =
         command.stdin(Stdio::null()).stdout(OwnedFd::from(theirs)).stderr(Stdio::piped()).spawn().unwrap();
-    // It holds the other end of stdout, too.
+    // The command holds the other end of stdout, too.
     drop(command);
     let mut stderr = child.stderr.take().unwrap();
     let stderr = thread::spawn(move || {
@@ -53,7 +52,7 @@ pub fn run(pod: &Pod, arguments: &[&str]) -> Ran {
         if let Some(status) = child.try_wait().unwrap() {
             break status;
         }
-        // Read no sooner than its memory was seen: with room in the pipe it may end before the next look.
+        // Stdout is read only after the memory: with room in the pipe the run may end first.
         if stdout.is_none() && peak > 0 && speaks(&child) {
             let mut ours = ours.try_clone().unwrap();
             stdout = Some(thread::spawn(move || read(&mut ours, filled)));
@@ -68,7 +67,7 @@ pub fn run(pod: &Pod, arguments: &[&str]) -> Ran {
     Ran { code: status.code(), took, peak, stdout, stderr: stderr.join().unwrap() }
 }
 
-/// What came behind the filling, up to 1 MiB of it.
+/// The bytes after the filling, up to 1 MiB.
 fn read(from: &mut UnixStream, filled: usize) -> Vec<u8> {
     let mut text = Vec::new();
     io::copy(&mut from.take(u64::try_from(filled).unwrap()), &mut io::sink()).unwrap();
@@ -80,10 +79,10 @@ fn read(from: &mut UnixStream, filled: usize) -> Vec<u8> {
 /// `VmHWM` in KiB; 0 if it has ended.
 fn peak_memory(child: &Child) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
-    // For a moment after it was started it still has the memory, and the name, of whoever started it.
+    // For a moment after the fork it still has the memory and the name of its parent.
     let runner = runner();
     let name = runner.as_ref().and_then(|path| Path::new(path).file_name()?.to_str()).unwrap_or("kubeknock");
-    // The kernel keeps 15 bytes of it.
+    // The kernel keeps 15 bytes of the name.
     if !status.starts_with(&format!("Name:\t{}", &name[..name.len().min(15)])) {
         return 0;
     }
@@ -91,7 +90,7 @@ fn peak_memory(child: &Child) -> u64 {
     line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 
-/// True while it writes to stdout (or if that is not to be known).
+/// Whether it is writing to stdout. Also true if that is not known.
 fn speaks(child: &Child) -> bool {
     // The number of `write` on x86-64, and on aarch64.
     let writes = |call: &str| call.starts_with("1 0x1 ") || call.starts_with("64 0x1 ");

@@ -1,4 +1,4 @@
-//! What the tables have in common.
+//! Helpers of all tables.
 
 use std::io::{self, Write};
 use std::net::TcpStream;
@@ -12,7 +12,7 @@ pub const LOOPBACK: &str = "127.0.0.1:0";
 pub const JSON: &str = "application/json";
 pub const PODS: &str = r#"{"kind":"PodList","apiVersion":"v1","metadata":{},"items":null}"#;
 
-/// Colours, a title, a cleared screen, a forged verdict, text that runs backwards.
+/// Colors, a title, a cleared screen, a forged verdict, text that runs backwards.
 pub const PAINT: &str = "\u{1b}[31mred\u{1b}[0m\r\nok (0): every permission is as required\n\u{1b}]0;title\u{7}\u{9b}2J\u{202e}\u{2066}\u{61c}\u{2028}\u{85}\u{7f}\u{0}";
 
 /// A refusal to this user, as the API server words it.
@@ -43,7 +43,7 @@ pub fn raw_answer(status: &str, content_type: &str, body: &[u8]) -> Listener {
     faults::says([head.as_bytes(), body].concat())
 }
 
-/// Lets the connection end with a reset, when it is dropped.
+/// Lets the connection end with a reset when it is dropped.
 pub fn reset(stream: &TcpStream) {
     set_socket_linger(stream, Some(Duration::ZERO)).unwrap();
 }

@@ -1,4 +1,4 @@
-//! What a server does below TLS, or with the connection under it.
+//! TCP: below TLS, and the end of a connection.
 
 use std::io::Write;
 use std::net::Shutdown;
@@ -50,7 +50,7 @@ pub fn rows() -> Vec<Row> {
         }),
         row("drips its part of the handshake", 23, || {
             faults::tcp_listener(|mut stream, hold| {
-                // A record of 16 KiB, a byte at a time.
+                // A record of 16 KiB, one byte at a time.
                 let bytes = [0x16, 3, 3, 0x40, 0, 2, 0, 0x3f, 0xfc].into_iter().chain(std::iter::repeat(3));
                 for byte in bytes {
                     if stream.write_all(&[byte]).is_err() || hold.pause(Duration::from_millis(20)) {

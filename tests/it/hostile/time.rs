@@ -1,4 +1,4 @@
-//! What a server says about when to ask again, and what it does over time.
+//! `Retry-After`, and behavior over time.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -20,7 +20,7 @@ pub fn rows() -> Vec<Row> {
         }),
         patient("is too busy for no time", later("429 Later", "0")),
         patient("is too busy for less than no time", later("429 Later", "-1")),
-        patient("is too busy for ever", later("429 Later", "99999999999999999999")),
+        patient("is too busy without end", later("429 Later", "99999999999999999999")),
         patient("is too busy until a day that is over", later("429 Later", "Wed, 21 Oct 2015 07:28:00 GMT")),
         patient("is too busy until a day far away", later("429 Later", "Fri, 31 Dec 9999 23:59:59 GMT")),
         patient("is too busy until no day", later("429 Later", "Mon, 99 Foo 0000 99:99:99 GMT")),
@@ -49,12 +49,10 @@ pub fn rows() -> Vec<Row> {
         })
         .asked(&["wait", "list pods", "--timeout=5s"])
         .within(Duration::from_millis(1500)),
-        row("closes each connection at once, for ever", 21, || {
-            faults::tcp_listener(|stream, _| drop(stream))
-        })
-        .asked(WAIT)
-        .within(DEADLINE),
-        row("is silent, for ever", 23, faults::silent).asked(WAIT),
+        row("closes each connection at once", 21, || faults::tcp_listener(|stream, _| drop(stream)))
+            .asked(WAIT)
+            .within(DEADLINE),
+        row("is silent", 23, faults::silent).asked(WAIT),
         row("is silent in each round", 23, faults::silent).asked(&[
             "wait",
             "list pods",
@@ -63,8 +61,8 @@ pub fn rows() -> Vec<Row> {
     ]
 }
 
-/// A server that is asked more than six times within the second lets in, which is not the code it should
-/// be. Two knocks, and one after half a second or a second, are what it should be asked.
+/// Lets the seventh request within the second pass, which is not the code of the row. A patient client sends
+/// three: two knocks, and one after half a second or a second.
 fn patient(name: &'static str, says: String) -> Row {
     row(name, 24, move || {
         let says = says.clone();

@@ -1,4 +1,4 @@
-//! What a server does in the TLS handshake: certificates, versions, cipher suites, records.
+//! The TLS handshake: certificates, versions, cipher suites, records.
 
 use std::io::{self, Read, Write};
 use std::sync::Arc;
@@ -60,7 +60,7 @@ pub fn rows() -> Vec<Row> {
                 params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
             })
         }),
-        row("has a certificate with a critical extension that nobody knows", 22, || {
+        row("has a certificate with an unknown critical extension", 22, || {
             certified(&SERVER_NAMES, |params| {
                 let mut extension =
                     rcgen::CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 99_999, 1], vec![5, 0]);
@@ -137,9 +137,9 @@ pub fn rows() -> Vec<Row> {
         row("ends TLS before it began, and not the connection", 23, || {
             faults::says_in_the_clear(CLOSE_NOTIFY)
         }),
-        row("warns for ever", 22, || {
+        row("warns without end", 22, || {
             faults::tcp_listener(|mut stream, _| {
-                // user_canceled, a warning.
+                // The alert user_canceled, which is a warning.
                 let flood = [0x15, 3, 3, 0, 2, 1, 90].repeat(1000);
                 while stream.write_all(&flood).is_ok() {}
             })
@@ -183,7 +183,7 @@ pub fn rows() -> Vec<Row> {
                 Ok(())
             })
         }),
-        row("changes its keys for ever", 22, || {
+        row("changes its keys without end", 22, || {
             after_tls(|stream, _| {
                 read_request(stream)?;
                 loop {
@@ -205,7 +205,7 @@ const PROTOCOL_VERSION: &[u8] = &[0x15, 3, 1, 0, 2, 2, 70];
 const HANDSHAKE_FAILURE: &[u8] = &[0x15, 3, 3, 0, 2, 2, 40];
 const CLOSE_NOTIFY: &[u8] = &[0x15, 3, 3, 0, 2, 1, 0];
 
-/// Shows any chain with any key.
+/// Shows any chain, with any key.
 #[derive(Debug)]
 struct Shows(Arc<CertifiedKey>);
 
@@ -224,7 +224,7 @@ fn shows(chain: Vec<CertificateDer<'static>>, key: &PrivateKeyDer<'static>) -> S
         .with_cert_resolver(Arc::new(Shows(Arc::new(certified))))
 }
 
-/// A good answer under these cipher suites, where there is one in common.
+/// A valid answer with these cipher suites, if the client has one of them.
 fn good_with_suites(suites: &[SupportedCipherSuite]) -> Listener {
     let authority = Authority::new();
     let (certificate, key) = authority.certify(&SERVER_NAMES, |_| ());
@@ -239,7 +239,7 @@ fn good_with_suites(suites: &[SupportedCipherSuite]) -> Listener {
     good_at(LOOPBACK, authority.pem(), config)
 }
 
-/// A good answer under this set-up of TLS.
+/// A valid answer with this TLS configuration.
 fn good_at(address: &str, ca_pem: &str, config: ServerConfig) -> Listener {
     faults::tls_listener_with(address, ca_pem, Arc::new(config), |stream, _| {
         always(stream, &answer("200 OK", JSON, PODS))
@@ -263,7 +263,8 @@ fn fixture(pem: &str) -> Listener {
     good_at(LOOPBACK, &ca_pem, server_config(chain, key))
 }
 
-/// Asks for a client certificate, as every API server does; or ends the connection without one.
+/// Asks for a client certificate, as every API server does; or requires one, and ends the connection without
+/// it.
 fn client_certificate(demanded: bool) -> Listener {
     let authority = Authority::new();
     let (certificate, key) = authority.certify(&SERVER_NAMES, |_| ());

@@ -1,5 +1,5 @@
-//! Which module uses which: every path of the code is read, imported or not, and what is of another module is an
-//! arrow to it. What is compiled for tests only does not count.
+//! The graph of modules: every path in the code is read, imported or not, and a path into another module is an
+//! arrow to it. Code that is compiled only for tests does not count.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ pub struct Graph(BTreeMap<String, BTreeSet<String>>);
 type Words = Vec<String>;
 
 impl Graph {
-    /// Of modules (`main` is the root) and their code.
+    /// Reads modules (`main` is the root) and their code.
     pub fn of<'a>(sources: impl Iterator<Item = (String, &'a str)>) -> Self {
         let files: Vec<(String, File)> = sources.map(|(module, code)| (module, File::read(code))).collect();
         let known: BTreeSet<String> = files.iter().map(|(module, _)| module.clone()).collect();
@@ -23,17 +23,17 @@ impl Graph {
         Self(files.iter().map(|(module, file)| (module.clone(), uses(module, file))).collect())
     }
 
-    /// All modules, with those that each uses.
+    /// All modules, each with those it uses.
     pub fn modules(&self) -> impl Iterator<Item = (&str, &BTreeSet<String>)> {
         self.0.iter().map(|(module, uses)| (module.as_str(), uses))
     }
 
-    /// Who uses whom.
+    /// Every arrow: a module, and one that it uses.
     pub fn arrows(&self) -> impl Iterator<Item = (&str, &str)> {
         self.modules().flat_map(|(from, uses)| uses.iter().map(move |to| (from, to.as_str())))
     }
 
-    /// The sets of modules that each lead to all others of the set.
+    /// The sets of modules that use each other in a cycle.
     pub fn cycles(&self) -> Vec<Vec<&str>> {
         let reached: BTreeMap<&str, BTreeSet<&str>> =
             self.modules().map(|(from, _)| (from, self.reached(from))).collect();
@@ -45,7 +45,7 @@ impl Graph {
         sets.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
-    /// All that a module uses, and what they use.
+    /// All modules that a module uses, directly or through others.
     fn reached(&self, from: &str) -> BTreeSet<&str> {
         let mut reached = BTreeSet::new();
         let mut open: Vec<&str> = self.0[from].iter().map(String::as_str).collect();
@@ -58,12 +58,12 @@ impl Graph {
     }
 }
 
-/// What one file names.
+/// The names in one file.
 #[derive(Default)]
 struct File {
-    /// By `use`: the name it has here, and what it is.
+    /// Imported by `use`: the name in this file, and the path.
     imports: Vec<(String, Words)>,
-    /// In the code.
+    /// Paths in the code.
     named: Vec<Words>,
 }
 
@@ -74,7 +74,7 @@ impl File {
         file
     }
 
-    /// The modules of all that is named.
+    /// The modules of all these paths.
     fn paths(&self, module: &str, known: &BTreeSet<String>) -> Vec<String> {
         let imports: BTreeMap<&str, &Words> =
             self.imports.iter().map(|(name, words)| (name.as_str(), words)).collect();
@@ -154,7 +154,7 @@ impl File {
     }
 }
 
-/// The words from here on that are joined by `::`, and where they end.
+/// The words from this position on that are joined by `::`, and the position of their end.
 fn path(tokens: &[TokenTree], mut at: usize) -> (Words, usize) {
     let mut words = Vec::new();
     while let Some(TokenTree::Ident(word)) = tokens.get(at) {
@@ -178,7 +178,7 @@ fn is_test_only(attribute: Option<&TokenTree>) -> bool {
     attribute.is_some_and(|tokens| tokens.to_string().replace(' ', "") == "[cfg(test)]")
 }
 
-/// Behind the `;` or the body with which an item ends.
+/// The position after the `;` or the body with which an item ends.
 fn end_of_item(tokens: &[TokenTree], from: usize) -> usize {
     let ends = |token: &TokenTree| match token {
         TokenTree::Group(group) => group.delimiter() == Delimiter::Brace,
@@ -195,7 +195,8 @@ fn has_body(tokens: &[TokenTree], at: usize) -> bool {
     matches!(tokens.get(at + 2), Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Brace)
 }
 
-/// The module that holds what is named in `module`; nothing for other crates, and for a module itself.
+/// The module that contains what is named in `module`. `None`: it is in another crate, or it is a module
+/// itself.
 fn owner(module: &str, words: &[String], known: &BTreeSet<String>) -> Option<String> {
     let here: Vec<&str> = module.split("::").filter(|word| *word != "main").collect();
     let mut words = words.iter().map(String::as_str).peekable();

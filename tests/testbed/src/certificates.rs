@@ -1,4 +1,4 @@
-//! Certificate authorities and server certificates, made new for every run.
+//! Certificate authorities and server certificates, generated for every run.
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use std::sync::Arc;
@@ -25,12 +25,12 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// A new one under the name that the CAs of most clusters share, trusted by nobody yet.
+    /// A new authority with the name that most clusters give to their CA. No client trusts it yet.
     pub fn new() -> Self {
         Self::named("kubernetes")
     }
 
-    /// A new one under another name.
+    /// A new authority with another name.
     pub fn named(name: &str) -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -40,17 +40,17 @@ impl Authority {
         Self { issuer: Issuer::new(params, key), pem }
     }
 
-    /// The same as DER.
+    /// Its certificate as DER.
     pub fn der(&self) -> CertificateDer<'static> {
         CertificateDer::from_pem_slice(self.pem.as_bytes()).unwrap()
     }
 
-    /// The `ca.crt` to trust it.
+    /// Its certificate as PEM, which is the content of a `ca.crt`.
     pub fn pem(&self) -> &str {
         &self.pem
     }
 
-    /// A server with a certificate for the names (host names or IP addresses).
+    /// A TLS configuration with a certificate for these names (host names or IP addresses).
     pub fn server(&self, names: &[&str], expired: bool) -> Arc<ServerConfig> {
         self.server_with(names, |params| {
             if expired {
@@ -60,7 +60,7 @@ impl Authority {
         })
     }
 
-    /// The same with a certificate that the closure has changed.
+    /// The same, with a certificate that the closure has changed.
     pub fn server_with(
         &self,
         names: &[&str],
@@ -87,7 +87,7 @@ impl Authority {
     }
 }
 
-/// Shows this chain, in any version of TLS that there is.
+/// A TLS configuration that shows this chain, in every TLS version that rustls has.
 pub fn server_config(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> ServerConfig {
     ServerConfig::builder_with_provider(Arc::new(default_provider()))
         .with_safe_default_protocol_versions()
@@ -97,33 +97,33 @@ pub fn server_config(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'st
         .unwrap()
 }
 
-/// A certificate signed by an RSA key of 2048 bits.
+/// A chain whose CA has an RSA key of 2048 bits.
 pub const RSA_2048: &str = include_str!("certificates/rsa-2048-sha-256.pem");
-/// By an RSA key of 1024 bits, which is too short.
+/// A chain whose CA has an RSA key of 1024 bits, which is too short.
 pub const RSA_1024: &str = include_str!("certificates/rsa-1024-sha-256.pem");
-/// With SHA-1, which is broken.
+/// A chain that is signed with SHA-1, which is broken.
 pub const SHA_1: &str = include_str!("certificates/rsa-2048-sha-1.pem");
 
-/// With ecdsa-with-SHA512, by a key on P-521.
+/// A chain that is signed with ecdsa-with-SHA512, by a key on P-521.
 pub const P_521: &str = include_str!("certificates/p-521-sha-512.pem");
-/// With ecdsa-with-SHA512, by a key on P-256.
+/// A chain that is signed with ecdsa-with-SHA512, by a key on P-256.
 pub const P_256_SHA_512: &str = include_str!("certificates/p-256-sha-512.pem");
-/// With ecdsa-with-SHA384, by a key on P-384.
+/// A chain that is signed with ecdsa-with-SHA384, by a key on P-384.
 pub const P_384: &str = include_str!("certificates/p-384-sha-384.pem");
 
-/// What no certificate library makes any more: a CA, the certificate that it signed for 127.0.0.1, and that
-/// one's key, in one PEM text as `certificates/make` wrote it.
+/// Certificates that rcgen cannot make: a CA, the certificate that it signed for 127.0.0.1, and the key of that
+/// certificate, in one PEM text that `certificates/make` wrote.
 pub struct Fixture {
     /// The `ca.crt`.
     pub ca_pem: String,
-    /// What the server shows.
+    /// The chain that the server shows.
     pub chain: Vec<CertificateDer<'static>>,
-    /// Its key.
+    /// The private key of the server.
     pub key: PrivateKeyDer<'static>,
 }
 
 impl Fixture {
-    /// Reads it.
+    /// Reads the PEM text.
     pub fn read(pem: &str) -> Self {
         let certificates = CertificateDer::pem_slice_iter(pem.as_bytes()).skip(1);
         let end = "-----END CERTIFICATE-----\n";

@@ -1,5 +1,5 @@
-//! A small HTTPS client for setting clusters up and for asking them what they say: one connection a request,
-//! blocking for the caller.
+//! A small HTTPS client that sets up clusters and asks them questions. It opens one connection for each request
+//! and blocks the caller.
 
 use http_body_util::{BodyExt, Full};
 use hyper::Request;
@@ -14,23 +14,23 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-/// Who asks.
+/// The credential that a request is sent with.
 #[derive(Clone)]
 pub enum Credential {
-    /// Nobody.
+    /// None.
     None,
-    /// `Authorization: Bearer …`; an empty token is sent as such.
+    /// `Authorization: Bearer …`. An empty token is sent as it is.
     Bearer(String),
     /// A client certificate and its key, in PEM.
     Certificate {
-        /// The certificate, and those between it and the CA.
+        /// The certificate, followed by those between it and the CA.
         certificate: String,
         /// The private key.
         key: String,
     },
 }
 
-/// What came back: status code, headers, body.
+/// An answer: status code, headers, body.
 pub type Reply = (u16, Vec<(String, String)>, Vec<u8>);
 
 /// A client of one server.
@@ -44,7 +44,7 @@ impl Client {
     /// A client of `https://HOST:PORT` (or `http://`) that trusts the CA.
     ///
     /// # Panics
-    /// If the PEM texts are no good.
+    /// If the PEM texts cannot be read.
     pub fn new(server: &str, ca_pem: &str, credential: Credential) -> Self {
         let (scheme, authority) = server.split_once("://").unwrap();
         let mut roots = RootCertStore::empty();
@@ -69,10 +69,10 @@ impl Client {
         Self { authority: authority.trim_end_matches('/').to_owned(), tls, token }
     }
 
-    /// Sends one request and reads the whole answer; watches never end, so do not ask for one.
+    /// Sends one request and reads the whole answer. A watch has no end, so do not ask for one.
     ///
     /// # Errors
-    /// When the connection, TLS or HTTP failed, in words.
+    /// When the connection, TLS or HTTP fails, with the reason.
     pub fn request(
         &self,
         method: &str,

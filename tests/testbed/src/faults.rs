@@ -1,5 +1,6 @@
-//! Listeners that misbehave: below TLS, in TLS, or in HTTP in ways no HTTP library would. Each is one
-//! function and stops when its [`Listener`] is dropped. A new one over TLS is one call of [`tls_listener`].
+//! Listeners that misbehave: below TLS, in TLS, or in HTTP in ways that an HTTP library cannot. Each is one
+//! function, and stops when its [`Listener`] is dropped. Another one over TLS takes one call of
+//! [`tls_listener`].
 
 use crate::certificates::{Authority, SERVER_NAMES};
 use std::collections::HashMap;
@@ -15,40 +16,41 @@ use tokio_rustls::rustls::{
     ConnectionTrafficSecrets, ContentType, ProtocolVersion, ServerConfig, ServerConnection, StreamOwned,
 };
 
-/// Where most of them listen, at a port of their own.
+/// The address of most listeners; the port is any free one.
 const LOOPBACK: &str = "127.0.0.1:0";
 
 /// TLS on the server's side, after the handshake.
 pub type TlsStream = StreamOwned<ServerConnection, TcpStream>;
 
-/// Which certificate a listener shows.
+/// The certificate that a listener shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Certificate {
-    /// As a kube-apiserver's.
+    /// A valid one, like a kube-apiserver's.
     Good,
-    /// Signed by a CA of another name than that of [`Listener::ca_pem`].
+    /// Signed by a CA whose name is not that in [`Listener::ca_pem`].
     UnknownAuthority,
-    /// Signed by another CA of the same name: another cluster's, or this one's before it was renewed.
+    /// Signed by another CA of the same name, such as another cluster's CA, or this cluster's before it was
+    /// rotated.
     OtherCluster,
-    /// Its time was over in 2020.
+    /// Expired in 2020.
     Expired,
     /// For a host of another name.
     WrongName,
 }
 
-/// A listener at work; it stops when it is dropped.
+/// A running listener; it stops when it is dropped.
 pub struct Listener {
     address: SocketAddr,
     ca_pem: String,
     connections: Arc<AtomicUsize>,
     hold: Arc<Hold>,
     accepting: Option<JoinHandle<()>>,
-    /// What only has to stay open.
+    /// Resources that only have to stay open.
     kept: Box<dyn Send + Sync>,
 }
 
 impl Listener {
-    /// Where it listens.
+    /// The address it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -58,12 +60,12 @@ impl Listener {
         format!("https://{}", self.address)
     }
 
-    /// The CA bundle that a client is given, good for its certificate or not.
+    /// The CA bundle that a client gets, whether it fits the certificate or not.
     pub fn ca_pem(&self) -> String {
         self.ca_pem.clone()
     }
 
-    /// The same, with another one that lives as long.
+    /// Keeps another listener running for as long as this one.
     pub fn beside(mut self, other: Listener) -> Self {
         self.kept = Box::new(other);
         self
@@ -79,14 +81,14 @@ impl Drop for Listener {
     fn drop(&mut self) {
         self.hold.release();
         if let Some(accepting) = self.accepting.take() {
-            // One more connection wakes it; then it sees that it is over.
+            // One more connection wakes the thread, which then sees that it has to end.
             drop(TcpStream::connect(self.address));
             drop(accepting.join());
         }
     }
 }
 
-/// What keeps the threads of a listener waiting, and ends them all when it is dropped.
+/// Keeps the threads of a listener waiting, and ends them all when the listener is dropped.
 #[derive(Default)]
 pub struct Hold {
     over: Mutex<bool>,
@@ -101,7 +103,7 @@ impl Hold {
         drop(self.changed.wait_while(over, |over| !*over).unwrap());
     }
 
-    /// Waits; true if the listener was dropped meanwhile.
+    /// Waits. True if the listener was dropped in the meantime.
     pub fn pause(&self, pause: Duration) -> bool {
         let over = self.over.lock().unwrap();
         *self.changed.wait_timeout_while(over, pause, |over| !*over).unwrap().0
@@ -115,7 +117,7 @@ impl Hold {
         *self.over.lock().unwrap() = true;
         self.changed.notify_all();
         for stream in self.streams.lock().unwrap().values() {
-            // It may have ended by itself.
+            // The connection may have ended by itself.
             drop(stream.shutdown(Shutdown::Both));
         }
     }
@@ -134,7 +136,7 @@ pub const fn server_hello(minor: u8, suite: [u8; 2]) -> [u8; 47] {
     hello
 }
 
-/// Hands every connection, each in its own thread, to the closure.
+/// Passes every connection, each in its own thread, to the closure.
 pub fn tcp_listener(behave: impl Fn(TcpStream, &Hold) + Send + Sync + 'static) -> Listener {
     listener(LOOPBACK, String::new(), move |stream, hold| {
         behave(stream, hold);
@@ -142,7 +144,7 @@ pub fn tcp_listener(behave: impl Fn(TcpStream, &Hold) + Send + Sync + 'static) -
     })
 }
 
-/// The same after the TLS handshake; a failure in the closure ends the connection.
+/// The same, after the TLS handshake. An error in the closure ends the connection.
 pub fn tls_listener(
     certificate: Certificate,
     behave: impl Fn(&mut TlsStream, &Hold) -> io::Result<()> + Send + Sync + 'static,
@@ -158,7 +160,7 @@ pub fn tls_listener(
     tls_listener_with(LOOPBACK, authority.pem(), config, behave)
 }
 
-/// The same at this address, with any set-up of TLS, for a client that is given this CA bundle.
+/// The same at this address, with any TLS configuration, for a client that gets this CA bundle.
 pub fn tls_listener_with(
     address: &str,
     ca_pem: &str,
@@ -174,7 +176,7 @@ pub fn tls_listener_with(
     })
 }
 
-/// Never accepts: its queue is full, and connecting hangs.
+/// Never accepts a connection: the queue of the listener is full, and connecting hangs.
 pub fn never_accepts() -> Listener {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let listener = runtime.block_on(async {
@@ -191,25 +193,25 @@ pub fn never_accepts() -> Listener {
     idle(address, Box::new((listener, kept)))
 }
 
-/// Accepts and says nothing, ever.
+/// Accepts connections and never sends a byte.
 pub fn silent() -> Listener {
     tcp_listener(|_stream, hold| hold.until_dropped())
 }
 
-/// Resets the connection as soon as the client has said something.
+/// Resets the connection after the first bytes of the client.
 pub fn resets() -> Listener {
     // Closing a socket with unread bytes sends a reset instead of an end.
     tcp_listener(|stream, _| drop(stream.peek(&mut [0])))
 }
 
-/// Accepts and closes in good order, after reading what the client said.
+/// Accepts, reads what the client sends, and closes the connection properly.
 pub fn closes() -> Listener {
     tcp_listener(|mut stream, _| drop(stream.read(&mut [0; 4096])))
 }
 
-/// Nobody listens: connecting is refused.
+/// A port on which no process listens: connecting is refused.
 pub fn refuses() -> Listener {
-    // The port stays bound, so that nobody else gets it, but nothing listens on it.
+    // The port stays bound, so that no other process gets it, but it is not listening.
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     idle(socket.local_addr().unwrap(), Box::new(socket))
@@ -249,7 +251,7 @@ pub fn stops_after_status_line() -> Listener {
     })
 }
 
-/// TLS, then an answer whose body never comes to its end: one byte now and one after each pause.
+/// TLS, then an answer whose body never ends: one byte now, and one after each pause.
 pub fn drips(pause: Duration) -> Listener {
     tls_listener(Certificate::Good, move |stream, hold| {
         read_request(stream)?;
@@ -280,7 +282,7 @@ pub fn drips_head(pause: Duration) -> Listener {
     })
 }
 
-/// TLS, then a chunked body without an end, as fast as it is read.
+/// TLS, then a chunked body without an end, sent as fast as the client reads.
 pub fn endless_body() -> Listener {
     tls_listener(Certificate::Good, |stream, _| {
         read_request(stream)?;
@@ -293,7 +295,7 @@ pub fn endless_body() -> Listener {
     })
 }
 
-/// TLS, then headers without an end, as fast as they are read.
+/// TLS, then headers without an end, sent as fast as the client reads.
 pub fn endless_head() -> Listener {
     tls_listener(Certificate::Good, |stream, _| {
         read_request(stream)?;
@@ -312,24 +314,24 @@ pub fn not_http() -> Listener {
     })
 }
 
-/// A good answer under a certificate that may not be.
+/// A valid answer, under a certificate that may be invalid.
 pub fn certificate(certificate: Certificate) -> Listener {
     let body = "{\n  \"major\": \"1\",\n  \"minor\": \"36\",\n  \"gitVersion\": \"v1.36.2\"\n}";
     tls_listener(certificate, move |stream, _| respond(stream, "200 OK", "application/json", &[], body))
 }
 
-/// Sends everybody elsewhere.
+/// Redirects every request.
 pub fn redirects(location: &str) -> Listener {
     let header = format!("Location: {location}");
     answers("302 Found", "text/html", &[&header], "<a href=\"/login\">Found</a>.\n")
 }
 
-/// A web page, as a captive portal or a mesh has it: a 200.
+/// A web page with status 200, as a captive portal or a mesh sends it.
 pub fn web_page() -> Listener {
     answers("200 OK", "text/html; charset=utf-8", &[], "<!DOCTYPE html><title>Welcome</title>\n")
 }
 
-/// A web page that forbids: a 403 that is no Status.
+/// A web page with status 403, which is not a Status.
 pub fn forbidding_web_page() -> Listener {
     answers("403 Forbidden", "text/html", &[], "<html><h1>403 Forbidden</h1><hr>nginx</html>\n")
 }
@@ -341,7 +343,7 @@ pub fn answers(status: &str, content_type: &str, headers: &[&str], body: &str) -
     tls_listener(Certificate::Good, move |stream, _| respond(stream, &status, &content_type, &headers, &body))
 }
 
-/// Answers all requests of a connection alike.
+/// Answers all requests of a connection in the same way.
 fn respond(
     stream: &mut TlsStream,
     status: &str,
@@ -361,7 +363,7 @@ fn respond(
     }
 }
 
-/// TLS, then these bytes for every request, and nothing after them.
+/// TLS, then these bytes after every request, and nothing else.
 pub fn says(bytes: impl Into<Vec<u8>>) -> Listener {
     let bytes = bytes.into();
     tls_listener(Certificate::Good, move |stream, _| {
@@ -384,10 +386,10 @@ pub fn says_and_closes(bytes: impl Into<Vec<u8>>) -> Listener {
     })
 }
 
-/// TLS, then these bytes, and then the piece for as long as anybody reads.
+/// TLS, then these bytes, and then the piece again and again for as long as the client reads.
 pub fn floods(begin: impl Into<Vec<u8>>, piece: impl AsRef<[u8]>) -> Listener {
     let (begin, piece) = (begin.into(), piece.as_ref());
-    // In large writes: the flood has to be faster than any deadline.
+    // In large writes, so that the flood is faster than any deadline.
     let piece = piece.repeat(16384 / piece.len() + 1);
     tls_listener(Certificate::Good, move |stream, _| {
         read_request(stream)?;
@@ -398,8 +400,8 @@ pub fn floods(begin: impl Into<Vec<u8>>, piece: impl AsRef<[u8]>) -> Listener {
     })
 }
 
-/// TLS, then one answer, and behind it session tickets for as long as anybody reads. They are many to a
-/// record, and cost the client more than they cost here.
+/// TLS, then one answer, and after it session tickets for as long as the client reads. One record holds many
+/// tickets, so they cost the client more than the server.
 pub fn floods_with_tickets_after(answer: impl Into<Vec<u8>>) -> Listener {
     // Type, length, lifetime, age, then an empty nonce, a ticket of one byte, and no extensions.
     const TICKET: [u8; 18] = [4, 0, 0, 14, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 1, 7, 0, 0];
@@ -436,7 +438,7 @@ pub fn floods_with_tickets_after(answer: impl Into<Vec<u8>>) -> Listener {
     })
 }
 
-/// TLS, then what the closure makes of the bearer token of each request, if one came.
+/// TLS, then the closure's answer to the bearer token of each request, if it has one.
 pub fn echoes(answer: impl Fn(Option<&str>) -> String + Send + Sync + 'static) -> Listener {
     tls_listener(Certificate::Good, move |stream, _| {
         loop {
@@ -448,7 +450,7 @@ pub fn echoes(answer: impl Fn(Option<&str>) -> String + Send + Sync + 'static) -
     })
 }
 
-/// TLS, then what the closure says to the request of each number, the first of all being 0.
+/// TLS, then the closure's answer to the number of each request. The first request is 0.
 pub fn counts(answer: impl Fn(usize) -> String + Send + Sync + 'static) -> Listener {
     let count = AtomicUsize::new(0);
     tls_listener(Certificate::Good, move |stream, _| {
@@ -460,7 +462,7 @@ pub fn counts(answer: impl Fn(usize) -> String + Send + Sync + 'static) -> Liste
     })
 }
 
-/// Below TLS: reads what the client says first, then says these bytes, and nothing after them.
+/// Without TLS: reads the first bytes of the client, sends these bytes, and nothing else.
 pub fn says_in_the_clear(bytes: &'static [u8]) -> Listener {
     tcp_listener(move |mut stream, hold| {
         drop(stream.read(&mut [0; 4096]));
@@ -469,13 +471,13 @@ pub fn says_in_the_clear(bytes: &'static [u8]) -> Listener {
     })
 }
 
-/// A whole answer with this body.
+/// A complete answer with this body.
 pub fn answer(status: &str, content_type: &str, body: &str) -> String {
     let length = body.len();
     format!("HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n\r\n{body}")
 }
 
-/// Reads one request with its body, and gives its head.
+/// Reads one request with its body, and returns its head.
 ///
 /// # Errors
 /// When the connection ends before the request does.
@@ -518,7 +520,7 @@ fn listener(
                 waiting.streams.lock().unwrap().insert(number, twin);
             }
             std::thread::spawn(move || {
-                // How the conversation ended is for the client to tell.
+                // The client reports how the connection ended.
                 drop(behave(stream, &waiting));
                 waiting.streams.lock().unwrap().remove(&number);
             });
@@ -527,7 +529,7 @@ fn listener(
     Listener { address, ca_pem, connections, hold, accepting: Some(accepting), kept: Box::new(()) }
 }
 
-/// A listener that has no work to do but to keep its sockets.
+/// A listener that does nothing except keep its sockets open.
 fn idle(address: SocketAddr, kept: Box<dyn Send + Sync>) -> Listener {
     let (connections, hold, ca_pem) = (Arc::default(), Arc::default(), Authority::new().pem().to_owned());
     Listener { address, ca_pem, connections, hold, accepting: None, kept }

@@ -1,12 +1,13 @@
-//! What the tests, the examples and the benchmark stand on: clusters, and pods in front of them.
+//! The base of the tests, the examples and the benchmark: clusters, and pods that talk to them.
 //!
 //! - [`World`]: a cluster, real or not, as scenarios see it. [`Cluster`] is the stand-in (an API server in the
-//!   test's own process, which goes wrong on request), [`RealCluster`] a real etcd and kube-apiserver.
+//!   test's own process, which fails on request), [`RealCluster`] a real etcd and kube-apiserver.
 //! - [`faults`]: listeners that misbehave below HTTP.
-//! - [`pod::Pod`]: a service account mount, and kubeknock run with it; [`Finished`] is a run that is over, with
-//!   its assertions, and [`Running`] one that is not. [`scene::Scene`] is the cluster and pod of most tests.
+//! - [`pod::Pod`]: a service account mount, and kubeknock run with it. [`Finished`] is a run that has ended,
+//!   with its assertions, and [`Running`] one that has not. [`scene::Scene`] is the cluster and pod of most
+//!   tests.
 //!
-//! It does not know where cargo put the binary: a test crate says so, by [`kubeknock!`].
+//! It does not know where cargo puts the binary: each test crate provides the path with [`kubeknock!`].
 
 #![allow(
     clippy::unwrap_used,
@@ -32,6 +33,7 @@ pub mod recordings;
 mod running;
 pub mod scene;
 pub mod schema;
+mod screen;
 mod world;
 
 pub use cluster::{

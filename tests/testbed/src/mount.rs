@@ -1,17 +1,17 @@
-//! The folder of a service account, written as the kubelet writes it.
+//! Writes a service account mount as the kubelet does.
 
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A service account mount as the kubelet writes it: a new timestamped folder, to which `..data` is swung in
-/// one step, and the three files as links through `..data`.
+/// Writes a service account mount as the kubelet does: a new timestamped folder, the link `..data` moved to it
+/// in one step, and the three files as links through `..data`.
 pub fn write_mount(dir: &Path, token: &str, ca_pem: &str, namespace: &str) {
     write_mount_with(dir, token, ca_pem, namespace, |_| {});
 }
 
-/// The same, where `finish` gets the timestamped folder before anybody reads it, to give it owners and modes.
+/// The same; `finish` gets the timestamped folder before it becomes visible, to set owners and modes.
 pub fn write_mount_with(dir: &Path, token: &str, ca_pem: &str, namespace: &str, finish: impl FnOnce(&Path)) {
     static ROTATIONS: AtomicUsize = AtomicUsize::new(0);
     let files = [("token", token), ("ca.crt", ca_pem), ("namespace", namespace)];

@@ -1,5 +1,5 @@
-//! Runs the built binary as a pod would, with a cleared environment, and holds what it gave: exit code,
-//! stdout and stderr together, and that no token is in either.
+//! Runs the built binary as a pod does, with an empty environment, and checks its exit code, stdout and stderr
+//! together, and that neither output shows a token.
 
 use std::ffi::OsStr;
 use std::marker::PhantomData;
@@ -13,13 +13,14 @@ use crate::faults::Listener;
 use crate::mount::write_mount;
 use crate::program::Program;
 use crate::schema;
+use crate::screen;
 use crate::world::World;
 
-/// A token that no cluster believes, of `ns-1/k-sa-1` and without an end.
+/// A token that no cluster accepts, of `ns-1/k-sa-1`, without an expiry time.
 const FOREIGN_TOKEN: &str =
     "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJzeXN0ZW06c2VydmljZWFjY291bnQ6bnMtMTprLXNhLTEifQ.c2lnbmF0dXJl";
 
-/// A service account mount (a folder with `token`, `ca.crt` and `namespace`), its API server, and the program
+/// A service account mount (a folder with `token`, `ca.crt` and `namespace`), an API server, and the program
 /// that runs with them.
 pub struct Pod<P> {
     server: String,
@@ -28,21 +29,21 @@ pub struct Pod<P> {
 }
 
 impl<P: Program> Pod<P> {
-    /// As a pod of that service account stands in front of that cluster.
+    /// A pod of this service account in this cluster.
     pub fn of(world: &impl World, namespace: &str, service_account: &str) -> Self {
         let mount = tempfile::tempdir().expect("a folder for the mount");
         world.mount(mount.path(), namespace, service_account);
         Pod { server: world.server(), mount, program: PhantomData }
     }
 
-    /// As a pod with these three files stands in front of whatever listens there.
+    /// A pod with these three files, whose API server is at this URL.
     pub fn at(server: &str, token: &str, ca_pem: &str, namespace: &str) -> Self {
         let mount = tempfile::tempdir().expect("a folder for the mount");
         write_mount(mount.path(), token, ca_pem, namespace);
         Pod { server: server.to_owned(), mount, program: PhantomData }
     }
 
-    /// As a pod of `ns-1/k-sa-1` whose API server is this listener.
+    /// A pod of `ns-1/k-sa-1` whose API server is this listener.
     pub fn in_front_of(listener: &Listener) -> Self {
         Self::at(&listener.server(), FOREIGN_TOKEN, &listener.ca_pem(), "ns-1")
     }
@@ -59,13 +60,13 @@ impl<P: Program> Pod<P> {
         self
     }
 
-    /// The same, with its API server elsewhere.
+    /// The same, with its API server at another URL.
     pub fn at_server(mut self, server: &str) -> Self {
         server.clone_into(&mut self.server);
         self
     }
 
-    /// The folder.
+    /// The folder of the mount.
     pub fn mount(&self) -> &Path {
         self.mount.path()
     }
@@ -88,14 +89,14 @@ impl<P: Program> Pod<P> {
         self.run(&mut self.command(arguments))
     }
 
-    /// Runs a command to its end. The token must not be in what it says.
+    /// Runs a command to its end. Panics if the output shows the token.
     pub fn run(&self, command: &mut Command) -> Finished {
         let start = Instant::now();
         let output = command.output().expect("run kubeknock");
         self.ended(command, output, start.elapsed())
     }
 
-    /// What a command came to. The token must not be in what it said.
+    /// The result of a command. Panics if the output shows the token.
     pub fn ended(&self, command: &Command, output: Output, took: Duration) -> Finished {
         let words: Vec<_> = command.get_args().map(OsStr::to_string_lossy).collect();
         let program = Path::new(command.get_program()).file_name().unwrap_or_default();
@@ -109,49 +110,51 @@ impl<P: Program> Pod<P> {
             places: vec![(authority.to_owned(), "SERVER"), (self.mount().display().to_string(), "MOUNT")],
         };
         schema::holds(&finished.stdout);
+        screen::fits(&finished.line, &finished.plain(&finished.stdout));
+        screen::fits(&finished.line, &finished.plain(&finished.stderr));
         if let Some(token) = self.token() {
             let shown = [&finished.stdout, &finished.stderr].iter().any(|text| text.contains(&token));
-            assert!(!shown, "the token is in the output\n{}", finished.story());
+            assert!(!shown, "the token is in the output\n{}", finished.transcript());
         }
         finished
     }
 }
 
-/// One run of the binary, over.
+/// One run of the binary that has ended.
 #[derive(Debug)]
 pub struct Finished {
     line: String,
-    /// Its exit code; none if a signal ended it.
+    /// Its exit code. `None`: a signal ended it.
     pub code: Option<i32>,
     /// All of its standard output.
     pub stdout: String,
     /// All of its standard error.
     pub stderr: String,
-    /// From the start to the end.
+    /// How long it ran.
     pub took: Duration,
-    /// What is different in each run, and what stands for it in [`Finished::is`].
+    /// Texts that are different in each run, and their placeholders in [`Finished::is`].
     places: Vec<(String, &'static str)>,
 }
 
-/// What stderr has to be.
+/// What stderr must be.
 #[derive(Clone, Copy, Debug)]
 pub enum Stderr {
     /// Nothing.
     Empty,
-    /// Whatever it is.
+    /// Anything.
     Any,
-    /// This among it.
+    /// A text that contains this.
     Has(&'static str),
 }
 
 impl Finished {
-    /// Panics, with everything there is, unless it ended with `code`, each of `stdout` is in its stdout, and
-    /// its stderr is as wanted.
+    /// Panics, and prints the whole run, unless its exit code is `code`, its stdout contains each text of
+    /// `stdout`, and its stderr is as given.
     #[track_caller]
     pub fn gives(self, code: i32, stdout: &[&str], stderr: Stderr) -> Self {
         let mut faults = Vec::new();
         if self.code != Some(code) {
-            faults.push(format!("exit code {:?}, wanted {code}", self.code));
+            faults.push(format!("exit code {:?}, expected {code}", self.code));
         }
         for &text in stdout {
             if !self.stdout.contains(text) {
@@ -166,32 +169,33 @@ impl Finished {
         if !stderr_fits {
             faults.push(format!("stderr is not {stderr:?}"));
         }
-        assert!(faults.is_empty(), "{}\n{}", faults.join("\n"), self.story());
+        assert!(faults.is_empty(), "{}\n{}", faults.join("\n"), self.transcript());
         self
     }
 
-    /// Panics, with everything there is, unless it ended with `code` and said exactly this, where `SERVER` is
-    /// the server's host and port, `MOUNT` the service account folder, and `N ms` any number of milliseconds.
+    /// Panics, and prints the whole run, unless its exit code is `code` and its output is exactly this, where
+    /// `SERVER` stands for the server's host and port, `MOUNT` for the service account mount, and `N ms` for
+    /// any number of milliseconds.
     #[track_caller]
     pub fn is(self, code: i32, stdout: &str, stderr: &str) -> Self {
-        let (said, complained) = (self.plain(&self.stdout), self.plain(&self.stderr));
-        let as_wanted = self.code == Some(code) && said == stdout && complained == stderr;
+        let (stdout_now, stderr_now) = (self.plain(&self.stdout), self.plain(&self.stderr));
+        let same = self.code == Some(code) && stdout_now == stdout && stderr_now == stderr;
         assert!(
-            as_wanted,
-            "wanted\n--- stdout\n{stdout}--- stderr\n{stderr}--- exit code {code}\n\nbut\n{}",
-            Finished { stdout: said, stderr: complained, ..self }.story()
+            same,
+            "expected\n--- stdout\n{stdout}--- stderr\n{stderr}--- exit code {code}\n\nbut\n{}",
+            Finished { stdout: stdout_now, stderr: stderr_now, ..self }.transcript()
         );
         self
     }
 
-    /// Panics unless nothing is on stdout.
+    /// Panics unless stdout is empty.
     #[track_caller]
     pub fn has_no_stdout(self) -> Self {
-        assert!(self.stdout.is_empty(), "{}", self.story());
+        assert!(self.stdout.is_empty(), "{}", self.transcript());
         self
     }
 
-    /// A text without what is different in each run.
+    /// Replaces what is different in each run by its placeholder.
     pub fn plain(&self, text: &str) -> String {
         let places = self.places.iter().filter(|(place, _)| !place.is_empty());
         let text = places.fold(text.to_owned(), |text, (place, name)| text.replace(place, name));
@@ -208,8 +212,8 @@ impl Finished {
         plain
     }
 
-    /// The whole run, to read.
-    pub fn story(&self) -> String {
+    /// The whole run: command line, stdout, stderr, exit code and duration.
+    pub fn transcript(&self) -> String {
         let Finished { line, code, stdout, stderr, took, .. } = self;
         format!("$ {line}\n--- stdout\n{stdout}--- stderr\n{stderr}--- exit code {code:?} after {took:?}")
     }

@@ -1,4 +1,4 @@
-//! Which program a test runs, and by what.
+//! Selects the program that a test runs, and the emulator that runs it, if any.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
@@ -7,12 +7,12 @@ use std::sync::Once;
 use std::thread;
 use std::time::Duration;
 
-/// The kubeknock that a test crate's pods run; [`kubeknock!`](crate::kubeknock) makes it.
+/// The kubeknock that the pods of a test crate run. [`kubeknock!`](crate::kubeknock) implements it.
 pub trait Program {
-    /// Where cargo put it: known only while a test crate is compiled.
+    /// The path that cargo gave the binary. It is known only while a test crate is compiled.
     const BUILT: &'static str;
 
-    /// The file to run: `KUBEKNOCK_BINARY` names another one than cargo's, such as the static one.
+    /// The file to run. `KUBEKNOCK_BINARY` names another one, such as the static binary.
     fn file() -> OsString {
         let other = std::env::var_os("KUBEKNOCK_BINARY").filter(|path| !path.is_empty());
         other.unwrap_or_else(|| Self::BUILT.into())
@@ -26,8 +26,8 @@ pub trait Program {
     }
 }
 
-/// For the root of a test crate: `Kubeknock` is the binary that cargo built for it, `Pod` and `Scene` are those
-/// that run it.
+/// For the root of a test crate: `Kubeknock` is the binary that cargo built for it; `Pod` and `Scene` run that
+/// binary.
 #[macro_export]
 macro_rules! kubeknock {
     () => {
@@ -40,8 +40,8 @@ macro_rules! kubeknock {
     };
 }
 
-/// The program in that file: run by the machine, or by the emulator that `KUBEKNOCK_RUNNER` names, such as
-/// `/usr/bin/qemu-aarch64-static` for the binary of another architecture.
+/// A command that runs this file, directly or with the emulator that `KUBEKNOCK_RUNNER` names, such as
+/// `/usr/bin/qemu-aarch64-static` for a binary of another architecture.
 pub fn program(file: impl AsRef<OsStr>) -> Command {
     let Some(runner) = runner() else { return Command::new(file) };
     let mut command = Command::new(runner);
@@ -54,25 +54,25 @@ pub fn runner() -> Option<OsString> {
     std::env::var_os("KUBEKNOCK_RUNNER").filter(|path| !path.is_empty())
 }
 
-/// How much later than promised a run may be because of the emulator, which translates the program anew in each
-/// run, before the program's clock starts and while it runs. Without one: not at all.
+/// How much later than promised a run may end because of the emulator, which translates the program again in
+/// each run, before the program's clock starts and while it runs. Without an emulator: zero.
 pub fn runner_delay() -> Duration {
     static SAID: Once = Once::new();
     let Some(runner) = runner() else { return Duration::ZERO };
     let delay = Duration::from_secs(1);
-    SAID.call_once(|| tell(&format!("all tests: {delay:?} later is in time, for {}", runner.display())));
+    SAID.call_once(|| note(&format!("all tests: {delay:?} later is in time, for {}", runner.display())));
     delay
 }
 
-/// True, and said, where memory cannot be held to a limit: with an emulator it is the emulator's.
+/// Whether memory cannot be measured, because it is the emulator's. Prints a line if so.
 pub fn memory_is_the_runners() -> bool {
     let Some(runner) = runner() else { return false };
     let test = thread::current().name().unwrap_or_default().to_owned();
-    tell(&format!("{test}: memory is not held to a limit, as it is that of {}", runner.display()));
+    note(&format!("{test}: memory is not held to a limit, as it is that of {}", runner.display()));
     true
 }
 
-/// Past the harness, which shows what a test prints only where it fails.
-fn tell(exception: &str) {
+/// Writes past the test harness, which shows what a test prints only if the test fails.
+fn note(exception: &str) {
     let _ = writeln!(io::stderr(), "{exception}");
 }

@@ -1,4 +1,4 @@
-//! What real kube-apiservers said: the stand-in answers from it, and is held to it.
+//! Recorded answers of real kube-apiservers. The stand-in answers from them, and is tested against them.
 
 use serde_json::Value;
 

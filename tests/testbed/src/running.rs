@@ -1,4 +1,4 @@
-//! A kubeknock that is still running: read line by line, sent signals, waited for.
+//! A kubeknock that is still running: its output is read line by line, it gets signals, and its end is awaited.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -11,10 +11,10 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::schema;
 
-/// Longer than anything here takes, so that a hang fails instead of blocking.
+/// Longer than anything here takes, so that a hang makes the test fail.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A running child; killed when it is dropped.
+/// A running child process; killed when it is dropped.
 pub struct Running {
     child: Child,
     stdout: Receiver<String>,
@@ -22,7 +22,7 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts it.
+    /// Starts the command.
     pub fn start(command: &mut Command) -> Self {
         let mut child = command
             .stdin(Stdio::null())
@@ -35,13 +35,13 @@ impl Running {
         Running { child, stdout, stderr }
     }
 
-    /// Waits for a line on stderr that holds `text`, and gives it.
+    /// Waits for a line on stderr that contains `text`, and returns it.
     #[track_caller]
     pub fn complains(&self, text: &str) -> String {
         until(&self.stderr, text)
     }
 
-    /// Waits for a line on stdout that holds `text`, and gives it.
+    /// Waits for a line on stdout that contains `text`, and returns it.
     #[track_caller]
     pub fn prints(&self, text: &str) -> String {
         until(&self.stdout, text)
@@ -57,7 +57,7 @@ impl Running {
         kill_process(Pid::from_child(&self.child), signal).expect("send a signal");
     }
 
-    /// Waits for its end; the code, and how long it took from now.
+    /// Waits for the end. Returns the exit status, and how long the end took from now.
     #[track_caller]
     pub fn ends(&mut self) -> (ExitStatus, Duration) {
         let start = Instant::now();
@@ -75,7 +75,7 @@ impl Running {
         self.child.try_wait().expect("wait for kubeknock").is_some()
     }
 
-    /// Waits for its end and gives what is left of stdout and stderr, too.
+    /// Waits for the end and checks the exit code. Returns the rest of stdout and stderr.
     #[track_caller]
     pub fn ends_with(mut self, code: i32) -> (String, String) {
         let (status, _) = self.ends();
@@ -94,7 +94,7 @@ impl Running {
         line.split_whitespace().next().and_then(|number| number.parse().ok()).expect("a number")
     }
 
-    /// True once it has a handler for the signal; before `exec` there is none.
+    /// Whether it has a handler for the signal. A process that has not reached `exec` yet has none.
     pub fn handles(&self, signal: Signal) -> bool {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("its status");
         let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).expect("its handlers");
@@ -102,10 +102,10 @@ impl Running {
         caught & (1 << (signal.as_raw() - 1)) != 0
     }
 
-    /// True while it holds a socket, connected or not.
+    /// Whether it has a socket open, connected or not.
     pub fn has_socket(&self) -> bool {
         let open = fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("its descriptors");
-        // One may be closed while they are read.
+        // A descriptor may be closed while the list is read.
         open.flatten()
             .filter_map(|link| fs::read_link(link.path()).ok())
             .any(|to| to.to_string_lossy().starts_with("socket:"))
@@ -119,7 +119,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It may have ended.
+        // It may have ended already.
         drop(self.child.kill());
         drop(self.child.wait());
     }
@@ -152,11 +152,11 @@ fn until(lines: &Receiver<String>, text: &str) -> String {
     }
 }
 
-/// Polls until it is so.
+/// Polls until the condition is true. Panics with `what` if that takes too long.
 #[track_caller]
-pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
-    while !is_so() {
+    while !condition() {
         assert!(start.elapsed() < PATIENCE, "never came: {what}");
         thread::yield_now();
     }

@@ -1,4 +1,4 @@
-//! The scene that most tests play on, and what they hold against it.
+//! The cluster and the pod that most tests use, and the helpers that compare results.
 
 use std::process::Command;
 
@@ -12,17 +12,17 @@ use crate::world::{World, rbac_path};
 /// The service account of the tutorial, as the API server names it.
 pub const USER: &str = "system:serviceaccount:ns-1:k-sa-1";
 
-/// The tutorial's cluster, with namespace `ns-1`, and a pod of its service account `k-sa-1`, which may do
-/// nothing yet.
+/// The tutorial's cluster with the namespace `ns-1`, and a pod of its service account `k-sa-1`, which has no
+/// permission yet.
 pub struct Scene<P> {
-    /// The stand-in.
+    /// The stand-in cluster.
     pub cluster: Cluster,
-    /// In front of it.
+    /// The pod in it.
     pub pod: Pod<P>,
 }
 
 impl<P: Program> Scene<P> {
-    /// On a cluster as most are.
+    /// On a cluster with the default settings.
     pub fn new() -> Self {
         Self::on(Cluster::start())
     }
@@ -40,42 +40,42 @@ impl<P: Program> Scene<P> {
         Scene { cluster, pod }
     }
 
-    /// The same where the pod may `get`, `list` and `watch` the pods of its namespace.
+    /// The same; the pod may `get`, `list` and `watch` the pods of its namespace.
     pub fn with_reader() -> Self {
         let scene = Self::new();
         scene.grant("pod-reader", &["get", "list", "watch"], "", &["pods"]);
         scene
     }
 
-    /// The same with the tutorial's grant: the pod may list the pods of its namespace.
+    /// The same with the grant of the tutorial: the pod may list the pods of its namespace.
     pub fn with_lister() -> Self {
         let scene = Self::new();
         scene.grant_list();
         scene
     }
 
-    /// Grants it to the pod in its namespace.
+    /// Grants verbs on resources to the pod, in its namespace.
     pub fn grant(&self, name: &str, verbs: &[&str], group: &str, resources: &[&str]) {
         self.cluster.role("ns-1", name, verbs, group, resources);
         self.cluster.role_binding("ns-1", name, name, "ns-1", "k-sa-1");
     }
 
-    /// Takes back what was granted under this name.
+    /// Revokes the grant of this name.
     pub fn revoke(&self, name: &str) {
         self.cluster.delete(&rbac_path("ns-1", &format!("rolebindings/{name}")));
     }
 
-    /// The tutorial's grant.
+    /// Grants what the tutorial grants.
     pub fn grant_list(&self) {
         self.grant("pod-lister", &["list"], "", &["pods"]);
     }
 
-    /// Takes the tutorial's grant back.
+    /// Revokes the grant of the tutorial.
     pub fn revoke_list(&self) {
         self.revoke("pod-lister");
     }
 
-    /// Grants rules to the pod in the whole cluster.
+    /// Grants rules to the pod, in the whole cluster.
     pub fn grant_everywhere(&self, name: &str, rules: Value) {
         self.cluster.cluster_role(name, rules);
         self.cluster.cluster_role_binding(name, name, "ns-1", "k-sa-1");
@@ -104,17 +104,17 @@ impl<P: Program> Scene<P> {
         self.cluster.token_with(&spec)
     }
 
-    /// Runs `kubeknock ARGUMENTS` in the pod.
+    /// Runs `kubeknock ARGUMENTS` in the pod, to its end.
     pub fn runs(&self, arguments: &[&str]) -> Finished {
         self.pod.runs(arguments)
     }
 
-    /// `kubeknock ARGUMENTS`, to be run in the pod.
+    /// The command `kubeknock ARGUMENTS` in the pod, not started yet.
     pub fn command(&self, arguments: &[&str]) -> Command {
         self.pod.command(arguments)
     }
 
-    /// The requests since the last time: method and path, and whether the token was with it.
+    /// The requests since the last call: method, path, and whether the token was sent.
     pub fn asked(&self) -> Vec<String> {
         let asked = self.cluster.requests().iter().map(shown).collect();
         self.cluster.forget();
@@ -128,11 +128,11 @@ fn shown(seen: &Seen) -> String {
     format!("{who} {} {}", seen.method, seen.path_and_query)
 }
 
-/// The one object on the one line of stdout, without its `time` (which the schema holds), with every `milliseconds` (which has to be a number) as 0 and
-/// without what is different in each run.
+/// The one object on the one line of stdout. `time` is removed (the schema checks it), every `milliseconds`
+/// must be a number and becomes 0, and what is different in each run is replaced by its placeholder.
 #[track_caller]
 pub fn report(finished: &Finished) -> Value {
-    assert_eq!(finished.stdout.lines().count(), 1, "one line\n{}", finished.story());
+    assert_eq!(finished.stdout.lines().count(), 1, "one line\n{}", finished.transcript());
     let mut report = serde_json::from_str(&finished.plain(&finished.stdout)).expect("JSON on stdout");
     still(&mut report);
     report.as_object_mut().expect("an object").remove("time");

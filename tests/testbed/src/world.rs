@@ -1,4 +1,4 @@
-//! What scenarios need of a cluster, so that what runs on the stand-in runs on the real one.
+//! What scenarios need of a cluster, so that they run on the stand-in and on a real one.
 
 use std::path::Path;
 
@@ -8,21 +8,22 @@ use crate::mount::write_mount;
 
 /// A cluster, real or not, as scenarios see it.
 pub trait World {
-    /// `https://127.0.0.1:PORT`.
+    /// The URL, such as `https://127.0.0.1:PORT`.
     fn server(&self) -> String;
-    /// The CA bundle to trust it.
+    /// The CA bundle that verifies the server.
     fn ca_pem(&self) -> String;
     /// A token of the service account (which must exist), valid for an hour.
     fn token(&self, namespace: &str, service_account: &str) -> String;
     /// POSTs the object to the collection `path` as cluster admin.
     ///
     /// # Panics
-    /// Unless the answer is 201, or 409: it is there already.
+    /// Unless the answer is 201, or 409 because the object exists already.
     fn create(&self, path: &str, object: Value);
     /// DELETEs `path` as cluster admin.
     ///
     /// # Panics
-    /// Unless the answer is 200 (202 for what takes a while), or 404: it is gone already.
+    /// Unless the answer is 200 (202 where the deletion takes a while), or 404 because the object is gone
+    /// already.
     fn delete(&self, path: &str);
 
     /// Creates a namespace.
@@ -36,19 +37,19 @@ pub trait World {
         self.create(&path, json!({ "metadata": { "name": name } }));
     }
 
-    /// Creates a role of one rule.
+    /// Creates a role with one rule.
     fn role(&self, namespace: &str, name: &str, verbs: &[&str], api_group: &str, resources: &[&str]) {
         let rule = json!({ "verbs": verbs, "apiGroups": [api_group], "resources": resources });
         self.role_with_rules(namespace, name, json!([rule]));
     }
 
-    /// Creates a role of any rules.
+    /// Creates a role with any rules.
     fn role_with_rules(&self, namespace: &str, name: &str, rules: Value) {
         let role = json!({ "metadata": { "name": name }, "rules": rules });
         self.create(&rbac_path(namespace, "roles"), role);
     }
 
-    /// Grants a role to a service account.
+    /// Binds a role to a service account.
     fn role_binding(&self, namespace: &str, name: &str, role: &str, account_namespace: &str, account: &str) {
         let binding = binding(name, "Role", role, account_namespace, account);
         self.create(&rbac_path(namespace, "rolebindings"), binding);
@@ -60,19 +61,19 @@ pub trait World {
         self.create(&rbac_path("", "clusterroles"), role);
     }
 
-    /// Grants a cluster role, everywhere, to a service account.
+    /// Binds a cluster role to a service account, in the whole cluster.
     fn cluster_role_binding(&self, name: &str, role: &str, account_namespace: &str, account: &str) {
         let binding = binding(name, "ClusterRole", role, account_namespace, account);
         self.create(&rbac_path("", "clusterrolebindings"), binding);
     }
 
-    /// Writes `token`, `ca.crt` and `namespace` into `dir` as the kubelet does; again is a rotation.
+    /// Writes `token`, `ca.crt` and `namespace` into `dir` as the kubelet does. A second call rotates them.
     fn mount(&self, dir: &Path, namespace: &str, service_account: &str) {
         write_mount(dir, &self.token(namespace, service_account), &self.ca_pem(), namespace);
     }
 }
 
-/// Where roles and bindings are created and deleted; an empty namespace is the cluster scope.
+/// The path where roles and bindings are created and deleted. An empty namespace means the cluster scope.
 pub fn rbac_path(namespace: &str, resource: &str) -> String {
     let place = if namespace.is_empty() { String::new() } else { format!("namespaces/{namespace}/") };
     format!("/apis/rbac.authorization.k8s.io/v1/{place}{resource}")

@@ -63,7 +63,10 @@ pub fn rules(seen: &Evidence) -> Step {
 fn unasked(name: &'static str, seen: &Evidence) -> Step {
     match seen.timed_out {
         Some(patience) if seen.no_contact().is_none() => {
-            Step::broken(name, Code::Timeout, late(patience).text()).advise(explain::advice(Code::Timeout))
+            Step::broken(name, Code::Timeout, late(patience).text()).advise(
+                explain::advice(Code::Timeout, "")
+                    .map(|advice| advice.split(explain::DOCTOR).next().unwrap_or(advice)),
+            )
         }
         Some(_) | None if seen.no_contact().is_some() => Step::open(name, "not asked: no connection"),
         Some(_) | None if seen.bundle.is_err() => {

@@ -1,5 +1,5 @@
-//! The steps from this process to a permission, in the order of the way. Each is a pure function of the evidence: no
-//! step reads a file, asks the network, or looks at a clock.
+//! The steps from this process to a permission, in their order. Each is a pure function of the evidence: no step reads
+//! a file, asks the network, or looks at a clock.
 
 mod account;
 mod network;
@@ -9,7 +9,7 @@ mod words;
 use super::evidence::Evidence;
 use super::step::Step;
 
-/// All of them.
+/// All steps.
 pub fn all(seen: &Evidence) -> Vec<Step> {
     let mut steps = vec![
         pod::environment(seen),
@@ -100,7 +100,7 @@ mod tests {
         Round { findings: vec![finding], bearer: Bearer::Token, claims, timed_out: false }
     }
 
-    /// Everything is as it should be.
+    /// Evidence of a healthy pod.
     fn healthy() -> Evidence {
         let variables = ServiceVariables {
             host: Some("10.96.0.1".into()),
@@ -188,7 +188,7 @@ mod tests {
         seen.bearer = Bearer::Plain;
     }
 
-    /// The way ends at this step.
+    /// The connection fails with this failure.
     fn fails(seen: &mut Evidence, failure: Failure, facts: Facts) {
         first(seen).result = Err(failure);
         first(seen).version = None;
@@ -238,7 +238,7 @@ mod tests {
 
     type Row = (&'static str, fn(&mut Evidence), Mark, Code, &'static str);
 
-    /// What is seen, and what the step makes of it.
+    /// The name of the step, a change to the healthy evidence, and the expected result.
     const TABLE: &[Row] = &[
         ("environment", |_| {}, Good, Code::Ok, "HOST=10.96.0.1 KUBERNETES_SERVICE_PORT=443"),
         ("environment", |e| e.explicit_server = true, Good, Code::Ok, "PORT=443 (--server is used)"),
@@ -646,14 +646,14 @@ mod tests {
             |e| answered(e, Meaning::Unavailable, 503),
             Broken,
             Code::Unavailable,
-            "status 503 some reason",
+            "status 503: some reason",
         ),
         (
             "version",
             |e| answered(e, Meaning::Unserved, 404),
             Broken,
             Code::Unintelligible,
-            "status 404 some reason",
+            "status 404: some reason",
         ),
         (
             "version",
@@ -695,7 +695,7 @@ mod tests {
             Code::Ok,
             "an unnamed user",
         ),
-        ("identity", rejected, Broken, Code::Unauthenticated, "status 401 some reason"),
+        ("identity", rejected, Broken, Code::Unauthenticated, "status 401: some reason"),
         (
             "identity",
             |e| recognized(e, Some(ANONYMOUS), Meaning::Forbidden, 403),
@@ -754,7 +754,7 @@ mod tests {
             |e| e.rules.as_mut().unwrap().0 = Ok(answer(Meaning::Forbidden, 403)),
             Open,
             Code::Ok,
-            "status 403 some reason",
+            "status 403: some reason",
         ),
         (
             "rules",

@@ -19,7 +19,12 @@ const SAME: i64 = 5;
 const TOLERANCE: i64 = 300;
 
 fn failed(name: &'static str, failure: &Failure) -> Step {
-    Step::broken(name, failure.code(), failure.text()).advise(explain::advice(failure.code()))
+    Step::broken(name, failure.code(), failure.text()).advise(advice(failure.code(), failure.text()))
+}
+
+/// What to do about it, but for the advice to run doctor.
+fn advice(code: Code, found: &str) -> Option<&'static str> {
+    explain::advice(code, found).map(|advice| advice.split(explain::DOCTOR).next().unwrap_or(advice))
 }
 
 /// This clock and the server's.
@@ -61,7 +66,9 @@ pub fn names(seen: &Evidence) -> Step {
     if !any && is_address(&seen.cluster.server.host) {
         found.push("not needed: the server's address is not a name".into());
     }
-    found.push("kubernetes resolves only in the namespace default, the longer names everywhere".into());
+    if any && seen.names.first().is_some_and(|lookup| lookup.addresses.is_empty()) {
+        found.push("kubernetes resolves only in the namespace default, the longer names everywhere".into());
+    }
     found.push(resolver(seen.resolver.as_deref()));
     if let Some(failure) = seen.no_address() {
         return Step::broken(NAME, failure.code(), failure.text()).and(found).advise(unresolved(seen));
@@ -163,7 +170,7 @@ pub fn version(seen: &Evidence) -> Step {
             Some(_) | None => Step::open(NAME, "not asked"),
         };
     };
-    let broken = |code, found: &str| Step::broken(NAME, code, found).advise(explain::advice(code));
+    let broken = |code, found: &str| Step::broken(NAME, code, found).advise(advice(code, found));
     let step = match &first.result {
         Err(failure) => failed(NAME, failure),
         Ok(answer) => {

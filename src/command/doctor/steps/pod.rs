@@ -62,12 +62,10 @@ pub fn environment(seen: &Evidence) -> Step {
             let found = format!("{missing}: {} is tried instead", seen.cluster.server.host);
             match seen.no_address() {
                 None => Step::open(NAME, found),
-                Some(failure) => {
-                    Step::broken(NAME, failure.code(), found).and([failure.text().to_owned()]).advise([
-                        "start kubeknock without what drops the kubelet's variables (env -i, su, cron)",
-                        OUTSIDE,
-                    ])
-                }
+                Some(failure) => Step::broken(NAME, failure.code(), found).advise([
+                    "in a pod, do not start kubeknock by env -i, su or cron: they drop the kubelet's variables",
+                    OUTSIDE,
+                ]),
             }
         }
     }

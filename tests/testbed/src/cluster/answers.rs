@@ -1,11 +1,11 @@
-//! Bodies and headers of a kube-apiserver's answers. Knows the wire format, nothing of who asks or why.
+//! Bodies and headers of a kube-apiserver's answers. Knows the wire format, but not who asks or why.
 
 use hyper::body::Bytes;
 use serde_json::{Map, Value, json};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc::UnboundedReceiver;
 
-/// What the API server says when it does not say JSON.
+/// The content type of an answer that is not JSON.
 pub const TEXT: &str = "text/plain; charset=utf-8";
 
 /// One whole answer.
@@ -22,9 +22,9 @@ pub struct Answer {
 
 /// The body of an answer.
 pub enum Payload {
-    /// Known at once; sent chunked above 2048 bytes, as Go's server does.
+    /// Known at once. Above 2048 bytes it is sent chunked, as Go's server does.
     Whole(Vec<u8>),
-    /// Frames as they come, until the sender is dropped: a watch.
+    /// Frames as they come, until the sender is dropped, as in a watch.
     Stream(UnboundedReceiver<Bytes>),
 }
 
@@ -65,7 +65,7 @@ impl Answer {
     }
 }
 
-/// A `Status` that says no; `details` is left out where the API server leaves it out.
+/// A `Status` of failure. `details` is left out where the API server leaves it out.
 pub fn failure(code: u16, reason: &str, message: &str, details: Option<Value>) -> Answer {
     let mut document = json!({
         "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
@@ -77,7 +77,7 @@ pub fn failure(code: u16, reason: &str, message: &str, details: Option<Value>) -
     Answer::json(code, &document)
 }
 
-/// 401, of which the API server never tells the reason.
+/// 401. The API server never gives the reason.
 pub fn unauthorized() -> Answer {
     failure(401, "Unauthorized", "Unauthorized", None)
 }
@@ -87,35 +87,35 @@ pub fn bad_request(message: &str) -> Answer {
     failure(400, "BadRequest", message, None)
 }
 
-/// 404 of a group or path nobody serves.
+/// 404 for a group or path that no server serves.
 pub fn page_not_found() -> Answer {
     Answer::text(404, "404 page not found\n")
 }
 
-/// 404 of a resource that a served group does not have.
+/// 404 for a resource that a served group does not have.
 pub fn no_such_resource() -> Answer {
     failure(404, "NotFound", "the server could not find the requested resource", Some(json!({})))
 }
 
-/// 405 of a resource that is there, but not with this method.
+/// 405 for a resource that exists, but not with this method.
 pub fn method_not_allowed() -> Answer {
     let message = "the server does not allow this method on the requested resource";
     failure(405, "MethodNotAllowed", message, Some(json!({})))
 }
 
-/// 404 of an object.
+/// 404 for an object.
 pub fn not_found(group: &str, resource: &str, name: &str) -> Answer {
     let message = format!("{} \"{name}\" not found", group_resource(group, resource));
     failure(404, "NotFound", &message, Some(details(group, resource, name)))
 }
 
-/// 409 of an object that is there already.
+/// 409 for an object that exists already.
 pub fn already_exists(group: &str, resource: &str, name: &str) -> Answer {
     let message = format!("{} \"{name}\" already exists", group_resource(group, resource));
     failure(409, "AlreadyExists", &message, Some(details(group, resource, name)))
 }
 
-/// 422 of an object that lacks something.
+/// 422 for an object that lacks a required field.
 pub fn invalid(group: &str, kind: &str, name: &str, cause: &str) -> Answer {
     let message = format!("{} \"{name}\" is invalid: {cause}", group_resource(group, kind));
     failure(422, "Invalid", &message, Some(details(group, kind, name)))
@@ -127,7 +127,7 @@ pub fn not_acceptable() -> Answer {
     failure(406, "NotAcceptable", message, None)
 }
 
-/// 429 of priority and fairness.
+/// 429 as priority and fairness gives it.
 pub fn too_many_requests(retry_after: u32) -> Answer {
     Answer::text(429, "Too many requests, please try again later.\n")
         .header("Retry-After", &retry_after.to_string())
@@ -141,12 +141,12 @@ pub fn starting() -> Answer {
         .header("Retry-After", "5")
 }
 
-/// 500 of an authorizer that failed.
+/// 500 because an authorizer failed.
 pub fn authorizer_failed() -> Answer {
     Answer::text(500, "Internal Server Error: \"\": the authorizer is not there\n")
 }
 
-/// 200 of a deletion.
+/// 200 for a deletion.
 pub fn deleted(group: &str, resource: &str, name: &str, uid: &Value) -> Answer {
     let mut details = details(group, resource, name);
     details["uid"] = uid.clone();
@@ -156,7 +156,7 @@ pub fn deleted(group: &str, resource: &str, name: &str, uid: &Value) -> Answer {
     Answer::json(200, &document)
 }
 
-/// `details` of a Status: empty parts are left out.
+/// The `details` of a Status. Empty fields are left out.
 pub fn details(group: &str, resource: &str, name: &str) -> Value {
     let parts = [("name", name), ("group", group), ("kind", resource)];
     let parts = parts.into_iter().filter(|(_, value)| !value.is_empty());
@@ -218,7 +218,7 @@ pub fn timestamp(seconds: i64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
-/// The `metadata` of what is never stored; old servers wrote an explicit null.
+/// The `metadata` of an object that is never stored. Old servers wrote an explicit null.
 pub fn fleeting_metadata(old: bool) -> Value {
     let mut metadata = Map::new();
     if old {

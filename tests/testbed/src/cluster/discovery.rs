@@ -1,4 +1,4 @@
-//! What the API serves: the recorded discovery documents of real servers, and the custom resources that
+//! What the API server serves: the recorded discovery documents of real servers, and the custom resources that
 //! were added to them.
 
 use super::answers::{Answer, no_such_resource, page_not_found};
@@ -6,8 +6,8 @@ use super::storage::Storage;
 use crate::recordings::{self, AGGREGATED};
 use serde_json::{Value, json};
 
-/// Resources and versions that 1.20 did not serve. It is told from 1.36 by what it lacks, because only two
-/// of its resource lists are recorded.
+/// Resources and versions that 1.20 did not serve. Only two resource lists of 1.20 are recorded, so the rest is
+/// derived from 1.36 without these.
 const SINCE_1_20: [(&str, &str); 17] = [
     ("selfsubjectreviews", ""),
     ("ipaddresses", ""),
@@ -39,7 +39,7 @@ pub struct Resource {
     pub name: String,
     /// Its entry in aggregated discovery.
     pub entry: Value,
-    /// Defined by a `CustomResourceDefinition`.
+    /// Whether a `CustomResourceDefinition` defines it.
     pub custom: bool,
 }
 
@@ -59,7 +59,7 @@ impl Resource {
         group_version(&self.group, &self.version)
     }
 
-    /// What can be done with it, or with one of its subresources; `None` if there is no such subresource.
+    /// The verbs of the resource or of one of its subresources. `None`: there is no such subresource.
     pub fn verbs(&self, subresource: &str) -> Option<Vec<&str>> {
         let entry = if subresource.is_empty() {
             &self.entry
@@ -70,7 +70,7 @@ impl Resource {
         Some(entry["verbs"].as_array()?.iter().filter_map(Value::as_str).collect())
     }
 
-    /// Its entries in the unaggregated resource list: itself and its subresources.
+    /// Its entries in the unaggregated resource list: the resource and its subresources.
     fn list_entries(&self, old: bool) -> Vec<Value> {
         let entry = &self.entry;
         let singular = if old && !self.custom { json!("") } else { entry["singularResource"].clone() };
@@ -109,13 +109,13 @@ pub struct Discovery {
     recorded: Vec<(String, Value)>,
     /// `/version`, byte for byte.
     version: String,
-    /// Aggregated `/api` and `/apis` as recorded; nothing on old servers.
+    /// Aggregated `/api` and `/apis` as recorded. Old servers have none.
     aggregated: Vec<(String, Value)>,
     resources: Vec<Resource>,
 }
 
 impl Discovery {
-    /// Of 1.20 (`old`) or 1.36.
+    /// The documents of 1.20 (`old`) or 1.36.
     pub fn new(old: bool) -> Self {
         let exchanges = recordings::exchanges(if old { recordings::V1_20 } else { recordings::V1_36 });
         let (mut recorded, mut aggregated, mut version) = (Vec::new(), Vec::new(), String::new());
@@ -150,8 +150,8 @@ impl Discovery {
         known.or_else(|| custom_resources(storage).into_iter().find(|known| is(known, group, version, name)))
     }
 
-    /// What is said when a resource is not there: a group of the server's own knows JSON, the rest is text. No
-    /// aggregated server is up here.
+    /// The answer for a resource that does not exist: a Status as JSON in a group that the server serves
+    /// itself, text elsewhere. No aggregated server is up here.
     pub fn absent(&self, storage: &Storage, group: &str, version: &str) -> Answer {
         if api_services(storage).iter().any(|service| *service == (group.to_owned(), version.to_owned())) {
             return Answer::text(503, "service unavailable\n");
@@ -160,7 +160,7 @@ impl Discovery {
         if known { no_such_resource() } else { page_not_found() }
     }
 
-    /// `/api`, `/apis` and below; `None` if the path is none of these.
+    /// `/api`, `/apis` and the paths below. `None`: the path is another one.
     pub fn answer(&self, storage: &Storage, path: &str, aggregated: bool, address: &str) -> Option<Answer> {
         let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
         let custom = custom_resources(storage);
@@ -280,8 +280,8 @@ impl Discovery {
         }
     }
 
-    /// 1.20's resources: the groups and versions it recorded, filled from its recorded resource lists or,
-    /// where there is none, from 1.36 without what came later.
+    /// 1.20's resources: the groups and versions it recorded, filled from its recorded resource lists or, where
+    /// there is none, from those of 1.36 without what was added later.
     fn old_resources(&self) -> Vec<Resource> {
         let current = current_resources();
         let groups = self.groups(&Storage::new(), &[]);
@@ -417,7 +417,7 @@ fn api_services(storage: &Storage) -> Vec<(String, String)> {
     away.map(|(_, service)| (text(&service["spec"]["group"]), text(&service["spec"]["version"]))).collect()
 }
 
-/// What the stored `CustomResourceDefinition` objects define.
+/// The resources that the stored `CustomResourceDefinition` objects define.
 fn custom_resources(storage: &Storage) -> Vec<Resource> {
     let definitions = storage.list("apiextensions.k8s.io", "customresourcedefinitions", "");
     let resources = definitions.flat_map(|(_, definition)| {

@@ -1,6 +1,6 @@
-//! The stand-in cluster: an API server inside the test's own process, with real TLS, real HTTP and RBAC
-//! decided from real objects. It answers as recorded kube-apiservers do (the test `stand_in` holds it to that),
-//! and goes wrong on request.
+//! The stand-in cluster: an API server inside the test's own process, with real TLS, real HTTP, and RBAC
+//! decided from stored objects. It answers as recorded kube-apiservers do (the test `stand_in` compares them),
+//! and fails on request.
 
 mod answers;
 mod discovery;
@@ -31,27 +31,27 @@ use std::time::{Duration, Instant};
 use storage::Storage;
 use token::{Tokens, hex};
 
-/// Which kube-apiserver the stand-in stands in for.
+/// The kube-apiserver version that the stand-in imitates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {
-    /// 1.36.2: aggregated discovery, `SelfSubjectReview`.
+    /// 1.36.2, with aggregated discovery and `SelfSubjectReview`.
     V1_36,
-    /// 1.20.2: neither.
+    /// 1.20.2, which has neither.
     V1_20,
 }
 
-/// A request as the server saw it.
+/// A request as the server received it.
 #[derive(Clone, Debug)]
 pub struct Seen {
-    /// `GET`.
+    /// The method, such as `GET`.
     pub method: String,
-    /// `/api/v1/pods?limit=1`.
+    /// The path and query, such as `/api/v1/pods?limit=1`.
     pub path_and_query: String,
     /// The `Authorization` header.
     pub authorization: Option<String>,
     /// All headers, names in lower case.
     pub headers: Vec<(String, String)>,
-    /// On which connection since the (re)start, counted from 1.
+    /// The number of its connection since the (re)start, counted from 1.
     pub connection: usize,
     /// The body.
     pub body: Vec<u8>,
@@ -64,23 +64,23 @@ impl Seen {
     }
 }
 
-/// What the well-behaved server does wrong when it is told to.
+/// A failure that a test asks the server for.
 #[derive(Clone, Debug)]
 pub enum Fault {
-    /// 429 as text, after authentication.
+    /// 429 with a text body, after authentication.
     TooManyRequests {
-        /// Seconds.
+        /// The `Retry-After` header, in seconds.
         retry_after: u32,
     },
     /// 503 Status with `Retry-After: 5`, after authentication.
     Unavailable,
-    /// 500 as text, after authentication: the authorizer failed.
+    /// 500 with a text body, after authentication, as when the authorizer fails.
     InternalError,
-    /// Anything, in front of the API server.
+    /// Any answer, given before the request reaches the API server.
     Raw {
         /// HTTP status code.
         status: u16,
-        /// `Content-Type`; none if empty.
+        /// `Content-Type`; an empty string is none.
         content_type: String,
         /// Body.
         body: Vec<u8>,
@@ -94,28 +94,28 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// An answer as a proxy in front of the API server would give it.
+    /// An answer as a proxy before the API server gives it.
     pub fn raw(status: u16, content_type: &str, body: &str) -> Self {
         let (content_type, body) = (content_type.to_owned(), body.as_bytes().to_vec());
         Self::Raw { status, content_type, body, headers: Vec::new() }
     }
 
-    /// Whether it strikes before the API server looks at the credentials.
+    /// Whether it happens before the API server looks at the credentials.
     fn is_in_front(&self) -> bool {
         matches!(self, Self::Raw { .. } | Self::Hang | Self::HangUp)
     }
 }
 
-/// How many requests a fault strikes.
+/// How many requests a fault affects.
 #[derive(Clone, Copy, Debug)]
 pub enum Times {
-    /// The next so many.
+    /// This many of the next requests.
     Next(usize),
-    /// All until [`Cluster::heal`].
+    /// All requests until [`Cluster::heal`].
     All,
 }
 
-/// A cluster about to be started.
+/// A cluster that is not started yet.
 #[derive(Clone, Debug)]
 pub struct Builder {
     version: Version,
@@ -125,7 +125,7 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Another server version than 1.36.
+    /// Sets the server version; the default is 1.36.
     #[must_use]
     pub fn version(mut self, version: Version) -> Self {
         self.version = version;
@@ -139,22 +139,22 @@ impl Builder {
         self
     }
 
-    /// Plain `http://`, as behind `kubectl proxy`: every request comes as this user (`kubernetes-admin` may
-    /// do everything).
+    /// Serves plain `http://`, as `kubectl proxy` does: every request comes as this user (`kubernetes-admin`
+    /// may do everything).
     #[must_use]
     pub fn plain_http(mut self, user: &str) -> Self {
         self.proxied_user = Some(user.to_owned());
         self
     }
 
-    /// Another address than `127.0.0.1:0`, such as `[::1]:0`; port 0 is any free one.
+    /// Sets the address, such as `[::1]:0`; the default is `127.0.0.1:0`. Port 0 is any free port.
     #[must_use]
     pub fn listen(mut self, address: &str) -> Self {
         address.clone_into(&mut self.listen);
         self
     }
 
-    /// Starts it.
+    /// Starts the cluster.
     ///
     /// # Panics
     /// If the address cannot be listened on.
@@ -211,12 +211,12 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts a cluster as most are: 1.36, TLS, anonymous requests let in.
+    /// Starts a cluster with the defaults: 1.36, TLS, anonymous requests allowed.
     pub fn start() -> Self {
         Self::builder().start()
     }
 
-    /// A cluster to be set up otherwise.
+    /// A cluster with other settings.
     pub fn builder() -> Builder {
         Builder {
             version: Version::V1_36,
@@ -226,7 +226,7 @@ impl Cluster {
         }
     }
 
-    /// Where it listens.
+    /// The address it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -236,7 +236,7 @@ impl Cluster {
         self.shared.seen.lock().unwrap().clone()
     }
 
-    /// Waits until there were so many requests and gives them.
+    /// Waits until there are this many requests, and returns them.
     ///
     /// # Panics
     /// If they do not come within 20 seconds.
@@ -248,14 +248,14 @@ impl Cluster {
         seen.clone()
     }
 
-    /// What the audit log would have of the requests with this `User-Agent`.
+    /// What an audit log records of the requests with this `User-Agent`.
     pub fn audited(&self, agent: &str) -> Vec<Event> {
         let is_it = |seen: &Seen| seen.header("user-agent") == Some(agent);
         assert!(self.requests().iter().all(is_it), "another User-Agent than {agent}");
         self.shared.state().audited.clone()
     }
 
-    /// Forgets requests and counters.
+    /// Forgets all requests, and sets the counters to 0.
     pub fn forget(&self) {
         self.shared.seen.lock().unwrap().clear();
         self.shared.state().audited.clear();
@@ -273,7 +273,7 @@ impl Cluster {
         self.shared.handshakes.load(Ordering::SeqCst)
     }
 
-    /// A token as specified, good or bad.
+    /// A token as specified, valid or not.
     ///
     /// # Panics
     /// If there is no such service account.
@@ -294,12 +294,12 @@ impl Cluster {
         self.create("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition);
     }
 
-    /// Does something wrong with the next requests, or all.
+    /// Lets the next requests, or all, fail in this way.
     pub fn fail(&self, times: Times, fault: Fault) {
         self.fail_if(times, fault, |_| true);
     }
 
-    /// Does something wrong with those of the next requests that the test picks.
+    /// Lets requests that the test selects fail in this way.
     pub fn fail_if(&self, times: Times, fault: Fault, applies: impl Fn(&Seen) -> bool + Send + 'static) {
         let left = match times {
             Times::Next(count) => Some(count),
@@ -320,17 +320,17 @@ impl Cluster {
         self.shared.manner.lock().unwrap().close = on;
     }
 
-    /// How long each answer is held back.
+    /// How long each answer is delayed.
     pub fn delay(&self, delay: Duration) {
         self.shared.manner.lock().unwrap().delay = delay;
     }
 
-    /// Whether requests without a token are `system:anonymous` or a 401.
+    /// Whether requests without a token are served as `system:anonymous` or get a 401.
     pub fn anonymous_auth(&self, on: bool) {
         self.shared.state().anonymous = on;
     }
 
-    /// Whether tokens are lost on the way, so that everybody is `system:anonymous`.
+    /// Whether tokens are lost on the way, so that every request comes as `system:anonymous`.
     pub fn strip_tokens(&self, on: bool) {
         self.shared.state().strip_token = on;
     }
@@ -343,14 +343,14 @@ impl Cluster {
     /// Stops, and starts again on the same port.
     ///
     /// # Panics
-    /// If the port cannot be listened on any more.
+    /// If the port cannot be used any more.
     pub fn restart(&mut self) {
         self.stop();
         let listener = TcpListener::bind(self.address).unwrap();
         self.serve(listener);
     }
 
-    /// Restarts with a new CA: who trusts only the old one cannot connect any more.
+    /// Restarts with a new CA: a client that trusts only the old one cannot connect any more.
     pub fn rotate_ca(&mut self) {
         self.authority = Authority::new();
         self.restart();
@@ -361,8 +361,8 @@ impl Cluster {
         self.running = Some(server::serve(listener, tls, Arc::clone(&self.shared)));
     }
 
-    /// Asks the API server as cluster admin without the network: not counted, not seen, spared by faults,
-    /// and possible while it is stopped.
+    /// Sends a request as the cluster administrator without the network: it is not counted, faults do not
+    /// affect it, and it works while the server is stopped.
     fn ask(&self, method: &str, path: &str, body: &[u8]) -> (u16, String) {
         let request = Seen {
             method: method.to_owned(),

@@ -1,6 +1,6 @@
-//! kubectl writes what it creates in protobuf. This reads it for the few kinds that `kubectl create` and
-//! `kubectl auth` send, and gives the JSON that they stand for. Field numbers are those of the
-//! `generated.proto` files of `k8s.io/api` and `k8s.io/apimachinery`.
+//! Reads protobuf, in which kubectl sends what it creates. It knows the few kinds that `kubectl create` and
+//! `kubectl auth` send, and returns the same object as JSON. Field numbers are those of the `generated.proto`
+//! files of `k8s.io/api` and `k8s.io/apimachinery`.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use Shape::{Encoded, Many, Number, One, Text, Texted, Texts};
 
-/// Stands before every object in this encoding.
+/// The bytes before every object in this encoding.
 const MAGIC: &[u8] = b"k8s\0";
 
 /// A field's number, its name in JSON, and what it holds.
@@ -79,7 +79,7 @@ const TOKEN: Shape = One(&[
     (4, "expirationSeconds", Number),
 ]);
 
-/// The fields of the kinds that are known.
+/// The fields of each kind that is known.
 fn fields(kind: &str) -> Option<&'static [Field]> {
     Some(match kind {
         "Namespace" | "ServiceAccount" | "SelfSubjectReview" => &[METADATA],
@@ -94,7 +94,7 @@ fn fields(kind: &str) -> Option<&'static [Field]> {
     })
 }
 
-/// The JSON of a body in protobuf; `None` if it is not, or not of a known kind.
+/// The JSON of a protobuf body. `None`: the body is not protobuf, or of another kind.
 pub fn to_json(body: &[u8]) -> Option<Vec<u8>> {
     const ABOUT: &[Field] = &[(1, "type", One(&[(1, "apiVersion", Text), (2, "kind", Text)]))];
     let envelope = body.strip_prefix(MAGIC)?;
@@ -141,7 +141,7 @@ fn message(bytes: &[u8], fields: &[Field]) -> Option<Value> {
             _ => return None,
         }
     }
-    // An empty text is one that was not given.
+    // An empty string is a field that was not given.
     object.retain(|_, value| !value.is_null() && *value != "");
     Some(Value::Object(object))
 }
@@ -157,7 +157,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// The fields of a message in the order they stand; `None` if it is cut short.
+/// The fields of a message in their order. `None`: the message is cut short.
 fn entries(mut bytes: &[u8]) -> Option<Vec<(u64, Entry<'_>)>> {
     let mut entries = Vec::new();
     while !bytes.is_empty() {

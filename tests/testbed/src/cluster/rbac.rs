@@ -7,21 +7,21 @@ use serde_json::{Value, json};
 /// The API group of roles and bindings.
 pub const GROUP: &str = "rbac.authorization.k8s.io";
 
-/// Who asks.
+/// The user that sends a request.
 #[derive(Clone, Debug)]
 pub struct User {
-    /// Such as `system:serviceaccount:ns-1:k-sa-1`.
+    /// The name, such as `system:serviceaccount:ns-1:k-sa-1`.
     pub name: String,
-    /// Of the service account.
+    /// The UID of the service account.
     pub uid: Option<String>,
     /// Groups, `system:authenticated` included.
     pub groups: Vec<String>,
-    /// What else authentication knows, keys without `authentication.kubernetes.io/`.
+    /// Extra facts of authentication, with keys that lack the prefix `authentication.kubernetes.io/`.
     pub extra: Vec<(String, String)>,
 }
 
 impl User {
-    /// An authenticated user; a service account's name brings its groups.
+    /// An authenticated user; the name of a service account determines its groups.
     pub fn named(name: &str) -> Self {
         let mut groups = Vec::new();
         if let Some((namespace, _)) =
@@ -34,37 +34,37 @@ impl User {
         Self { name: name.to_owned(), uid: None, groups, extra: Vec::new() }
     }
 
-    /// Who sends no credentials.
+    /// The user of a request without credentials.
     pub fn anonymous() -> Self {
         let groups = vec!["system:unauthenticated".to_owned()];
         Self { name: "system:anonymous".to_owned(), uid: None, groups, extra: Vec::new() }
     }
 
-    /// Who may do everything.
+    /// A user that may do everything.
     pub fn admin() -> Self {
         let groups = vec!["system:masters".to_owned(), "system:authenticated".to_owned()];
         Self { name: "kubernetes-admin".to_owned(), uid: None, groups, extra: Vec::new() }
     }
 }
 
-/// What is asked for.
+/// What a request asks for.
 #[derive(Clone, Debug, Default)]
 pub struct Attributes {
     /// `list`, `create`; for paths the method in lower case.
     pub verb: String,
     /// API group, empty for core.
     pub group: String,
-    /// API version, of no importance to permissions.
+    /// API version, which does not matter to permissions.
     pub version: String,
-    /// Plural name.
+    /// Plural name of the resource.
     pub resource: String,
-    /// Empty for the resource itself.
+    /// Subresource; empty for the resource itself.
     pub subresource: String,
-    /// Empty for the cluster scope.
+    /// Namespace; empty for the cluster scope.
     pub namespace: String,
-    /// Empty for any.
+    /// Object name; empty for any.
     pub name: String,
-    /// The path of a request for no resource.
+    /// The path, where the request is not for a resource.
     pub path: Option<String>,
 }
 
@@ -97,11 +97,11 @@ impl Attributes {
     }
 }
 
-/// Yes or no, and the authorizer's reason, which may be empty.
+/// The decision, and the authorizer's reason, which may be empty.
 pub struct Decision {
-    /// Whether it may be done.
+    /// Whether the request is allowed.
     pub allowed: bool,
-    /// As it stands in an access review.
+    /// The reason as an access review shows it.
     pub reason: String,
 }
 
@@ -124,7 +124,7 @@ pub fn authorize(storage: &Storage, user: &User, wanted: &Attributes) -> Decisio
     Decision { allowed: false, reason }
 }
 
-/// All rules that hold for the user in the namespace, and what went wrong on the way.
+/// All rules that apply to the user in the namespace, and the errors that occurred on the way.
 pub fn rules(storage: &Storage, user: &User, namespace: &str) -> (Vec<Value>, Option<String>) {
     let (mut rules, mut faults) = (Vec::new(), Vec::new());
     for grant in grants(storage, user, namespace) {
@@ -140,7 +140,7 @@ pub fn rules(storage: &Storage, user: &User, namespace: &str) -> (Vec<Value>, Op
 struct Grant<'s> {
     binding: &'s Value,
     subject: &'s Value,
-    /// The rules of its role, or that there is no such role.
+    /// The rules of its role, or the error that there is no such role.
     rules: Result<Vec<Value>, String>,
 }
 
@@ -203,7 +203,7 @@ fn role_rules(storage: &Storage, binding: &Value) -> Result<Vec<Value>, String> 
     Ok(role["rules"].as_array().cloned().unwrap_or_default())
 }
 
-/// As Kubernetes joins errors: one alone, several in brackets, none twice.
+/// Errors as Kubernetes joins them: one alone, several in brackets, each once.
 fn evaluation_error(faults: Vec<String>) -> Option<String> {
     let mut different: Vec<String> = Vec::new();
     for fault in faults {
@@ -240,7 +240,7 @@ fn items<'v>(rule: &'v Value, field: &str) -> impl Iterator<Item = &'v str> {
     rule[field].as_array().into_iter().flatten().filter_map(Value::as_str)
 }
 
-/// The roles and bindings every cluster starts with, as far as they matter to an ordinary pod.
+/// The roles and bindings that every cluster starts with, as far as they matter to an ordinary pod.
 pub fn install_defaults(storage: &mut Storage, old: bool) {
     let get = |urls: &[&str]| json!({ "verbs": ["get"], "nonResourceURLs": urls });
     let discovery = [

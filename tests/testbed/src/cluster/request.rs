@@ -1,4 +1,4 @@
-//! What a request asks for: path, query and `Accept` header in the API server's terms. Decides nothing.
+//! Reads what a request asks for: path, query and `Accept` header in the API server's terms. Decides nothing.
 
 use super::Seen;
 use super::rbac::Attributes;
@@ -47,7 +47,7 @@ pub fn attributes(method: &str, path: &str, query: &Query) -> Attributes {
     Attributes { verb, group, version, resource, subresource, namespace, name, path: None }
 }
 
-/// Which form of an answer the `Accept` header prefers, of those that are served.
+/// The form of an answer that the `Accept` header prefers, among those that are served.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Accepted {
     /// Plain JSON.
@@ -58,12 +58,12 @@ pub enum Accepted {
     MetadataList,
     /// Aggregated discovery.
     Aggregated,
-    /// Nothing that is served: a 406.
+    /// A form that is not served: a 406.
     Nothing,
 }
 
 impl Accepted {
-    /// What this request prefers; no header is plain.
+    /// The form that this request prefers. Without the header it is plain JSON.
     pub fn of(seen: &Seen) -> Self {
         let accept = seen.header("accept").unwrap_or_default();
         if accept.is_empty() {
@@ -89,29 +89,29 @@ impl Accepted {
     }
 }
 
-/// The query of a request, unescaped.
+/// The query of a request, with its escapes resolved.
 pub struct Query(Vec<(String, String)>);
 
 impl Query {
-    /// Reads what follows the `?`.
+    /// Reads the text after the `?`.
     pub fn new(text: &str) -> Self {
         let pairs = text.split('&').filter(|pair| !pair.is_empty());
         let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
         Self(pairs.map(|(name, value)| (unescape(name), unescape(&value.replace('+', " ")))).collect())
     }
 
-    /// The value of a parameter, if there is one and it is not empty.
+    /// The value of a parameter, if it is there and not empty.
     pub fn get(&self, name: &str) -> Option<&str> {
         let value = self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
         value.filter(|value| !value.is_empty())
     }
 
-    /// Whether a parameter says yes.
+    /// Whether a parameter is true.
     pub fn is_true(&self, name: &str) -> bool {
         ["true", "1"].contains(&self.get(name).unwrap_or_default())
     }
 
-    /// The name that `fieldSelector=metadata.name=NAME` narrows a list down to.
+    /// The name to which `fieldSelector=metadata.name=NAME` narrows a list.
     pub fn selected_name(&self) -> Option<String> {
         let mut terms = self.get("fieldSelector")?.split(',');
         terms.find_map(|term| {
@@ -121,7 +121,7 @@ impl Query {
     }
 }
 
-/// Resolves `%41`; what is no escape stays as it is.
+/// Resolves escapes such as `%41`. Anything else stays as it is.
 fn unescape(text: &str) -> String {
     let mut bytes = Vec::new();
     let mut rest = text.as_bytes();

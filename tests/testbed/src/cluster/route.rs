@@ -1,4 +1,5 @@
-//! One request to one answer, in the API server's order: authentication, faults, authorization, routing.
+//! Turns one request into one answer, in the API server's order: authentication, faults, authorization,
+//! routing.
 
 use super::answers::{
     Answer, Payload, already_exists, authorizer_failed, bad_request, deleted, details, failure,
@@ -24,45 +25,45 @@ use tokio::sync::mpsc;
 
 /// Everything an answer depends on.
 pub struct State {
-    /// 1.20, not 1.36.
+    /// Whether the version is 1.20, rather than 1.36.
     pub old: bool,
     /// The objects.
     pub storage: Storage,
-    /// The tokens that were issued.
+    /// The tokens that the cluster has issued.
     pub tokens: Tokens,
-    /// What is served.
+    /// The discovery documents.
     pub discovery: Discovery,
     /// A bearer token of `system:masters`.
     pub admin_token: String,
-    /// As whom every request comes, behind `kubectl proxy`.
+    /// The user of every request, where the cluster imitates `kubectl proxy`.
     pub proxied_user: Option<String>,
-    /// Whether a request without credentials is anonymous; a 401 otherwise.
+    /// Whether a request without credentials is anonymous; otherwise it gets a 401.
     pub anonymous: bool,
     /// Whether credentials are lost on the way.
     pub strip_token: bool,
-    /// What goes wrong next.
+    /// The faults that are still to happen.
     pub faults: Vec<Rule>,
-    /// What was decided about whom.
+    /// Each decision, with its user.
     pub audited: Vec<Event>,
     /// `127.0.0.1:PORT`.
     pub address: String,
 }
 
-/// A fault that waits for its requests.
+/// A fault, and the requests it applies to.
 pub struct Rule {
-    /// How many are left; `None` is all.
+    /// How many requests are left; `None` is all.
     pub left: Option<usize>,
-    /// What goes wrong.
+    /// The fault.
     pub fault: Fault,
-    /// With which requests.
+    /// Whether it applies to this request.
     pub applies: Box<dyn Fn(&Seen) -> bool + Send>,
 }
 
-/// What becomes of a request.
+/// What happens to a request.
 pub enum Outcome {
-    /// It is answered.
+    /// The server answers it.
     Answer(Answer),
-    /// It is never answered.
+    /// The server never answers it.
     Hang,
     /// The connection is closed instead.
     HangUp,
@@ -163,7 +164,7 @@ fn outcome_of(fault: Fault) -> Outcome {
     })
 }
 
-/// `None` is a 401. No token at all, or an empty one, is anonymous.
+/// The user of a request. `None` is a 401. A missing or empty token is anonymous.
 fn authenticate(state: &State, seen: &Seen) -> Option<User> {
     if let Some(name) = &state.proxied_user {
         return Some(if *name == User::admin().name { User::admin() } else { User::named(name) });
@@ -241,11 +242,11 @@ fn serve_resource(
     let Some(verbs) = known.verbs(subresource) else {
         return no_such_resource();
     };
-    // A namespace itself is asked for with its own name as the namespace.
+    // A request for a Namespace object has the object's own name as its namespace.
     let namespace = if resource == "namespaces" { "" } else { namespace.as_str() };
     let named = path.trim_end_matches('/').rsplit('/').next() == Some(name.as_str());
     if namespace.is_empty() == known.namespaced() {
-        // Objects of all namespaces can be listed and watched together, nothing else.
+        // Across all namespaces, objects can only be listed and watched.
         return match verb.as_str() {
             "list" | "watch" if known.namespaced() => read_many(state, seen, &known, "", wanted, query),
             "create" if known.namespaced() && !named => method_not_allowed(),
@@ -338,13 +339,13 @@ fn read_many(
     } else {
         (format!("{}List", known.kind()), known.api_version())
     };
-    // An empty list of metadata is null, any other is empty: as recorded.
+    // An empty list of metadata is null, any other empty list is `[]`, as recorded.
     let items = if partial && items.is_empty() { Value::Null } else { json!(items) };
     let list = json!({ "kind": kind, "apiVersion": api_version, "metadata": metadata, "items": items });
     Answer::json(200, &list)
 }
 
-/// What a list or a watch is narrowed down to.
+/// The objects that a list or a watch is limited to.
 struct Selection {
     namespace: String,
     name: Option<String>,
@@ -357,8 +358,8 @@ impl Selection {
     }
 }
 
-/// Tells what is there, unless the client has listed it already, then what changes, until the client goes,
-/// the server stops or `timeoutSeconds` are over.
+/// Sends the objects that exist (unless the client has listed them already) and then the changes, until the
+/// client disconnects, the server stops, or `timeoutSeconds` have passed.
 fn watch(state: &State, known: Resource, selection: Selection, partial: bool, query: &Query) -> Answer {
     let (frames, payload) = mpsc::unbounded_channel();
     let line = move |what: &str, object: &Value, known: &Resource| {
@@ -423,7 +424,7 @@ fn create(state: &mut State, known: &Resource, namespace: &str, query: &Query, b
     Answer::json(201, &state.storage.put(group, resource, namespace, object))
 }
 
-/// A POST body as it is stored, or why it is refused.
+/// The object of a POST body as it is stored, or the reason for a refusal.
 fn parse(known: &Resource, body: &[u8]) -> Result<Value, Answer> {
     let fault = |error: &str| bad_request(&format!("couldn't get version/kind; json parse error: {error}"));
     let object: Value = serde_json::from_slice(body).map_err(|error| fault(&error.to_string()))?;
@@ -438,7 +439,7 @@ fn parse(known: &Resource, body: &[u8]) -> Result<Value, Answer> {
     if !object["metadata"].is_object() {
         object["metadata"] = json!({});
     }
-    // The text of a Secret is stored as bytes.
+    // The `stringData` of a Secret is stored as bytes.
     let texts = object.as_object_mut().and_then(|fields| fields.remove("stringData"));
     for (key, text) in texts.as_ref().and_then(Value::as_object).into_iter().flatten() {
         object["data"][key] = json!(STANDARD.encode(text.as_str().unwrap_or_default()));
@@ -470,7 +471,7 @@ fn change(
     Answer::json(200, &state.storage.put(&known.group, &known.name, namespace, object))
 }
 
-/// A JSON merge patch (RFC 7386); other kinds of patch are taken for one.
+/// Applies a JSON merge patch (RFC 7386). Other kinds of patch are treated as one.
 fn merged(mut old: Value, patch: &Value) -> Value {
     let Value::Object(fields) = patch else {
         return patch.clone();
@@ -526,7 +527,7 @@ fn create_token(state: &mut State, namespace: &str, name: &str, body: &[u8]) -> 
     Answer::json(201, &request)
 }
 
-/// The object under the version it was asked for in.
+/// The object in the version that the request asks for.
 fn versioned(object: &Value, known: &Resource) -> Value {
     let mut object = object.clone();
     object["kind"] = json!(known.kind());
@@ -534,7 +535,7 @@ fn versioned(object: &Value, known: &Resource) -> Value {
     object
 }
 
-/// The object as an item of a list that says the kind once for all.
+/// The object as an item of a list, which states the kind once for all.
 fn without_kind(object: &Value) -> Value {
     let mut object = object.clone();
     if let Some(fields) = object.as_object_mut() {

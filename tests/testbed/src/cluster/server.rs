@@ -1,4 +1,4 @@
-//! The network side of the stand-in: connections, TLS, HTTP/1.1. Knows nothing of Kubernetes.
+//! The network side of the stand-in: connections, TLS, HTTP/1.1. Knows nothing about Kubernetes.
 
 use super::Seen;
 use super::answers::{Answer, Payload};
@@ -22,13 +22,13 @@ use tokio_rustls::rustls::ServerConfig;
 
 /// What the network side and the test share.
 pub struct Shared {
-    /// What answers depend on.
+    /// The state that answers depend on.
     pub state: Mutex<State>,
     /// Requests in the order they came.
     pub seen: Mutex<Vec<Seen>>,
-    /// Told at each request.
+    /// Notified at each request.
     pub arrival: Condvar,
-    /// How an answer is sent.
+    /// How answers are sent.
     pub manner: Mutex<Manner>,
     /// Connections accepted.
     pub connections: AtomicUsize,
@@ -37,18 +37,18 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// The state, for a moment. A test that panicked has not made it unusable.
+    /// The state, locked. It stays usable after a test has panicked.
     pub fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
-/// How an answer is sent, whatever it says.
+/// How answers are sent, whatever they hold.
 #[derive(Clone, Copy, Default)]
 pub struct Manner {
-    /// With `Connection: close`.
+    /// Whether with `Connection: close`.
     pub close: bool,
-    /// After this pause.
+    /// The pause before each answer.
     pub delay: Duration,
 }
 
@@ -58,7 +58,7 @@ pub struct Running {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Starts to serve the listener.
+/// Starts serving on the listener.
 pub fn serve(listener: TcpListener, tls: Option<Arc<ServerConfig>>, shared: Arc<Shared>) -> Running {
     let (stop, stopped) = oneshot::channel::<()>();
     let thread = std::thread::spawn(move || {
@@ -109,7 +109,7 @@ where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
 {
     let service = service_fn(|request| handle(request, connection, Arc::clone(&shared)));
-    // A client that goes away in the middle is no fault of the server.
+    // A client that disconnects in the middle is not an error of the server.
     drop(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
 }
 
@@ -143,7 +143,7 @@ async fn handle(
     match outcome {
         Outcome::Answer(answer) => Ok(response(answer, close)),
         Outcome::Hang => std::future::pending().await,
-        Outcome::HangUp => Err(io::Error::other("hanging up, as told")),
+        Outcome::HangUp => Err(io::Error::other("hanging up, as the fault says")),
     }
 }
 
@@ -187,7 +187,7 @@ impl Body for Reply {
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
-            // Go's server counts what fits into its buffer and sends the rest chunked.
+            // Go's server sets a length for what fits into its buffer, and sends the rest chunked.
             Payload::Whole(body) if body.len() <= 2048 => {
                 SizeHint::with_exact(u64::try_from(body.len()).unwrap())
             }

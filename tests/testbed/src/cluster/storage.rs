@@ -1,4 +1,4 @@
-//! Objects, in memory. Knows names and versions of objects, nothing of HTTP or permissions.
+//! Objects, in memory. Knows their names and versions, but not HTTP or permissions.
 
 use super::answers::{now, timestamp};
 use super::token::uid;
@@ -11,7 +11,7 @@ pub type Kind = (String, String);
 /// Namespace (empty for cluster-scoped objects) and name.
 pub type Key = (String, String);
 
-/// Everything the cluster knows.
+/// All objects of the cluster.
 pub struct Storage {
     objects: BTreeMap<Kind, BTreeMap<Key, Value>>,
     version: u64,
@@ -23,16 +23,16 @@ pub struct Storage {
 pub struct Event {
     /// `ADDED`, `MODIFIED` or `DELETED`.
     pub what: &'static str,
-    /// Of which resource.
+    /// The resource.
     pub kind: Kind,
-    /// Of which object.
+    /// The namespace and name.
     pub key: Key,
     /// The object after the change (before it, if deleted).
     pub object: Value,
 }
 
 impl Storage {
-    /// Nothing at all.
+    /// Without any object.
     pub fn new() -> Self {
         Self { objects: BTreeMap::new(), version: 100, events: broadcast::channel(1024).0 }
     }
@@ -42,7 +42,7 @@ impl Storage {
         self.of(group, resource)?.get(&key(namespace, name))
     }
 
-    /// All objects of a resource, in the order of their namespaces and names; an empty namespace is all.
+    /// All objects of a resource, ordered by namespace and name. An empty namespace means all namespaces.
     pub fn list<'s>(
         &'s self,
         group: &str,
@@ -53,7 +53,8 @@ impl Storage {
         all.filter(move |((place, _), _)| namespace.is_empty() || place == namespace)
     }
 
-    /// Puts an object: a new one gets its uid and time, an old one keeps them. Gives what is stored now.
+    /// Stores an object and returns what is stored. A new object gets a UID and a creation time; an existing
+    /// one keeps them.
     pub fn put(&mut self, group: &str, resource: &str, namespace: &str, mut object: Value) -> Value {
         self.version += 1;
         let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
@@ -80,7 +81,7 @@ impl Storage {
         object
     }
 
-    /// Removes one object and gives it; with a namespace, all that is in it goes too.
+    /// Removes one object and returns it. Removing a namespace removes everything in it.
     pub fn remove(&mut self, group: &str, resource: &str, namespace: &str, name: &str) -> Option<Value> {
         let removed = self.objects.get_mut(&kind(group, resource))?.remove(&key(namespace, name))?;
         self.version += 1;
@@ -93,12 +94,12 @@ impl Storage {
         Some(removed)
     }
 
-    /// The version of the whole, as lists carry it.
+    /// The resource version of the whole storage, as lists show it.
     pub fn version(&self) -> String {
         self.version.to_string()
     }
 
-    /// Changes from now on.
+    /// The changes from now on.
     pub fn watch(&self) -> broadcast::Receiver<Event> {
         self.events.subscribe()
     }
@@ -108,7 +109,7 @@ impl Storage {
     }
 
     fn tell(&self, what: &'static str, kind: Kind, key: Key, object: Value) {
-        // Nobody watching is no fault.
+        // Sending fails if there is no watch, which is not an error.
         drop(self.events.send(Event { what, kind, key, object }));
     }
 }

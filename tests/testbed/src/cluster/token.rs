@@ -1,4 +1,4 @@
-//! Service account tokens: how they look, and which of them the cluster believes.
+//! Service account tokens: what they hold, and which of them the cluster accepts.
 
 use super::answers::now;
 use super::rbac::User;
@@ -12,7 +12,7 @@ use std::hash::{BuildHasher, RandomState};
 /// The issuer of the cluster's tokens, and the one audience it accepts.
 pub const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
 
-/// What a token shall say.
+/// What a token is to hold.
 #[derive(Clone, Debug)]
 pub struct TokenSpec {
     /// Namespace of the service account.
@@ -21,16 +21,16 @@ pub struct TokenSpec {
     pub service_account: String,
     /// Seconds from now until it expires; negative for one that has expired.
     pub expires_in: i64,
-    /// For whom it is; the cluster accepts only [`ISSUER`].
+    /// Its audience; the cluster accepts only [`ISSUER`].
     pub audience: String,
-    /// Who says that it made it; the cluster accepts only [`ISSUER`].
+    /// Its issuer; the cluster accepts only [`ISSUER`].
     pub issuer: String,
-    /// The pod it is bound to. If that pod is in the cluster, the token ends with it.
+    /// The pod it is bound to. If that pod is in the cluster, the token becomes invalid with it.
     pub pod: Option<String>,
 }
 
 impl Default for TokenSpec {
-    /// A good token of `default/default` for an hour, bound to no pod.
+    /// A valid token of `default/default` for one hour, not bound to a pod.
     fn default() -> Self {
         Self {
             namespace: "default".to_owned(),
@@ -43,17 +43,17 @@ impl Default for TokenSpec {
     }
 }
 
-/// The tokens that the cluster made, with their claims.
+/// The tokens that the cluster has issued, with their claims.
 #[derive(Default)]
 pub struct Tokens {
     issued: HashMap<String, Value>,
 }
 
 impl Tokens {
-    /// Makes a token.
+    /// Issues a token.
     ///
     /// # Panics
-    /// If there is no such service account: the real API server gives no token for it either.
+    /// If there is no such service account: the real API server issues no token for it either.
     pub fn issue(&mut self, storage: &Storage, spec: &TokenSpec) -> String {
         let TokenSpec { namespace, service_account, .. } = spec;
         let account = storage.get("", "serviceaccounts", namespace, service_account);
@@ -92,7 +92,7 @@ impl Tokens {
         token
     }
 
-    /// Whose token it is; `None` is a 401.
+    /// The user that a token identifies. `None` is a 401.
     pub fn user(&self, storage: &Storage, token: &str) -> Option<User> {
         let claims = self.issued.get(token)?;
         let fresh = claims["nbf"].as_i64()? <= now() && now() < claims["exp"].as_i64()?;
@@ -131,13 +131,13 @@ fn is_there(storage: &Storage, resource: &str, namespace: &str, claimed: &Value)
     object.is_some_and(|object| object["metadata"]["uid"] == claimed["uid"])
 }
 
-/// As many bytes, different every time; for looks, not for secrecy.
+/// This many bytes, different in every run. They only have to look random; they are not secret.
 pub fn random(count: usize) -> Vec<u8> {
     let words = (0..count.div_ceil(8)).map(|number| RandomState::new().hash_one(number));
     words.flat_map(u64::to_ne_bytes).take(count).collect()
 }
 
-/// As many random bytes, in hexadecimal.
+/// This many random bytes, in hexadecimal.
 pub fn hex(count: usize) -> String {
     random(count).iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }

@@ -1,5 +1,5 @@
-//! Scenarios that one cluster serves in turn, and what is said of them. Not tests of their own: a cluster takes
-//! seconds to start, and one in a static would never be dropped.
+//! Runs scenarios one after the other on one cluster, and reports each. They are not separate tests: a cluster
+//! takes seconds to start, and one in a static would never be dropped.
 
 use std::io::{Write as _, stderr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,10 +10,10 @@ use super::RealCluster;
 /// A scenario and its name.
 pub type Case = (&'static str, fn(&RealCluster));
 
-/// Runs each, and says how it went.
+/// Runs each scenario and prints its result.
 ///
 /// # Panics
-/// When any did, naming each that did.
+/// If a scenario panicked, with the names of all that did.
 pub fn run(cases: &[Case], cluster: &RealCluster) {
     let fails = |(name, case): &&Case| {
         let start = Instant::now();
@@ -26,7 +26,7 @@ pub fn run(cases: &[Case], cluster: &RealCluster) {
     assert!(failed.is_empty(), "{} of {} cases failed: {}", failed.len(), cases.len(), failed.join(", "));
 }
 
-/// A line for who runs this. Not by a macro: the test harness would keep it to itself.
+/// Prints a line for the person who runs the tests. Not by a macro, because the test harness captures that.
 pub fn say(line: &str) {
     writeln!(stderr(), "{line}").expect("write to stderr");
 }

@@ -1,5 +1,5 @@
-//! What a cluster's installer makes once: a certificate authority, the API server's certificate, and the
-//! key that signs service account tokens.
+//! The keys that a cluster's installer generates: a certificate authority, the API server's certificate, and
+//! the key that signs service account tokens.
 
 use std::process::Command;
 
@@ -21,13 +21,13 @@ pub struct ServerKeys {
 }
 
 impl ServerKeys {
-    /// Made anew, ECDSA P-256 as k3s makes them, valid for [`SERVER_NAMES`].
+    /// Generates them, ECDSA P-256 as in k3s, for [`SERVER_NAMES`].
     pub fn generate() -> Self {
         Self::of(|| KeyPair::generate().expect("a key"))
     }
 
-    /// The same with RSA of 2048 bits, as kubeadm and the API server itself make them; by openssl, because
-    /// ring makes no RSA keys.
+    /// The same with RSA of 2048 bits, as kubeadm and the API server generate them. It runs openssl, because
+    /// ring cannot generate RSA keys.
     pub fn generate_rsa() -> Self {
         Self::of(|| {
             let options = ["genpkey", "-quiet", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"];
@@ -48,7 +48,7 @@ impl ServerKeys {
     }
 }
 
-/// The certificate (PEM) of an authority that no server here has ever used.
+/// The certificate (PEM) of an authority that no server here uses.
 pub fn stranger_ca() -> String {
     authority("a stranger", KeyPair::generate().expect("a CA key")).0
 }
@@ -62,26 +62,26 @@ fn authority(name: &str, key: KeyPair) -> (String, Issuer<'static, KeyPair>) {
     (certificate, Issuer::new(params, key))
 }
 
-/// The key that signs service account tokens: ECDSA P-256, in tokens `ES256`.
+/// The key that signs service account tokens: ECDSA P-256, which tokens call `ES256`.
 pub struct TokenKey(KeyPair);
 
 impl TokenKey {
-    /// Made anew.
+    /// Generates it.
     pub fn generate() -> Self {
         TokenKey(KeyPair::generate().expect("a token key"))
     }
 
-    /// For `--service-account-signing-key-file`.
+    /// The content of `--service-account-signing-key-file`.
     pub fn private_pem(&self) -> String {
         self.0.serialize_pem()
     }
 
-    /// For `--service-account-key-file`.
+    /// The content of `--service-account-key-file`.
     pub fn public_pem(&self) -> String {
         self.0.public_key_pem()
     }
 
-    /// `token` with its claims changed, signed so that the API server believes it.
+    /// `token` with its claims changed, signed so that the API server accepts it.
     pub fn resign(&self, token: &str, change: impl FnOnce(&mut Value)) -> String {
         let mut parts = token.split('.');
         let header = parts.next().expect("a header");
@@ -94,8 +94,8 @@ impl TokenKey {
     }
 }
 
-/// The two numbers of a P-256 signature, 32 bytes each (RFC 7518, 3.4), out of their DER sequence
-/// `30 len 02 len R 02 len S`, where each is as short as it can be, or has a zero in front.
+/// The two numbers of a P-256 signature, 32 bytes each (RFC 7518, 3.4), from their DER sequence `30 len 02 len
+/// R 02 len S`, where each number is as short as possible or has a leading zero.
 fn raw_signature(der: &[u8]) -> Vec<u8> {
     let (r, rest) = der_integer(&der[2..]);
     let (s, _) = der_integer(rest);

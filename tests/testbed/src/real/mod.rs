@@ -1,6 +1,6 @@
-//! A real cluster without nodes: etcd and kube-apiserver from the folder that `KUBEBUILDER_ASSETS` names,
-//! with RBAC, on loopback. It is a [`World`], as the stand-in cluster is, so what runs on one runs on the
-//! other. Knows nothing of kubeknock.
+//! A real cluster without nodes: etcd and kube-apiserver from the folder that `KUBEBUILDER_ASSETS` names, with
+//! RBAC, on loopback. It is a [`World`] like the stand-in cluster, so a scenario runs on both. Knows nothing
+//! about kubeknock.
 
 mod cases;
 pub mod keys;
@@ -28,7 +28,7 @@ use crate::world::World;
 use keys::{ServerKeys, TokenKey};
 use process::Process;
 
-/// How long anything here may take that is waited for.
+/// The longest time to wait for anything here.
 const PATIENCE: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(20);
 
@@ -38,7 +38,7 @@ const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
 /// The namespace of the Role that [`RealCluster::settle`] watches.
 const SETTLE_NAMESPACE: &str = "kube-system";
 
-/// An API server and its etcd, running; both end, and their folder goes, when this is dropped.
+/// A running API server and its etcd. When this is dropped, both end and their folder is removed.
 pub struct RealCluster {
     apiserver: Option<Process>,
     etcd: Option<Process>,
@@ -59,10 +59,11 @@ impl RealCluster {
         env::var_os("KUBEBUILDER_ASSETS").filter(|folder| !folder.is_empty()).map(PathBuf::from)
     }
 
-    /// A cluster as it is by default. Returns when `/readyz` is 200.
+    /// A cluster with the default settings. Returns when `/readyz` is 200.
     ///
     /// # Panics
-    /// Without [`RealCluster::assets`], and when it is not ready in time (with the servers' last lines).
+    /// Without [`RealCluster::assets`], or if it is not ready in time (with the last lines of the servers'
+    /// logs).
     pub fn start() -> Self {
         Self::start_with(&[])
     }
@@ -72,7 +73,7 @@ impl RealCluster {
         Self::start_as(ServerKeys::generate(), options)
     }
 
-    /// The same, with these keys.
+    /// The same, with these keys and options.
     pub fn start_as(keys: ServerKeys, options: &[&str]) -> Self {
         let assets = Self::assets().expect("KUBEBUILDER_ASSETS names a folder");
         let folder =
@@ -106,7 +107,7 @@ impl RealCluster {
         cluster
     }
 
-    /// Ends the API server: connections are refused.
+    /// Stops the API server: connections are refused.
     pub fn stop_apiserver(&mut self) {
         self.apiserver = None;
     }
@@ -124,30 +125,30 @@ impl RealCluster {
         self.await_answer("/readyz", |status, _| status == 500);
     }
 
-    /// Freezes the API server: connections are accepted by the kernel, and nobody answers.
+    /// Freezes the API server: the kernel accepts connections, and no answer comes.
     pub fn freeze_apiserver(&self) {
         self.apiserver.as_ref().expect("the API server runs").freeze();
     }
 
-    /// Lets a frozen API server go on.
+    /// Lets a frozen API server continue.
     pub fn thaw_apiserver(&self) {
         self.apiserver.as_ref().expect("the API server runs").thaw();
     }
 
-    /// Freezes etcd: the API server answers, but not what it has to ask etcd for.
+    /// Freezes etcd: the API server answers only what it can answer without etcd.
     pub fn freeze_etcd(&self) {
         self.etcd.as_ref().expect("etcd runs").freeze();
     }
 
-    /// The kubectl of the assets folder.
+    /// The kubectl in the assets folder.
     pub fn kubectl(&self) -> PathBuf {
         self.assets.join("kubectl")
     }
 
-    /// Types a line into a shell where `kubectl` is the admin's.
+    /// Runs a line in a shell in which `kubectl` is the administrator's.
     ///
     /// # Errors
-    /// What the line said on stderr, if it failed.
+    /// The stderr of the line, if it failed.
     pub fn types(&self, line: &str) -> Result<String, String> {
         let config = self.folder.path().join("kubeconfig");
         let content = json!({
@@ -170,12 +171,12 @@ impl RealCluster {
             .env("KUBECONFIG", config)
             .output()
             .expect("run a shell");
-        let told = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        if output.status.success() { Ok(told(&output.stdout)) } else { Err(told(&output.stderr)) }
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
     }
 
-    /// A token for `audiences` (none: the API server itself) that lives for `seconds` (at least 600, says
-    /// the server), by `TokenRequest`.
+    /// A token for `audiences` (none: the API server itself) that is valid for `seconds` (the server requires
+    /// at least 600), by `TokenRequest`.
     pub fn token_for(
         &self,
         namespace: &str,
@@ -194,7 +195,7 @@ impl RealCluster {
         answer["status"]["token"].as_str().expect("status.token").to_owned()
     }
 
-    /// A token that was good until an hour ago.
+    /// A token that expired an hour ago.
     pub fn expired_token(&self, namespace: &str, service_account: &str) -> String {
         self.token_key.resign(&self.token(namespace, service_account), |claims| {
             for claim in ["iat", "nbf", "exp"] {
@@ -204,11 +205,11 @@ impl RealCluster {
         })
     }
 
-    /// A token of a service account that has been made for this and is gone. Returns when the API server
-    /// knows that it is gone.
+    /// A token of a service account that was created for this and deleted. Returns when the API server knows
+    /// that the account is gone.
     pub fn orphan_token(&self, namespace: &str, service_account: &str) -> String {
         self.service_account(namespace, service_account);
-        // A token once seen good is held good for 10 s (the API server's token cache), so each is shown once.
+        // The API server's token cache keeps an accepted token for 10 s, so each token is used once.
         let mut tokens: Vec<_> = (0..50).map(|_| self.token(namespace, service_account)).collect();
         self.delete(&format!("/api/v1/namespaces/{namespace}/serviceaccounts/{service_account}"));
         while let (Some(token), false) = (tokens.pop(), tokens.is_empty()) {
@@ -221,10 +222,10 @@ impl RealCluster {
         tokens.pop().expect("a token that was not shown yet")
     }
 
-    /// Asks `path` as the admin until `is_it` holds for status and body.
+    /// Asks for `path` as the administrator until `is_it` accepts status and body.
     ///
     /// # Panics
-    /// When it does not in a minute.
+    /// If that takes more than a minute.
     pub fn await_answer(&self, path: &str, is_it: impl Fn(u16, &str) -> bool) {
         let start = Instant::now();
         loop {
@@ -237,8 +238,8 @@ impl RealCluster {
         }
     }
 
-    /// Creates a custom resource, in namespaces and with a status, of these `names` (as in the definition's
-    /// spec). Returns when the API server serves it.
+    /// Creates a namespaced custom resource with a status subresource and these `names` (as in the spec of the
+    /// definition). Returns when the API server serves it.
     pub fn custom_resource(&self, group: &str, names: &Value) {
         let plural = names["plural"].as_str().expect("a plural");
         self.create(
@@ -277,7 +278,7 @@ impl RealCluster {
                 format!("--data-dir={}", self.path("etcd")),
                 format!("--listen-client-urls={client}"),
                 format!("--advertise-client-urls={client}"),
-                // One member has no peers; the kernel chooses this port.
+                // A single member has no peers; the kernel chooses this port.
                 "--listen-peer-urls=http://127.0.0.1:0".to_owned(),
             ],
             self.folder.path().join("etcd.log"),
@@ -299,7 +300,8 @@ impl RealCluster {
             format!("--service-account-key-file={}", self.path("tokens.pub")),
             "--authorization-mode=RBAC".to_owned(),
             "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
-            // No nodes: pods need no token secret, and the Service `kubernetes` no endpoints.
+            // There are no nodes, so pods need no token Secret, and the Service `kubernetes` needs no
+            // endpoints.
             "--disable-admission-plugins=ServiceAccount".to_owned(),
             "--endpoint-reconciler-type=none".to_owned(),
             "--advertise-address=127.0.0.1".to_owned(),
@@ -370,8 +372,9 @@ impl RealCluster {
 
     /// Returns when the authorizer knows every role and binding that has been written so far.
     ///
-    /// The authorizer follows etcd by one watch each for roles, bindings, cluster roles and cluster
-    /// bindings, in order. So a change is made last in each, and what it grants is asked for until it is so.
+    /// The authorizer follows etcd with one watch each for roles, bindings, cluster roles and cluster bindings,
+    /// in order. So the last change in each of them grants a permission, which is asked for until it is
+    /// allowed.
     fn settle(&self) {
         let mark = format!("mark-{}", self.settled.replace(self.settled.get() + 1));
         let rules = json!({"rules": [
@@ -420,7 +423,7 @@ impl World for RealCluster {
         self.token_for(namespace, service_account, 3600, &[])
     }
 
-    /// A role or binding is in force when this returns.
+    /// Returns when a role or binding is in force.
     fn create(&self, path: &str, object: Value) {
         let (status, answer) = self.ask("POST", path, &object);
         assert!(matches!(status, 201 | 409), "POST {path}: {status}: {answer}");
@@ -429,7 +432,7 @@ impl World for RealCluster {
         }
     }
 
-    /// A role or binding is out of force when this returns.
+    /// Returns when a role or binding is no longer in force.
     fn delete(&self, path: &str) {
         let (status, answer) = self.ask("DELETE", path, &Value::Null);
         assert!(matches!(status, 200 | 202 | 404), "DELETE {path}: {status}: {answer}");
@@ -443,12 +446,12 @@ fn admin(port: u16, ca: &str) -> Client {
     Client::new(&format!("https://127.0.0.1:{port}"), ca, Credential::Bearer(ADMIN_TOKEN.to_owned()))
 }
 
-/// What a GET comes to; nothing if nobody answers.
+/// The status of a GET. `None`: no answer.
 fn status(client: &Client, path: &str) -> Option<u16> {
     client.request("GET", path, &[], b"").ok().map(|(status, _, _)| status)
 }
 
-/// Starts a server on a port that was free a moment ago; on another one where somebody was faster.
+/// Starts a server on a free port; on another one if a different process took the port first.
 fn on_a_free_port(name: &str, mut start: impl FnMut(u16) -> Result<(), String>) {
     let mut log = String::new();
     for _ in 0..3 {
@@ -465,11 +468,11 @@ fn on_a_free_port(name: &str, mut start: impl FnMut(u16) -> Result<(), String>) 
     panic!("{name} did not start:\n{log}");
 }
 
-/// Polls until `is_ready`. An error is the server's log: it ended, or time did.
+/// Polls until `is_ready`. The error is the server's log: the server ended, or the time is up.
 fn await_ready(server: &mut Process, is_ready: impl Fn() -> bool) -> Result<(), String> {
     let start = Instant::now();
     loop {
-        // First: what answers on the port of a server that has ended is somebody else.
+        // Checked first: after the server has ended, another process may answer on its port.
         if let Some(log) = server.has_ended() {
             return Err(log);
         }

@@ -1,5 +1,5 @@
-//! Child processes that end with the test: stopped on drop (also while a panic unwinds), and by a guard
-//! if the test process itself is killed. Knows nothing of Kubernetes.
+//! Child processes that end with the test: stopped on drop (also while a panic unwinds), and by a guard if the
+//! test process itself is killed. Knows nothing about Kubernetes.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -33,19 +33,19 @@ impl Process {
         Some(self.log())
     }
 
-    /// The last lines that it wrote.
+    /// The last lines of its log.
     pub fn log(&self) -> String {
         let log = fs::read(&self.log).unwrap_or_default();
         let lines: Vec<_> = String::from_utf8_lossy(&log).lines().map(str::to_owned).collect();
         lines[lines.len().saturating_sub(30)..].join("\n")
     }
 
-    /// Stops it from running (SIGSTOP): its sockets stay open and nobody answers.
+    /// Pauses the process (SIGSTOP): its sockets stay open, and no answer comes.
     pub fn freeze(&self) {
         self.signal("STOP");
     }
 
-    /// Lets it run on (SIGCONT).
+    /// Lets it continue (SIGCONT).
     pub fn thaw(&self) {
         self.signal("CONT");
     }
@@ -58,7 +58,7 @@ impl Process {
 }
 
 impl Drop for Process {
-    /// SIGKILL, at once. The guard goes first: the process id is ours only until `wait`.
+    /// Sends SIGKILL. The guard ends first, because the process id is valid only until `wait`.
     fn drop(&mut self) {
         for child in [&mut self.guard, &mut self.child] {
             let _ = child.kill();
@@ -67,7 +67,7 @@ impl Drop for Process {
     }
 }
 
-/// A shell that kills `process` when its input ends, which happens when this process is gone.
+/// A shell that kills `process` when its input ends, that is, when this process has ended.
 fn guard(process: u32) -> Child {
     Command::new("/bin/sh")
         .args(["-c", &format!("trap '' HUP INT TERM; read -r _; kill -KILL {process}")])

@@ -1,0 +1,114 @@
+//! Why there is no answer, and what to do: by the code, and where the cause is known by that.
+
+use crate::api::discovery::Unresolved;
+use crate::api::status::Answer;
+use crate::cluster::Server;
+use crate::exit::Code;
+use crate::round::{Finding, State};
+
+/// The end of an advice that `doctor` leaves out.
+pub const DOCTOR: &str = "; kubeknock doctor checks each step";
+
+/// What happened, and what to do about it.
+pub fn no_answer(finding: &Finding, answer: Option<&Answer>, server: &Server) -> Vec<String> {
+    let code = finding.code;
+    let failures = finding
+        .asked()
+        .into_iter()
+        .flat_map(|asked| asked.knocks.iter())
+        .filter_map(|knock| knock.result.as_ref().err());
+    // With --forbid-anonymous the other knock may be the one that failed.
+    let failure = failures.rev().find(|failure| failure.code() == code);
+    let mut why: Vec<String> = match (&finding.state, failure, answer) {
+        (State::Unresolved(Unresolved::Failed(failure)), ..) | (_, Some(failure), _) => {
+            vec![failure.text().to_owned()]
+        }
+        (_, None, Some(answer)) if code == Code::Unintelligible => {
+            vec![format!("{} answers with {}", server.authority(), answer.line())]
+        }
+        (_, None, Some(answer)) => vec![answer.line()],
+        (State::Unresolved(Unresolved::Unknown { silent, .. }), None, None) => {
+            return vec![
+                format!(
+                    "the name may belong to an API group whose server does not answer: {}",
+                    silent.join(", ")
+                ),
+                "list the API services that are down: kubectl get apiservices".into(),
+            ];
+        }
+        (
+            State::Asked(_)
+            | State::Unresolved(Unresolved::Answered(_) | Unresolved::NoSubresource { .. })
+            | State::NotAsked
+            | State::NoToken
+            | State::TokenEnds { .. }
+            | State::Late,
+            None,
+            None,
+        ) => Vec::new(),
+    };
+    let advice = why.first().map_or(advice(code, ""), |first| advice(code, first));
+    why.extend(advice.map(str::to_owned));
+    why
+}
+
+/// What to do when there is no answer. `found` is what happened: some of it has advice of its own.
+pub fn advice(code: Code, found: &str) -> Option<&'static str> {
+    let has = |words: &str| found.contains(words);
+    Some(match code {
+        Code::Unresolved => {
+            "check the spelling of the name, and DNS (/etc/resolv.conf), or use the API server's address: kubectl get service kubernetes -n default"
+        }
+        Code::Unreachable if has("accepts connections") => {
+            "check that the API server runs, and for a mesh, proxy or load balancer on the way; kubeknock doctor checks each step"
+        }
+        Code::Unreachable => {
+            "check the address, that the API server is up, and that no NetworkPolicy or mesh blocks it; kubeknock doctor checks each step"
+        }
+        Code::Untrusted if has("by this clock") => {
+            "renew the API server's certificate, or set this clock if it is wrong; kubeknock doctor checks each step"
+        }
+        Code::Untrusted if has("that it sends") => {
+            "renew the certificates that the API server sends; kubeknock doctor checks each step"
+        }
+        Code::Untrusted if has("is not for ") || has("for another name") || has("as a DNS name") => {
+            "check that this is the API server; if it is, renew its certificate with this address or name, or set --tls-server-name to one that it has"
+        }
+        Code::Untrusted if has("signed by ") || has("self-signed") || has("the bundle") => {
+            r"use this cluster's CA bundle, from where kubectl reaches it: kubectl get configmap kube-root-ca.crt -o jsonpath='{.data.ca\.crt}' > ca.crt"
+        }
+        Code::Untrusted if has("kubeknock ") => {
+            "use a server, or a proxy before it, that offers one of these"
+        }
+        Code::Untrusted => {
+            "check the address and the port, and for a proxy or mesh on the way; kubeknock doctor checks each step"
+        }
+        Code::Timeout => {
+            "check for a NetworkPolicy that drops packets and for an overloaded API server, or raise --timeout; kubeknock doctor checks each step"
+        }
+        Code::Unavailable if has("status 429") => {
+            "the API server limits requests: try again later, or use kubeknock wait"
+        }
+        Code::Unavailable => {
+            "the API server is up but cannot answer yet: try again later, or use kubeknock wait"
+        }
+        Code::Unintelligible => {
+            "this answer is not from a Kubernetes API server: check the address, and look for a proxy, portal or mesh on the way"
+        }
+        Code::Ok
+        | Code::Forbidden
+        | Code::Unauthenticated
+        | Code::Anonymous
+        | Code::Excess
+        | Code::Exposed
+        | Code::Conditional
+        | Code::Unserved
+        | Code::Usage
+        | Code::Setup
+        | Code::Internal
+        | Code::NotExecutable
+        | Code::NotFound
+        | Code::Interrupted
+        | Code::Terminated => return None,
+    })
+}

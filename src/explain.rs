@@ -147,7 +147,7 @@ pub fn explain(finding: &Finding, context: Context<'_>) -> Explanation {
         (Code::Unavailable, Some(answer)) if api.is_some() => {
             [vec![answer.line()], api.map(Aggregated::unavailable).unwrap_or_default()].concat()
         }
-        // A gateway says so of what is after it, as kubectl proxy does.
+        // A gateway, such as kubectl proxy, does not reach the server after it.
         (Code::Unavailable, Some(answer)) if matches!(answer.status, 502 | 504) => vec![
             answer.line(),
             "a proxy on the way does not reach the API server: check that both are up, or use kubeknock wait".into(),
@@ -203,7 +203,7 @@ impl Explanation {
     }
 }
 
-/// Why a token is not used that the API server may still accept.
+/// Why a token is not used, although the API server may still accept it.
 fn token_ends(left: i64, least: i64, context: Context<'_>) -> Vec<String> {
     let ends = if left > 0 {
         format!("ends in {}", span(left))

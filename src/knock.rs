@@ -279,7 +279,7 @@ fn notes(verb: &str, objects: &Objects, resource: &Resource) -> Vec<String> {
     notes
 }
 
-/// True for a verb that others of the server's resources have, and this one does not.
+/// True for a verb that other resources of the server have, but not this one.
 fn lacks(resource: &Resource, verb: &str) -> bool {
     !resource.verbs.is_empty()
         && SERVED.contains(&verb)

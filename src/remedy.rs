@@ -110,7 +110,7 @@ fn kubectl_creates(attributes: &Attributes) -> bool {
                 ("bind" | "escalate", "roles" | "clusterroles") => group == RBAC,
                 ("use", "podsecuritypolicies") => true,
                 ("impersonate" | "bind" | "escalate" | "use", _) | (_, "signers") => false,
-                // What only rules know has no version, and kubectl asks the server for it.
+                // A resource that only rules know has no version, and kubectl asks the server for it.
                 _ => !version.is_empty(),
             }
         }
@@ -224,7 +224,7 @@ mod tests {
         }
         let lines = grant(&resource("list", ("pods", "", ""), "", "ns-1"), "system:serviceaccount:a:b:c");
         assert!(lines[1].contains(" --user=system:serviceaccount:a:b:c "), "{lines:?}");
-        // kubectl creates no roles for what no server lists, under no version.
+        // kubectl creates no role for a resource that no server lists in any version.
         let mut attributes = resource("get", ("pods", "custom.metrics.k8s.io", "http_requests"), "", "ns-1");
         if let Attributes::Resource { version, .. } = &mut attributes {
             version.clear();

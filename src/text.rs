@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-/// Bytes as text, with U+FFFD for what is not UTF-8. For bytes that nearly always are: `from_utf8_lossy` alone goes
-/// byte by byte.
+/// Bytes as text, with U+FFFD for bytes that are not UTF-8. Fast for bytes that are: `from_utf8_lossy` alone goes byte
+/// by byte.
 pub fn lossy(bytes: &[u8]) -> Cow<'_, str> {
     std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
 }

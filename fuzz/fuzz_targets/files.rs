@@ -1,4 +1,4 @@
-//! Permission files: whatever is in one is permissions or a fault, and a request can be made of each permission.
+//! Permission files: any content gives permissions or a fault, and each permission can become a request.
 #![no_main]
 
 use kubeknock_fuzz::files::parse;
@@ -11,7 +11,7 @@ fuzz_target!(|content: &[u8]| {
     match parse(content, &defaults, &mut permissions) {
         Err(fault) => {
             assert!(fault.starts_with(": ") || fault.starts_with(", line "), "{fault:?}");
-            // A phrase has itself and a caret below the fault.
+            // The fault of a phrase shows the phrase, and a caret below it.
             assert!(matches!(fault.lines().count(), 1 | 3), "{fault:?}");
             assert!(fault.chars().all(|c| c == '\n' || !c.is_control()), "{fault:?}");
         }

@@ -10,11 +10,11 @@ pub enum Shape {
     List,
     /// One object, by name.
     Object(String),
-    /// A watch: decided by the head, where it has no length.
+    /// A watch: decided by its head, if it has no length.
     Watch,
     /// A non-resource URL.
     Path,
-    /// One that serves a document: of this kind, or with this key.
+    /// A path that serves one document: of this kind, or with this key.
     Document(&'static str),
     /// A SelfSubjectAccessReview.
     Review,
@@ -84,7 +84,7 @@ pub struct Answer {
     pub reason: String,
     /// The `Retry-After` header, unparsed.
     pub retry_after: Option<String>,
-    /// Of a 401: how many seconds the server's clock is ahead of this one. Nothing else depends on it.
+    /// For a 401: how many seconds the server's clock is ahead of this one. Nothing else depends on it.
     pub skew: Option<i64>,
 }
 

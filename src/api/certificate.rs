@@ -22,11 +22,11 @@ pub struct Certificate {
     /// It may sign other certificates: a CA's, whose key usage (if it has one) allows that; or of version 1, which
     /// cannot say so (Go's `CheckSignatureFrom`).
     pub signs: bool,
-    /// It may sign other CAs: its path length, if it has one, is not 0.
+    /// Whether it may sign other CAs: its path length, if it has one, is not 0.
     pub signs_cas: bool,
-    /// It may be a server's, or sign a server's: no extended key usage, or one with server authentication or any.
+    /// Whether it may be a server's, or sign a server's: it has no extended key usage, or one with server authentication or any.
     pub serves: bool,
-    /// It has a critical extension that is not of RFC 5280.
+    /// Whether it has a critical extension that RFC 5280 does not define.
     pub is_odd: bool,
 }
 
@@ -51,7 +51,7 @@ const ALTERNATIVE_NAMES: &[u8] = &[0x55, 0x1d, 0x11];
 const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x13];
 const KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x0f];
 const EXTENDED_KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x25];
-/// 2.5.29, of the extensions of RFC 5280.
+/// 2.5.29, the prefix of the extensions of RFC 5280.
 const EXTENSION: &[u8] = &[0x55, 0x1d];
 /// `keyCertSign`, the sixth bit.
 const CERT_SIGN: u8 = 0x04;
@@ -101,7 +101,7 @@ impl Certificate {
         while let Some((_, extension)) = extensions.next() {
             let mut extension = Reader(extension);
             let Some(id) = extension.take(OBJECT_ID) else { continue };
-            // FALSE is the default, and DER writes none.
+            // FALSE is the default, and DER leaves defaults out.
             let is_critical = extension.skip_if(BOOLEAN);
             let Some(content) = extension.take(OCTETS) else { continue };
             match id {
@@ -197,7 +197,7 @@ fn alternative_names(content: &[u8]) -> Option<Vec<String>> {
     Some(names)
 }
 
-/// Whether it is a CA's, and may sign other CAs.
+/// Whether it is a CA, and whether it may sign other CAs.
 fn constraints(content: &[u8]) -> (bool, bool) {
     let mut inside = Reader(Reader(content).take(SEQUENCE).unwrap_or_default());
     let is_ca = inside.take(BOOLEAN).is_some_and(|value| value.iter().any(|&byte| byte != 0));

@@ -54,7 +54,7 @@ impl Refusal {
 /// A text that Go quoted and the API server escaped for HTML (`%q`, then `&amp;`, `&lt;`, `&gt;`), and what comes after it.
 fn quoted(text: &str) -> Option<(String, &str)> {
     let mut rest = text.strip_prefix('"')?;
-    // Nearly always there is nothing to undo.
+    // Hardly any message has something to undo.
     if let Some((plain, rest)) = rest.split_once('"').filter(|(plain, _)| !plain.contains(['\\', '&'])) {
         return Some((plain.to_owned(), rest));
     }

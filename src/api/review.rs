@@ -81,7 +81,7 @@ impl Attributes {
                 (verb, (format!("{resource}{tail}"), Some(group.clone())), namespace)
             }
         };
-        // What is asked at the cluster scope may be refused in a namespace: OpenShift's projects lie in themselves.
+        // A question at the cluster scope may be refused in a namespace: OpenShift's projects are in themselves.
         let is_here = place.is_none() || refusal.namespace.is_none() || *place == refusal.namespace;
         refusal.verb == *verb && is_here && refusal.what.as_ref().is_none_or(|found| *found == what)
     }

@@ -222,7 +222,7 @@ fn is_absent(object: &Value, name: &str) -> bool {
 /// Whether an allowed read is what was asked for; else why not.
 fn read(shape: &Shape, status: u16, content_type: &str, body: &[u8]) -> Result<(), String> {
     if let Shape::Document(what) = shape {
-        // What is shorter than the glance was read to its end.
+        // A body that is shorter than the glance was read to its end.
         let is_broken = |glance: &Glance| !glance.whole && body.len() < GLANCE;
         let fits = Glance::of(body).is_some_and(|glance| !is_broken(&glance) && glance.can_be(what));
         let why = || format!("not the document of this path, which has {what}");
@@ -237,7 +237,7 @@ fn read(shape: &Shape, status: u16, content_type: &str, body: &[u8]) -> Result<(
     if !content_type.trim_start().to_ascii_lowercase().starts_with("application/json") {
         return Err(format!("content type \"{}\" where JSON is expected", shown(content_type)));
     }
-    // Its events have a type and an object. What has no length is not looked at.
+    // Its events have a type and an object. A body without a length is not read.
     if *shape == Shape::Watch && body.is_empty() {
         return Ok(());
     }
@@ -251,7 +251,7 @@ fn read(shape: &Shape, status: u16, content_type: &str, body: &[u8]) -> Result<(
     if !has("kind") && !has("apiVersion") {
         return Err("JSON that is not a Kubernetes object".into());
     }
-    // What is shorter than the glance was read to its end.
+    // A body that is shorter than the glance was read to its end.
     if !whole && body.len() < GLANCE {
         return Err("broken JSON".into());
     }

@@ -18,7 +18,7 @@ const NEEDS_TLS: [&str; 3] = [
 pub fn is_here(location: &str, server: &str) -> bool {
     let first = location.split(['/', '?', '#']).next().unwrap_or_default();
     if !first.contains(':') {
-        // `//host/`, and what browsers take for it, names another host.
+        // `//host/`, and what browsers read as that, names another host.
         let slashes = location.chars().take_while(|c| matches!(c, '/' | '\\')).count();
         return !location.is_empty() && slashes < 2 && !location.starts_with('\\');
     }

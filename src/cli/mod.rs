@@ -126,8 +126,8 @@ fn understand(
     };
     let (cluster, bad_variables) = match (Cluster::resolve(place.clone(), variables), &program.command) {
         (Ok(cluster), _) => (cluster, None),
-        // Doctor shows what is wrong with them among its steps, and goes on with the well-known name; a wait that
-        // is disabled asks no server.
+        // Doctor shows what is wrong with them in its steps, and continues with the well-known name; a disabled wait
+        // asks no server.
         (Err(Fault::Setup(why)), command) if disabled.is_some() || matches!(command, Command::Doctor(_)) => {
             let variables = ServiceVariables { port: None, ..variables.clone() };
             (Cluster::resolve(place, &variables)?, Some(why))
@@ -165,7 +165,7 @@ impl Context {
         Ok(Common { cluster, output: output.of("--output")?, timeout: timeout.of("--timeout")?, verbose })
     }
 
-    /// For the commands that take phrases. What the reading of files takes comes off `patience`.
+    /// The settings of the commands that take phrases. The time of reading files is subtracted from `patience`.
     fn knocking(self, phrases: Phrases, patience: &mut Duration) -> Result<Knocking, Fault> {
         let Context { cluster, verbose } = self;
         let Phrases { filename, token_only, forbid_anonymous, review, quiet, typed, .. } = phrases;
@@ -232,7 +232,7 @@ fn wait(
     }
     let timeout = timeout.of("--timeout")?;
     if fail_open && timeout.is_zero() {
-        return usage("--fail-open goes on at the deadline, and --timeout 0 has none: set a --timeout");
+        return usage("--fail-open goes on at the deadline, but --timeout 0 has none: set a --timeout");
     }
     let mut patience = if timeout.is_zero() { Duration::MAX } else { timeout };
     Ok(wait::Wait {

@@ -95,7 +95,7 @@ impl Reporting {
         could_not_ask(fault, &self.termination)
     }
 
-    /// Says why nothing was asked, and that this is as it should be.
+    /// Reports why nothing was asked, as a success.
     pub fn pass(&self, why: &str) -> Code {
         let code = Code::Ok;
         if self.output == Format::Json && !self.quiet {

@@ -45,7 +45,7 @@ pub struct Wait {
 /// Runs it. `color`: stdout is a terminal, and NO_COLOR is not set.
 pub fn run(wait: &Wait, color: bool) -> Code {
     let Wait { knocking: Knocking { spec, reporting }, fail_open, command, .. } = wait;
-    // stdout is the command's, if there is one.
+    // stdout belongs to the command, if there is one.
     let beside = Reporting { quiet: reporting.quiet || command.is_some(), ..reporting.clone() };
     if let Some(reason) = &wait.disabled {
         beside.pass(&format!("KUBEKNOCK_DISABLED is set, so nothing is asked: {reason}"));
@@ -80,7 +80,7 @@ pub fn run(wait: &Wait, color: bool) -> Code {
     start(command.as_deref(), code, reporting)
 }
 
-/// Becomes the command where the gate is open; else the code.
+/// Becomes the command if the gate is open; otherwise returns the code.
 fn start(command: Option<&[OsString]>, code: Code, reporting: &Reporting) -> Code {
     match command {
         Some([program, arguments @ ..]) if code == Code::Ok => become_program(program, arguments, reporting),

@@ -32,13 +32,13 @@ const BUILT_IN: [&str; 23] = [
     "storage.k8s.io",
 ];
 
-/// What to look at where a path below `/apis/GROUP/VERSION` may be an aggregated server's.
+/// What to check if a path below `/apis/GROUP/VERSION` may belong to an aggregated server.
 pub fn hint(path: &str) -> Option<String> {
     let mut parts = path.strip_prefix("/apis/")?.split(['/', '?']);
     let (group, version) = (parts.next()?, parts.next()?);
     (!BUILT_IN.contains(&group)).then(|| {
         format!(
-            "; if an aggregated server answers for {group}, see whether it is up and trusts the kube-apiserver: kubectl get \
+            "; if an aggregated server answers for {group}, check that it is up and trusts the kube-apiserver: kubectl get \
              apiservices {version}.{group}"
         )
     })

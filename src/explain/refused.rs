@@ -69,7 +69,7 @@ fn beyond_rbac(answer: &Answer, finding: &Finding) -> Option<Vec<String>> {
         "does not have access to the resource in Azure",
         "requires one of [\"container.",
     ];
-    // Authorizers that say of a user that they do not know: ABAC, and Azure's of service accounts.
+    // The messages of authorizers without an opinion on a user: ABAC, and Azure's for service accounts.
     const NO_OPINION: [&str; 3] = ["RBAC: ", "No policy matched", "Azure does not have opinion"];
     if answer.meaning == Meaning::Denied || THEIRS.iter().any(|words| answer.reason.contains(words)) {
         return Some(vec![

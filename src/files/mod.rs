@@ -1,4 +1,4 @@
-//! Permission files (`-f`): reads them, and makes permissions of what they hold. Sends nothing.
+//! Reads permission files (`-f`) as permissions. Sends nothing.
 
 mod role;
 
@@ -11,14 +11,14 @@ use crate::text::escape;
 use crate::time::deadline::Deadline;
 use crate::time::reading::{Content, Unread, read, read_stdin};
 
-/// All files of a run together are not larger, in bytes.
+/// The largest size of all files of a run together, in bytes.
 const LARGEST: usize = 1024 * 1024;
 
-/// Adds the permissions of these files, in order, to those of the arguments; `-` is stdin. What the reading takes
-/// comes off `patience`.
+/// Adds the permissions of these files, in order, to those of the arguments; `-` is stdin. The time of
+/// reading is subtracted from `patience`.
 ///
-/// What a file holds is part of the command line, so that a fault in it is a usage fault; a file that cannot be read
-/// is a fault of the pod, such as a ConfigMap that is not mounted.
+/// The content of a file is part of the command line, so a fault in it is a usage fault; a file that cannot be read
+/// is a setup fault, such as a ConfigMap that is not mounted.
 pub fn add(
     permissions: &mut Vec<Permission>,
     names: &[String],
@@ -59,7 +59,7 @@ pub fn add(
     Ok(())
 }
 
-/// Adds the permissions that the content of a file stands for. The error goes after the file's name: `, line 3: …`.
+/// Adds the permissions in the content of a file. The error follows the file's name: `, line 3: …`.
 pub fn parse(content: &[u8], defaults: &Defaults, permissions: &mut Vec<Permission>) -> Result<(), String> {
     let before = permissions.len();
     if content.starts_with(b"\xff\xfe") || content.starts_with(b"\xfe\xff") {
@@ -70,7 +70,7 @@ pub fn parse(content: &[u8], defaults: &Defaults, permissions: &mut Vec<Permissi
         let line = good.split(|byte| *byte == b'\n').count();
         format!(", line {line}: the text is not valid UTF-8")
     })?;
-    // Editors on Windows put it before UTF-8.
+    // Editors on Windows write it before UTF-8.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let is_json = text.trim_start().starts_with(['{', '[']);
     if is_json {
@@ -85,7 +85,7 @@ pub fn parse(content: &[u8], defaults: &Defaults, permissions: &mut Vec<Permissi
     Ok(())
 }
 
-/// Phrases, one a line.
+/// Adds phrases, one a line.
 fn phrases(text: &str, defaults: &Defaults, permissions: &mut Vec<Permission>) -> Result<(), String> {
     for (at, line) in text.lines().enumerate() {
         let phrase = without_comment(line);

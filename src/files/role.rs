@@ -1,6 +1,6 @@
-//! Roles as JSON, as `kubectl get role NAME -o json` prints them: what each rule grants, as permissions.
+//! Reads roles as JSON, as `kubectl get role NAME -o json` prints them: what each rule grants, as permissions.
 //!
-//! They are read as a stream, one rule at a time: the parsed form of a whole file would take ninety times its text.
+//! It reads a stream, one rule at a time: the parsed form of a whole file needs ninety times the memory of its text.
 
 use std::cell::Cell;
 use std::fmt;
@@ -17,7 +17,7 @@ use crate::text::escape;
 /// The fields of a rule (rbac.authorization.k8s.io, `PolicyRule`).
 const FIELDS: [&str; 5] = ["verbs", "apiGroups", "resources", "resourceNames", "nonResourceURLs"];
 
-/// Adds the permissions of one role or list after the other. The error goes after the file's name: `, line 3: …`.
+/// Adds the permissions of all roles and lists in a text. The error follows the file's name: `, line 3: …`.
 pub fn read(text: &str, defaults: &Defaults, permissions: &mut Vec<Permission>) -> Result<(), String> {
     let room = Cell::new(ROOM);
     let mut parser = serde_json::Deserializer::from_slice(text.as_bytes());
@@ -31,7 +31,7 @@ pub fn read(text: &str, defaults: &Defaults, permissions: &mut Vec<Permission>) 
     }
 }
 
-/// Where it is, and what it is without the parser's way to say where.
+/// The place of a fault, and the fault without the place that the parser adds.
 fn located(error: &serde_json::Error) -> String {
     let (line, column) = (error.line(), error.column());
     let text = error.to_string();
@@ -47,19 +47,19 @@ struct Reader<'r> {
     defaults: &'r Defaults,
     permissions: &'r mut Vec<Permission>,
     room: &'r Cell<usize>,
-    /// How many rules of this role came before.
+    /// How many rules of this role came before this one.
     rule: usize,
 }
 
 /// A rule: the lists of its fields.
 type Rule = [Vec<String>; FIELDS.len()];
 
-/// What comes next in the document.
+/// What may come next in the document.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Part {
     /// A role, or a list of them.
     Object,
-    /// The same inside of a list, where its kind may be left out.
+    /// The same in a list, where the kind may be left out.
     Item,
     Items,
     Rules,
@@ -139,18 +139,18 @@ impl<'de> Visitor<'de> for Piece<'_, '_> {
 }
 
 impl<'r> Reader<'r> {
-    /// The next value, of a size that a rule and the metadata of a role may have.
+    /// The next value, if it is not larger than a rule or the metadata of a role may be.
     fn value(&self) -> Sparing<'r> {
         self.room.set(ROOM);
         Sparing { room: self.room, token: None }
     }
 
-    /// What is wrong with the present rule; `why` goes after `rules[3]`.
+    /// A fault in the current rule; `why` follows `rules[3]`.
     fn fault<E: Error>(&self, why: &str) -> E {
         E::custom(format!("rules[{}]{why}", self.rule))
     }
 
-    /// The role whose rules have been read, from the `first` permission on.
+    /// Ends a role whose rules have been read; its permissions begin at `first`.
     fn role(&mut self, object: &Map<String, Value>, first: usize, is_item: bool) -> Result<(), String> {
         let text = |first: &str, second: &str| {
             let value = object.get(first);
@@ -255,7 +255,7 @@ impl<'r> Reader<'r> {
     }
 }
 
-/// Takes a field of a rule: what RBAC takes, but for text that could not be shown as it is.
+/// Takes a field of a rule: all that RBAC accepts, except text that cannot be shown unchanged.
 fn take(rule: &mut Rule, field: &str, value: &Value) -> Result<(), &'static str> {
     const UNKNOWN: &str =
         ": a rule has verbs, apiGroups, resources, resourceNames and nonResourceURLs, and no other field";
@@ -327,7 +327,7 @@ mod tests {
             (r#"{"apiGroups":["*"],"resources":["pods"],"verbs":["get"]}"#, &["get pods.* in own"]),
             (r#"{"apiGroups":["*"],"resources":["*/scale"],"verbs":["get"]}"#, &["get */*/scale in own"]),
             (r#"{"apiGroups":[""],"resources":["pods/*"],"verbs":["get"]}"#, &["get pods/*/* in own"]),
-            // To the letter, whatever it is good for.
+            // Literally, even if it is useless.
             (r#"{"apiGroups":[""],"resources":["pod"],"verbs":["Get"]}"#, &["Get pod in own"]),
             (
                 r#"{"apiGroups":[""],"resources":["users"],"resourceNames":["Jane Doe"],"verbs":["impersonate"]}"#,
@@ -367,7 +367,7 @@ mod tests {
             (one.clone(), &["list pods in one"][..]),
             (cluster.clone(), &["list pods in own"]),
             (role("Role", PODS), &["list pods in own"]),
-            // In whatever order the fields are.
+            // The fields may have any order.
             (
                 format!(
                     r#"{{"items":[{one},{cluster},{two}],"kind":"List","apiVersion":"v1","metadata":{{}}}}"#
@@ -380,7 +380,7 @@ mod tests {
                 ),
                 &["list pods in one"],
             ),
-            // As kubectl prints what is in one YAML file.
+            // As kubectl prints several roles of one YAML file.
             (format!("\u{feff}{one}\n{two}\n"), &["list pods in one", "list pods in two"]),
             (format!("\n [{one},{cluster}]"), &["list pods in one", "list pods in own"]),
         ] {

@@ -15,5 +15,5 @@ pub use model::{Defaults, Expected, Namespace, Objects, Permission, ResourceName
 pub use parts::{is_metric, is_version, namespace_fault, subresource_fault};
 pub use phrase::parse;
 
-/// A run with files does not ask more.
+/// The most permissions of a run with files.
 pub const MOST: usize = 10_000;

@@ -20,7 +20,7 @@ pub struct Permission {
     pub verb: String,
     /// What it is about.
     pub target: Target,
-    /// From a rule of RBAC: names are meant to the letter, and nothing of it has to be served.
+    /// Whether it is from a rule of RBAC: names are literal, and need not be served.
     pub exact: bool,
 }
 
@@ -82,7 +82,7 @@ impl ResourceName {
         self.name == "signers"
     }
 
-    /// True for what stands for more than one resource.
+    /// True for a name of more than one resource.
     pub fn is_wildcard(&self) -> bool {
         self.name == "*" || self.qualifier.as_deref() == Some("*")
     }
@@ -91,7 +91,7 @@ impl ResourceName {
 impl fmt::Display for ResourceName {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.qualifier {
-            // `pods.` would be read as of any group.
+            // `pods.` would mean any group.
             Some(qualifier) if !qualifier.is_empty() || self.name == "*" => {
                 write!(formatter, "{}.{qualifier}", self.name)
             }

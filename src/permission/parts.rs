@@ -51,7 +51,7 @@ fn split_resource(text: &str) -> (&str, Option<&str>) {
 }
 
 /// Parses `RESOURCE`, `RESOURCE.GROUP`, `RESOURCE.VERSION.GROUP` or `RESOURCE.VERSION.` (of any group, as kubectl
-/// takes it), which begins at this byte. As rules have them, `RESOURCE.*` is of every group, and `*.` is all of the
+/// takes it), which begins at this byte. As in rules, `RESOURCE.*` is every group, and `*.` is all of the
 /// core group.
 pub fn parse_resource(at: usize, text: &str) -> Result<ResourceName, PhraseFault> {
     const RESOURCE: &str =

@@ -54,7 +54,7 @@ pub fn render(report: &Report<'_>) -> String {
     line(object)
 }
 
-/// A run that asked nothing, and why.
+/// The report of a run that asked nothing, and why.
 pub fn render_message(code: Code, why: &str) -> String {
     let mut object = object(code);
     object.insert("message".into(), why.into());

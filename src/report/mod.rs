@@ -65,7 +65,7 @@ impl Report<'_> {
     }
 }
 
-/// The same of a round: the API server has not rejected a token that it was not shown.
+/// The same for a round: the API server cannot reject a token that was not sent.
 pub fn summary_of(round: &Round, code: Code) -> String {
     if matches!(round.findings.first(), Some(Finding { state: State::TokenEnds { .. }, .. })) {
         return format!("{} ({}): the token ends too soon (--min-token-life)", code.name(), code.number());

@@ -48,7 +48,7 @@ pub fn round(
     Ok(Round { findings, bearer, claims: visit.claims, timed_out })
 }
 
-/// Why nothing may be asked, as far as the token itself shows it.
+/// Why nothing may be asked, if the token itself shows it.
 fn barred(spec: &Spec, bearer: Bearer, claims: Option<&Claims>) -> Option<(Code, State)> {
     if spec.token_only && bearer == Bearer::None {
         return Some((Code::Anonymous, State::NoToken));
@@ -302,7 +302,7 @@ mod tests {
     use crate::cluster::{Cluster, ServiceVariables, Where};
 
     /// The token, `--token-only`, `--min-token-life` in seconds, how long the token claims to live, and the code
-    /// where nothing is asked.
+    /// if nothing is asked.
     #[test]
     fn what_the_token_itself_bars() {
         use Bearer::{None as NoToken, Token};

@@ -57,9 +57,9 @@ pub enum State {
     NotAsked,
     /// It was not asked: there is no token, and `--token-only` leaves nothing else to ask with.
     NoToken,
-    /// It was not asked: by its own claims the token ends too soon.
+    /// Not asked, because the token ends too soon by its own claims.
     TokenEnds {
-        /// In so many seconds; not after 0: it has ended.
+        /// The seconds until its end; 0 or less: it has ended.
         left: i64,
         /// `--min-token-life`, in seconds.
         least: i64,
@@ -149,8 +149,8 @@ pub struct Round {
 }
 
 impl Round {
-    /// The code of the run: that of the first permission that is not as required. With `fail_open` those without an
-    /// answer (2x) are passed over.
+    /// The code of the run: that of the first permission that is not as required. With `fail_open`, those without an
+    /// answer (2x) do not count.
     pub fn code(&self, fail_open: bool) -> Code {
         fold(self.findings.iter().map(|finding| finding.code), fail_open)
     }

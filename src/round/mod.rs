@@ -23,7 +23,7 @@ pub struct Rounds {
     pub spec: Spec,
     /// How many rounds have been made.
     pub made: u32,
-    /// Whether any of them asked something: a token that ends too soon is a round without a knock.
+    /// Whether anything was asked: if the token ends too soon, the round has no knock.
     asked: bool,
     /// What an earlier round learned of each permission.
     memory: Vec<Memory>,

@@ -1,4 +1,4 @@
-//! Dates: as Kubernetes writes them, and as headers of HTTP do; and what this clock shows.
+//! Reads and writes dates, in the formats of Kubernetes and of HTTP headers; and reads this clock.
 
 use std::time::{Duration, SystemTime};
 

@@ -57,7 +57,7 @@ pub fn read(path: &Path, limit: usize, deadline: Deadline) -> Result<Content, Un
     })
 }
 
-/// Reads stdin to its end in the same way, and leaves nothing of it to another program.
+/// Reads stdin to its end in the same way; nothing is left for another program.
 pub fn read_stdin(limit: usize, deadline: Deadline) -> Result<Content, Unread> {
     let content = read_in_time(None, limit, deadline)?;
     Ok(if content.len() > limit { Content::TooLarge } else { Content::Whole(content) })

@@ -41,7 +41,7 @@ pub fn fault(text: &[u8]) -> Option<&'static str> {
     })
 }
 
-/// The same of a text with spaces or line breaks in it, which no header can hold.
+/// The same for a text with spaces or line breaks, which no header can hold.
 pub fn fault_of_pieces(text: &[u8]) -> Option<&'static str> {
     let broken = || {
         let mut pieces = text.split(u8::is_ascii_whitespace).filter(|piece| !piece.is_empty());

@@ -198,7 +198,7 @@ const LEEWAY: i64 = 60;
 /// A difference of clocks below this many seconds is the network's.
 const SAME_TIME: i64 = 5;
 
-/// How far off a clock is, beyond what the network may take.
+/// The difference of the clocks, or 0 if the network can explain it.
 fn off(skew: Option<i64>) -> i64 {
     skew.filter(|skew| skew.saturating_abs() > SAME_TIME).unwrap_or_default()
 }
@@ -339,7 +339,7 @@ mod tests {
         format!("eyJhbGciOiJSUzI1NiJ9.{}.c2ln", URL_SAFE_NO_PAD.encode(claims))
     }
 
-    /// Its end, the least it must have left at 1000, and how much it has where that is too little.
+    /// The end of the token, the least time it must have left at 1000, and the time it has left if that is too little.
     #[test]
     fn a_token_that_ends_too_soon() {
         for (expires, least, left) in [
@@ -496,7 +496,7 @@ mod tests {
         }
     }
 
-    /// The claims, this clock, how far the server's is ahead, and whether the clocks are likely to blame.
+    /// The claims, this clock, how far the server's is ahead, and whether the clocks are the likely cause.
     #[test]
     fn a_rejection_by_the_clocks() {
         for (json, now, skew, is_it) in [
@@ -519,7 +519,7 @@ mod tests {
             assert_eq!(claims.is_a_matter_of_clocks(now, skew), is_it, "{json} {now} {skew:?}");
         }
         let quoted = Claims::parse(&format!("\"{}\"", jwt(r#"{"exp":2000}"#))).unwrap();
-        assert!(!quoted.is_a_matter_of_clocks(1000, Some(7200)), "the quotes are to blame");
+        assert!(!quoted.is_a_matter_of_clocks(1000, Some(7200)), "the quotes are the cause");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What an auditor sees: the README's table, held to what the stand-in receives.
+//! What an auditor sees: compares the README's table with what the stand-in receives.
 
 use testbed::{Version, audit};
 
@@ -6,7 +6,7 @@ use crate::Scene;
 
 const AGENT: &str = concat!("kubeknock/", env!("CARGO_PKG_VERSION"));
 
-/// A scene of this version whose pod may list pods, and no request yet.
+/// A scene of this version, without a request yet, whose pod may list pods.
 fn scene(version: Version) -> Scene {
     let scene = Scene::of(version);
     scene.grant_list();

@@ -279,7 +279,7 @@ fn the_manifests_commands_do_what_they_are_for() {
     let (mut ran, mut files) = (BTreeSet::new(), 0);
     for (name, text) in manifests() {
         for mut arguments in started(&text) {
-            // Where the ConfigMap is mounted.
+            // The place where the ConfigMap is mounted.
             for path in arguments.iter_mut().filter(|word| word.starts_with("/etc/kubeknock/")) {
                 let key = path.trim_start_matches("/etc/kubeknock/").to_owned();
                 let file = folder.path().join(&key);

@@ -812,7 +812,7 @@ fn aggregated_api_servers() {
 /// `get` knows the group only from the path.
 #[test]
 fn paths_of_aggregated_api_servers() {
-    const HINT: &str = "; if an aggregated server answers for metrics.k8s.io, see whether it is up and trusts the \
+    const HINT: &str = "; if an aggregated server answers for metrics.k8s.io, check that it is up and trusts the \
                         kube-apiserver: kubectl get apiservices v1beta1.metrics.k8s.io\n";
     let unauthorized = status_of(&json!({ "code": 401, "message": "Unauthorized" }));
     for (status, content_type, body, code) in [

@@ -92,7 +92,7 @@ fn what_only_rules_know_is_asked_by_review() {
             let scene = Scene::of(version);
             scene.cluster.custom_resource("example.com", "v1", "widgets", "Widget", "Namespaced");
             let refused = scene.runs(&["check", phrase]).gives(10, &["forbidden"], Stderr::Empty);
-            // kubectl creates no role for a resource that no server lists, but for those it knows.
+            // kubectl creates no role for a resource that no server lists, except those that it knows.
             let listed =
                 ["nodes", "pods", "deployments", "widgets", "certificatesigningrequests", "userextras"];
             let is_listed = listed.contains(&resource.split('/').next().unwrap());

@@ -1,4 +1,4 @@
-//! Permission files (`-f`): what they hold is asked after the arguments, and a fault in one names its line.
+//! Permission files (`-f`): their permissions come after those of the arguments, and a fault names its line.
 
 use std::fs;
 use std::io::Write as _;
@@ -11,7 +11,7 @@ use testbed::{Finished, Running, Stderr, World, eventually, memory_is_the_runner
 
 use crate::Scene;
 
-/// A folder with these files, and what they are called.
+/// A folder with these files, and their paths.
 struct Files(TempDir);
 
 impl Files {
@@ -57,11 +57,11 @@ fn files_come_after_the_arguments_in_order() {
          ok (0): every permission is as required\n",
         "",
     );
-    // Options are for the phrases of files too; what a phrase says itself goes before.
+    // Options apply to the phrases of files too; what a phrase says itself takes precedence.
     scene.runs(&["check", "-n", "default", "-qf", &app]).is(0, "", "");
     let finished = scene.runs(&["check", "-n", "default", "-f", &not, "--token-only"]);
     finished.gives(0, &["cannot list secrets in default "], Stderr::Empty);
-    // Without an argument, and the first that is not as required decides.
+    // Without an argument; the first permission that is not as required decides.
     scene.runs(&["check", "-f", &not, "-f", &app, "-n", "ns-1"]).gives(0, &["ok (0)"], Stderr::Empty);
     let forbidden = Files::new(&[("f", "list pods\nlist secrets\ncannot list pods\n")]);
     scene.runs(&["check", "-f", &forbidden.path("f")]).gives(10, &["forbidden (10)"], Stderr::Empty);
@@ -93,7 +93,7 @@ fn each_command_with_phrases_takes_files() {
     scene.runs(&["doctor", "-f", &excess]).gives(13, &["cannot list pods in ns-1"], Stderr::Any);
 }
 
-/// As arguments are: a round does not read it again.
+/// A file is read once, as arguments are: a round does not read it again.
 #[test]
 fn a_file_is_read_once() {
     let scene = Scene::with_lister();
@@ -161,7 +161,7 @@ fn a_fault_names_the_file_and_the_line() {
     let (a, b) = (files.path("a"), files.path("b"));
     let line = format!("kubeknock: --filename \"{b}\": larger than 1 MiB, the limit of all files together\n");
     scene.runs(&["check", "-f", &a, "-f", &b]).is(30, "", &line);
-    // Where to report is heeded.
+    // The options for reports apply.
     let finished = scene.runs(&["check", "-ojson", "-f", "-", "-f", "-"]);
     finished.gives(
         30,
@@ -171,7 +171,7 @@ fn a_fault_names_the_file_and_the_line() {
     assert_eq!(scene.cluster.connections(), 0);
 }
 
-/// What is not mounted is a fault of the pod.
+/// A file that is not mounted is a setup fault.
 #[test]
 fn a_file_that_cannot_be_read() {
     let scene = Scene::new();
@@ -191,7 +191,7 @@ fn a_file_that_cannot_be_read() {
     assert_eq!(scene.cluster.connections(), 0);
 }
 
-/// The deadline is for the reading of files too, and what that takes is not given twice.
+/// The deadline includes the reading of files, whose time is subtracted from it.
 #[test]
 fn a_pipe_that_nothing_writes_to() {
     const WHY: &str = "not read in time: it is a pipe or a device that nothing writes to; name a file";
@@ -253,7 +253,7 @@ const POD_LISTER: &str = r#"{
 }
 "#;
 
-/// A Role is about its own namespace, whatever options say, and a grant of it makes all of it 0.
+/// A Role is about its own namespace, with any options, and 0 once all of it is granted.
 #[test]
 fn a_role_is_asked_as_its_permissions() {
     let scene = Scene::new();
@@ -262,11 +262,11 @@ fn a_role_is_asked_as_its_permissions() {
     scene.runs(&["check", "-f", &path, "-n", "default"]).is(
         10,
         "get pods in ns-1   anonymous unknown  token no   forbidden\n    \
-             nothing grants it to system:serviceaccount:ns-1:k-sa-1\n    \
+             nothing grants it to system:serviceaccount:ns-1:k-sa-1; to grant it, as an admin:\n    \
              kubectl create role k-sa-1-get-pods --verb=get --resource=pods --namespace=ns-1\n    \
              kubectl create rolebinding k-sa-1-get-pods --role=k-sa-1-get-pods --serviceaccount=ns-1:k-sa-1 --namespace=ns-1\n\
          list pods in ns-1  anonymous 403      token 403  forbidden\n    \
-             pods is forbidden: User \"system:serviceaccount:ns-1:k-sa-1\" cannot list resource \"pods\" in API group \"\" in the namespace \"ns-1\"\n    \
+             pods is forbidden: User \"system:serviceaccount:ns-1:k-sa-1\" cannot list resource \"pods\" in API group \"\" in the namespace \"ns-1\"; to grant it, as an admin:\n    \
              kubectl create role k-sa-1-list-pods --verb=list --resource=pods --namespace=ns-1\n    \
              kubectl create rolebinding k-sa-1-list-pods --role=k-sa-1-list-pods --serviceaccount=ns-1:k-sa-1 --namespace=ns-1\n\
          forbidden (10): the token's identity does not have the permission\n",
@@ -277,7 +277,7 @@ fn a_role_is_asked_as_its_permissions() {
     piped(&scene, &mut scene.command(&["check", "-f", "-"]), POD_LISTER).gives(0, &["ok (0)"], Stderr::Empty);
 }
 
-/// A ClusterRole is about the namespace that phrases without one are about; what lies in none ignores it.
+/// A ClusterRole is about the namespace of phrases without one; resources of the cluster ignore it.
 #[test]
 fn a_cluster_role_is_asked_where_phrases_are() {
     const ROLE: &str = r#"{"kind":"ClusterRole","apiVersion":"rbac.authorization.k8s.io/v1","rules":[
@@ -309,13 +309,13 @@ fn a_cluster_role_is_asked_where_phrases_are() {
         );
         finished.gives(10, &[], Stderr::Empty);
     }
-    // Bound in the cluster it is granted everywhere: also what is not served, such as /openapi.
+    // A ClusterRoleBinding grants it everywhere, including paths that are not served, such as /openapi.
     let rules: serde_json::Value = serde_json::from_str(ROLE).unwrap();
     scene.grant_everywhere("r", rules["rules"].clone());
     scene.runs(&["check", "-A", "-f", &path]).gives(0, &["ok (0)"], Stderr::Empty);
 }
 
-/// Rule by rule: what is granted, and what is asked. What is not served is asked by review, and said.
+/// Rule by rule: what is granted, and what is asked. A resource that is not served is asked by review, which is shown.
 #[test]
 fn a_rule_is_meant_to_the_letter() {
     let rule = |groups: &[&str], resources: &[&str], verbs: &[&str]| serde_json::json!({ "apiGroups": groups, "resources": resources, "verbs": verbs });
@@ -343,7 +343,7 @@ fn a_rule_is_meant_to_the_letter() {
             "get */*/scale in ",
         ),
         (&rule(&[""], &["pods/*"], &["get"]), rule(&[""], &["pods/*"], &["get"]), 0, "get pods/*/* in ns-1 "),
-        // A singular is no resource for RBAC.
+        // A singular is not a resource for RBAC.
         (&rule(&[""], &["pod"], &["list"]), rule(&[""], &["pods"], &["list"]), 10, "list pod in ns-1 "),
         (
             &rule(&[""], &["pod"], &["list"]),
@@ -416,7 +416,7 @@ fn a_fault_of_a_role_names_the_line() {
     assert_eq!(scene.cluster.connections(), 0);
 }
 
-/// As many as a file may hold leave most of the 16 MiB that a container has.
+/// The most permissions of a file leave most of the 16 MiB of a container.
 #[test]
 fn the_most_phrases_take_little_memory() {
     let scene = Scene::new();
@@ -424,7 +424,7 @@ fn the_most_phrases_take_little_memory() {
         (0..count).map(|at| format!("get secrets/app-{at} in namespace-{at}\n")).collect()
     };
     let files = Files::new(&[("one", &phrases(1)), ("most", &phrases(9_999))]);
-    // With the file in memory it waits for stdin, in a thread.
+    // The file is in memory while a thread waits for stdin.
     let peak = |name: &str| {
         let mut command = scene.command(&["check", "-f", &files.path(name), "-f", "-"]);
         let mut child =

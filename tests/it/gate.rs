@@ -123,7 +123,7 @@ fn fail_fast_leaves_at_once_on_a_no_and_not_on_an_outage() {
     running.ends_with(10);
 }
 
-/// No answer until the deadline: the gate opens all the same, with a warning.
+/// Without an answer until the deadline, the gate opens anyway, with a warning.
 #[test]
 fn fail_open_goes_on_at_the_deadline_without_an_answer() {
     let mut scene = Scene::with_lister();
@@ -153,7 +153,7 @@ fn fail_open_goes_on_at_the_deadline_without_an_answer() {
     );
 }
 
-/// Not one whole round before the deadline is no answer, too.
+/// A deadline before the end of the first round is no answer, too.
 #[test]
 fn fail_open_goes_on_where_no_round_is_completed() {
     let silent = faults::silent();
@@ -166,7 +166,7 @@ fn fail_open_goes_on_where_no_round_is_completed() {
     );
 }
 
-/// A definite no still decides, wherever it stands among the phrases, and what is answered in time is as ever.
+/// A definite no still decides, at any place among the phrases, and an answer in time changes nothing.
 #[test]
 fn fail_open_does_not_pass_over_a_no() {
     let scene = Scene::with_lister();
@@ -187,7 +187,7 @@ fn fail_open_does_not_pass_over_a_no() {
     );
 }
 
-/// `KUBEKNOCK_DISABLED` starts at once: no mount, no server, no phrase is looked at.
+/// `KUBEKNOCK_DISABLED` starts at once: mount, server and permissions do not matter.
 #[test]
 fn a_gate_that_is_disabled_opens_at_once() {
     const WARNING: &str = "kubeknock: warning: KUBEKNOCK_DISABLED is set, so nothing is asked: ";
@@ -208,7 +208,7 @@ fn a_gate_that_is_disabled_opens_at_once() {
         &[],
         Stderr::Has(WARNING),
     );
-    // What the pod lacks does not matter.
+    // It does not matter what the pod lacks.
     let mut bare = Kubeknock::command(["wait", "list pods"]);
     bare.env("KUBERNETES_SERVICE_HOST", "no host").env("KUBERNETES_SERVICE_PORT", "443");
     run(bare, "why").is(0, "", &format!("{WARNING}why\n"));
@@ -218,7 +218,7 @@ fn a_gate_that_is_disabled_opens_at_once() {
     assert!(scene.cluster.requests().is_empty());
 }
 
-/// A wrong command line is wrong all the same; the empty reason is none; only `wait` heeds it.
+/// A wrong command line is still an error; an empty reason does not count; only `wait` uses it.
 #[test]
 fn what_is_not_disabled() {
     let scene = Scene::new();

@@ -1,4 +1,4 @@
-//! `--min-token-life`: what the token's own claims decide before anything is asked.
+//! `--min-token-life`: the token's own claims decide before anything is asked.
 
 use serde_json::json;
 use testbed::scene::{USER, report};
@@ -8,7 +8,7 @@ use crate::Scene;
 
 const TOO_SOON: &str = "unauthenticated (11): the token ends too soon (--min-token-life)";
 
-/// A scene whose pod's token ends in so many seconds, and may list pods.
+/// A scene whose pod may list pods, and whose token ends in this many seconds.
 fn ending(seconds: i64) -> Scene {
     Scene::with_lister().with_token(|spec| spec.expires_in = seconds)
 }
@@ -51,7 +51,7 @@ fn the_claims_decide() {
         (3600, "2h", 11, 0),
         (600, "10m1s", 11, 0),
         (600, "500ms", 0, 2),
-        // Ended: without the option it is the API server that says so.
+        // Expired: without the option, the API server rejects it.
         (-60, "1s", 11, 0),
         (-60, "500ms", 11, 0),
     ] {
@@ -111,7 +111,7 @@ fn a_gate_waits_for_the_kubelet() {
     assert_eq!(scene.cluster.requests().len(), 2);
 
     ending(60).runs(&[&arguments[..], &["--fail-fast"]].concat()).gives(11, &[TOO_SOON], Stderr::Empty);
-    // A definite no, which --fail-open does not pass over.
+    // A definite no, which --fail-open does not ignore.
     ending(60).runs(&[&arguments[..], &["--fail-open", "--timeout", "300ms"]].concat()).gives(
         11,
         &["unauthenticated"],

@@ -1,4 +1,4 @@
-//! What an auditor sees: the README's table, held to a real API server's audit log.
+//! What an auditor sees: compares the README's table with a real API server's audit log.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +11,7 @@ use crate::Pod;
 
 const AGENT: &str = concat!("kubeknock/", env!("CARGO_PKG_VERSION"));
 
-/// One event a request, when it is answered.
+/// One event for each request, after its answer.
 const POLICY: &str = r#"{
     "apiVersion": "audit.k8s.io/v1",
     "kind": "Policy",
@@ -29,14 +29,14 @@ pub fn options(folder: &Path) -> [String; 2] {
     ]
 }
 
-/// Every request of the binary is in the log as it is in the table, under its own `User-Agent`.
+/// Each request of the binary is in the log as in the table, with its own `User-Agent`.
 pub fn the_table_is_what_is_logged(cluster: &RealCluster, folder: &Path) {
     cluster.namespace("ns-1");
     cluster.service_account("ns-1", "k-sa-1");
     cluster.role("ns-1", "pod-lister", &["list"], "", &["pods"]);
     cluster.role_binding("ns-1", "pod-lister", "pod-lister", "ns-1", "k-sa-1");
     let pod = Pod::of(cluster, "ns-1", "k-sa-1");
-    // The last line may be half written.
+    // The last line may be incomplete.
     let log = || fs::read_to_string(folder.join("audit.log")).unwrap();
     let events = || -> Vec<Event> {
         let events = log();

@@ -62,7 +62,7 @@ pub fn default_roles_hold(cluster: &RealCluster) {
     assert!(held > 50 && refused > 50 && asked > 1000, "{held} held, {refused} refused, {asked} asked");
 }
 
-/// All but one rule is not all, `*` is more than everything that is served, and a role is about its namespace.
+/// All rules but one are not enough, `*` is more than all that is served, and a role is about its namespace.
 pub fn roles_are_asked_to_the_letter(cluster: &RealCluster) {
     cluster.namespace("letter");
     let rule = |groups: &[&str], resources: &[&str], verbs: &[&str]| json!({ "apiGroups": groups, "resources": resources, "verbs": verbs });
@@ -138,7 +138,7 @@ pub fn roles_are_asked_to_the_letter(cluster: &RealCluster) {
     }
 }
 
-/// What is said to type for a role in YAML is what makes the JSON that is read, of several roles, too.
+/// The command that kubeknock names for a role in YAML makes JSON that it reads, also for several roles.
 pub fn yaml_becomes_json(cluster: &RealCluster) {
     const YAML: &str = "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {name: a, namespace: yaml}\n\
                         rules: [{apiGroups: [''], resources: [pods], verbs: [list]}]\n---\n\
@@ -155,7 +155,7 @@ pub fn yaml_becomes_json(cluster: &RealCluster) {
     let json = cluster.types(&line.replace("FILE", &file)).expect("JSON");
     refused.gives(30, &[], Stderr::Has("this is YAML"));
     check(&pod, &[], &json).gives(10, &["list pods in yaml  ", "get /metrics  "], Stderr::Empty);
-    // A namespace that is not there is no fault of the file.
+    // A namespace that does not exist is not a fault of the file.
     let list = cluster.types("kubectl get roles,clusterroles -A -o json").expect("a list");
     let many = check(&pod, &[], &list);
     many.gives(10, &["forbidden (10)"], Stderr::Empty);

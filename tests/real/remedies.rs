@@ -85,7 +85,7 @@ const PHRASES: &[&str] = &[
     "approve signers",
     "sign signers/example.com",
     "bind pods",
-    // Names with slashes, of signers of any group.
+    // Names of signers, of any group, with slashes.
     "approve signers/kubernetes.io/kube-apiserver-client",
     "sign signers/example.com/*",
     "attest signers/*",
@@ -93,7 +93,7 @@ const PHRASES: &[&str] = &[
     "approve signers.cert-manager.io/clusterissuers.cert-manager.io/*",
     "sign signers.v1.certificates.k8s.io/a/b",
     "* signers.cert-manager.io/a/b",
-    // What no server lists.
+    // Resources that no server lists.
     "get nodes/*/metrics",
     "update deployments.apps/*/finalizers",
     "get gears.remedies.example.com/*/api",

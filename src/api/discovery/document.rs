@@ -157,9 +157,9 @@ struct Walk<'s> {
     found: &'s mut dyn FnMut(Found<'_>),
     group: String,
     version: String,
-    /// Each version names itself.
+    /// Whether each version names itself.
     aggregated: bool,
-    /// Resources of a version that has not named itself yet.
+    /// The resources of a version that is not named yet.
     held: Vec<Value>,
     /// See [`Pieces`].
     left: &'s Cell<usize>,

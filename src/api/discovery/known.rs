@@ -97,7 +97,7 @@ pub fn known(wanted: &Wanted) -> Option<Resource> {
     let known = |name: &String| {
         name == "*" || name == FINALIZERS || subresources.iter().chain(kubelet).any(|known| known == name)
     };
-    // All others have all verbs that are asked by a read.
+    // All others have every verb that a read can ask for.
     let verbs: &[&str] = match *plural {
         "bindings" => &["create"],
         "componentstatuses" => &["get", "list"],
@@ -119,7 +119,7 @@ fn core(wanted: &Wanted) -> Option<&'static CoreRow> {
     (!wanted.exact || row.0 == wanted.resource.name).then_some(row)
 }
 
-/// Whether nothing but the core group has to be looked at.
+/// Whether only the core group matters.
 pub fn is_core(wanted: &Wanted) -> bool {
     wanted.resource.qualifier.as_deref() == Some("") || core(wanted).is_some()
 }

@@ -116,7 +116,7 @@ mod tests {
     const RECORDED_1_36: &str = include_str!("../../../tests/recordings/v1.36.2.json");
 
     fn wanted(name: &str) -> Wanted {
-        // As a rule has it: `=deployments.apps`.
+        // As in a rule: `=deployments.apps`.
         let (exact, name) = name.strip_prefix('=').map_or((false, name), |name| (true, name));
         let (resource, subresource) = match name.split_once('/') {
             Some((resource, subresource)) => (resource, Some(subresource.to_owned())),
@@ -249,7 +249,7 @@ mod tests {
         assert_eq!(asked, ["/apis", "/api"]);
     }
 
-    /// A rule's name is meant to the letter, and what no server has is its own.
+    /// A rule's name is taken literally, and a name that no server has stands for itself.
     #[test]
     fn of_rules_names_are_exact() {
         let names = [
@@ -280,7 +280,7 @@ mod tests {
             resolved(&names, recorded(RECORDED_1_36)),
             (shown.map(str::to_owned).into(), vec!["/apis".to_owned(), "/api".to_owned()])
         );
-        // Of the core group alone no other is asked for, and what is known is known without asking.
+        // For the core group alone no other group is asked for, and known resources need no request.
         assert_eq!(resolved(&["=deployments"], recorded(RECORDED_1_36)).1, ["/api"]);
         for (name, shown) in [
             ("=pods", Some("/v1 pods true")),
@@ -379,7 +379,7 @@ mod tests {
         assert_eq!(asked, ["/apis"]);
     }
 
-    /// As what parses a document and writes it again does: versions name themselves after their resources.
+    /// The order after a program has parsed the document and written it: the name of a version comes after its resources.
     #[test]
     fn keys_in_the_order_of_the_alphabet() {
         let groups = r#"
@@ -409,7 +409,7 @@ mod tests {
                 "second/v1beta1 stars cluster",
                 "unknown, near , silent second",
                 "unknown, near stars.second, silent ",
-                // Nothing names its version: no path can ask for it.
+                // Its version has no name, so no path can ask for it.
                 "unknown, near , silent second",
             ]
         );

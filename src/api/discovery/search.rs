@@ -70,7 +70,7 @@ fn unlisted(resource: Resource, wanted: &Wanted) -> Result<Resource, Unresolved>
     }
 }
 
-/// What a rule speaks of and no server has.
+/// The resource that a rule names and no server has.
 fn unserved(wanted: &Wanted) -> Resource {
     let ResourceName { name, qualifier } = wanted.resource.clone();
     let group = qualifier.unwrap_or_default();
@@ -105,7 +105,7 @@ impl<'w> Search<'w> {
     /// What each name means; `failed` is why the search ended early.
     pub fn results(mut self, failed: Option<&Unresolved>) -> Vec<Result<Resource, Unresolved>> {
         for (wanted, hit) in self.wanted.iter().zip(&mut self.hits) {
-            // One that only has subresources is not served itself, under no version.
+            // A resource that only has subresources is not served itself, in any version.
             if let Some(hit) = hit.as_mut().filter(|hit| !hit.fit.served && wanted.subresource.is_some()) {
                 hit.resource.version.clear();
             }

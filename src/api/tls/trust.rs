@@ -100,7 +100,7 @@ impl Trust {
         let signed_by = |roots: &RootCertStore, intermediates: &[CertificateDer<'_>]| {
             verify_server_cert_signed_by_trust_anchor(&parsed, roots, intermediates, now, algorithms)
         };
-        // rustls says of one that is not a CA's what is wrong with it, and does not look at key usages.
+        // rustls names the fault of a certificate that is not a CA, but ignores key usages.
         let may_sign = |der: &&CertificateDer<'_>| {
             Certificate::parse(der).is_none_or(|certificate| certificate.signs || !certificate.is_ca)
         };
@@ -171,7 +171,7 @@ fn is_unknown<T>(verdict: &Result<T, rustls::Error>) -> bool {
     matches!(verdict, Err(rustls::Error::InvalidCertificate(UnknownIssuer | BadSignature)))
 }
 
-/// What is wrong with an intermediate certificate, where the server's own is good: rustls does not say whose fault it is.
+/// What is wrong with an intermediate certificate, if the server's own is good: rustls does not say which is at fault.
 fn why_not_good(shown: &Certificate, sent: &[Certificate], now: u64) -> Option<String> {
     let is_good = |one: &Certificate| one.serves && is_within(one, now);
     let bad = sent.iter().find(|one| is_good(shown) && !is_good(one))?;
@@ -183,7 +183,7 @@ fn why_not_good(shown: &Certificate, sent: &[Certificate], now: u64) -> Option<S
     Some(format!("the intermediate certificate that it sends, {}, {why}", bad.subject))
 }
 
-/// When something that is not valid now was or will be.
+/// Since when a certificate is not valid, or that it is not valid yet.
 fn when(not_after: i64, now: u64) -> String {
     let now = i64::try_from(now).unwrap_or(i64::MAX);
     let when = if not_after < now {
@@ -311,12 +311,12 @@ mod tests {
         NameConstraints { permitted_subtrees: subtrees(permitted), excluded_subtrees: subtrees(excluded) }
     }
 
-    /// Signed by another CA, too: the same name and key.
+    /// The same name and key, signed by another CA.
     fn crossed(made: &Made, by: &Made) -> CertificateDer<'static> {
         made.params.signed_by(&made.key, &Issuer::from_params(&by.params, &by.key)).unwrap().der().clone()
     }
 
-    /// The same again, as it is a moment later.
+    /// The same, issued again a moment later.
     fn renewed(made: &Made) -> CertificateDer<'static> {
         let mut params = made.params.clone();
         params.not_before = date_time_ymd(2024, 1, 1);
@@ -329,7 +329,7 @@ mod tests {
         Made { params, key, der }
     }
 
-    /// A leaf under so many intermediates.
+    /// A leaf below this many intermediates.
     fn ladder(root: &Made, steps: usize) -> Vec<CertificateDer<'static>> {
         let mut chain = Vec::new();
         let mut top = signed(root, "step-0", ca);
@@ -349,8 +349,8 @@ mod tests {
         params.custom_extensions.push(extension);
     }
 
-    /// What `x509.Certificate.Verify` of Go 1.26.6 says, with these roots, intermediates and name, and a handshake with it,
-    /// of TLS 1.2 and 1.3: each row was shown to both.
+    /// The verdict of `x509.Certificate.Verify` of Go 1.26.6 with these roots, intermediates and name, and of its handshake
+    /// in TLS 1.2 and 1.3: each row was tried with both.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     enum Go {
         Yes,

@@ -1,4 +1,4 @@
-//! What an API server's audit log has of each request, and the table of the README that says so.
+//! What an API server's audit log records of each request, compared with the README's table.
 
 use std::fs;
 use std::path::Path;
@@ -13,12 +13,12 @@ use crate::program::Program;
 use crate::running::{Running, eventually};
 use crate::scene::USER;
 
-/// A request, as far as the table has it.
+/// The facts of a request that are in the table.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Event {
-    /// As the API server names it.
+    /// The user, as the API server names it.
     pub user: String,
-    /// Of RBAC.
+    /// The verb, in RBAC.
     pub verb: String,
     /// `deployments.apps`, or a path.
     pub what: String,
@@ -27,7 +27,7 @@ pub struct Event {
 }
 
 impl Event {
-    /// Of an event of the audit log (audit.k8s.io/v1).
+    /// Reads an event of the audit log (audit.k8s.io/v1).
     pub fn of(event: &Value) -> Event {
         let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
         let what = match (text("/objectRef/resource"), text("/objectRef/apiGroup")) {
@@ -44,7 +44,7 @@ impl Event {
     }
 }
 
-/// A row: a command, one of its requests, and how often.
+/// A row: a command, one of its requests, and how often it is made.
 struct Row {
     command: String,
     event: Event,
@@ -52,7 +52,7 @@ struct Row {
 }
 
 impl Row {
-    /// Whether so many are as the row says; a server before 1.27 is `old`.
+    /// Whether this number is what the row says; `old` is a server before 1.27.
     fn allows(&self, count: usize, old: bool) -> bool {
         match self.often.as_str() {
             "once" | "first round" => count == 1,
@@ -86,11 +86,11 @@ fn table() -> Vec<Row> {
     rows
 }
 
-/// Runs each command of the table in the pod (of `ns-1/k-sa-1`, which may list the pods there), and holds its rows to
-/// `log`: all that the server has seen of kubeknock so far.
+/// Runs each command of the table in the pod (of `ns-1/k-sa-1`, which may list the pods there), and compares its rows
+/// with `log`: all that the server has seen of kubeknock so far.
 ///
 /// # Panics
-/// When a request is not in the table, or is not made as often as it says.
+/// If a request is not in the table, or is not made as often as the table says.
 pub fn holds<P: Program>(pod: &Pod<P>, old: bool, log: impl Fn() -> Vec<Event>) {
     let table = table();
     let mut commands: Vec<&str> = table.iter().map(|row| row.command.as_str()).collect();
@@ -115,7 +115,7 @@ pub fn holds<P: Program>(pod: &Pod<P>, old: bool, log: impl Fn() -> Vec<Event>) 
     }
 }
 
-/// Whether it becomes so in a moment.
+/// Waits a moment for it, and returns whether it is true.
 fn awaited(is_so: impl Fn() -> bool) -> bool {
     let start = Instant::now();
     while !is_so() {
@@ -127,7 +127,7 @@ fn awaited(is_so: impl Fn() -> bool) -> bool {
     true
 }
 
-/// Runs the command to its end; one without an end until its rows are there.
+/// Runs the command to its end, or until its rows are there, if it does not end.
 fn run<P: Program>(pod: &Pod<P>, command: &str, is_so: impl Fn() -> bool) {
     let mut words: Vec<&str> = Vec::new();
     for (index, part) in command.split('"').enumerate() {

@@ -86,7 +86,7 @@ pub fn knock(state: &mut State, seen: &Seen) -> Outcome {
     })
 }
 
-/// The user in whose name the request is (`Impersonate-User`), or that it must not be. 1.20 knows the verb
+/// The user that the request impersonates (`Impersonate-User`), or the refusal. 1.20 knows the verb
 /// `impersonate`; 1.36 takes that, too, and asks for more where it is not granted (constrained impersonation).
 fn impersonated(state: &State, user: User, seen: &Seen) -> Result<User, Answer> {
     let Some(name) = seen.header("impersonate-user") else { return Ok(user) };

@@ -35,7 +35,7 @@ pub mod schema;
 mod world;
 
 pub use cluster::{
-    Builder, Cluster, Fault, ISSUER, Seen, Times, TokenSpec, Version, custom_resource_definition,
+    Builder, Cluster, Fault, ISSUER, Seen, Times, Tls, TokenSpec, Version, custom_resource_definition,
 };
 pub use mount::{write_mount, write_mount_with};
 pub use pod::{Finished, Stderr};

@@ -29,6 +29,7 @@ pub mod pod;
 mod program;
 pub mod real;
 pub mod recordings;
+mod relay;
 mod running;
 pub mod scene;
 pub mod schema;
@@ -39,7 +40,8 @@ pub use cluster::{
 };
 pub use mount::{write_mount, write_mount_with};
 pub use pod::{Finished, Stderr};
-pub use program::{Program, memory_is_the_runners, program, runner, runner_delay};
+pub use program::{Program, is_released, memory_is_the_runners, program, runner, runner_delay};
 pub use real::RealCluster;
+pub use relay::Relay;
 pub use running::{Running, eventually};
 pub use world::{World, rbac_path};

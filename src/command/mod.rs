@@ -39,7 +39,7 @@ pub struct Common {
 impl Common {
     /// Reads the mount and sets up the connection.
     fn visit(&self) -> Result<Visit, Fault> {
-        Visit::prepare(&self.cluster, self.timeout, report::tracing(self.verbose))
+        Visit::prepare(&self.cluster, self.timeout, report::tracing(self.verbose), None)
     }
 }
 

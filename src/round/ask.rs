@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::finding::{Asked, Finding, Round, Spec, State};
+use crate::api::access::Kept;
 use crate::api::discovery::{self, Resource, Unresolved, Wanted};
 use crate::api::refusal::Refusal;
 use crate::api::review::is_of;
@@ -18,16 +19,18 @@ use crate::trace::Tracing;
 use crate::verdict;
 use crate::visit::Visit;
 
-/// Asks all of them, in at most `patience`. `known`: what an earlier round found each name to mean.
+/// Asks all of them, in at most `patience`. `known`: what an earlier round found each name to mean; `kept`: what rounds
+/// leave to each other.
 pub fn round(
     spec: &Spec,
     known: &[Option<Resource>],
+    kept: Option<&mut Kept>,
     patience: Duration,
     anonymous_too: bool,
     tracing: Tracing,
 ) -> Result<Round, Fault> {
     let own_namespace = OwnNamespace::of(spec);
-    let visit = Visit::prepare(&spec.cluster, patience, tracing)?;
+    let visit = Visit::prepare(&spec.cluster, patience, tracing, kept)?;
     let own_namespace = own_namespace?;
     let bearer = visit.bearer;
     let mut findings: Vec<Finding> = spec.permissions.iter().map(unasked).collect();

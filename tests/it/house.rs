@@ -68,7 +68,7 @@ const OWNERS: [(&str, &[&str]); 17] = [
     ("env", &["main.rs"]),
     ("thread::sleep", &["time/deadline.rs"]),
     ("process::exit", &["main.rs"]),
-    ("TcpStream", &["api/connection.rs", "endpoint/http.rs"]),
+    ("TcpStream", &["api/tcp.rs", "endpoint/http.rs"]),
     ("TcpListener", &["endpoint/mod.rs"]),
     ("httparse", &["endpoint/http.rs"]),
     ("panic::set_hook", &["main.rs"]),

@@ -22,6 +22,7 @@ mod outcomes;
 mod permissions;
 mod plugin;
 mod promises;
+mod rounds;
 mod rules;
 mod sidecar;
 mod strange_answers;

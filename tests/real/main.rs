@@ -14,6 +14,7 @@ mod gate;
 mod names;
 mod outcomes;
 mod remedies;
+mod rounds;
 mod rules;
 mod settings;
 mod whoami;
@@ -52,6 +53,7 @@ fn one_cluster_for_all() {
         ("default roles hold", files::default_roles_hold),
         ("roles to the letter", files::roles_are_asked_to_the_letter),
         ("roles in YAML", files::yaml_becomes_json),
+        ("rounds resume the session", rounds::sessions_are_resumed),
         ("timeout", outcomes::timeout),
     ];
     let Some(cluster) = cluster(&[]) else { return };

@@ -64,6 +64,11 @@ pub fn runner_delay() -> Duration {
     delay
 }
 
+/// True where the released binary itself runs, by no emulator.
+pub fn is_released() -> bool {
+    std::env::var_os("KUBEKNOCK_BINARY").is_some() && runner().is_none()
+}
+
 /// True, and said, where memory cannot be held to a limit: with an emulator it is the emulator's.
 pub fn memory_is_the_runners() -> bool {
     let Some(runner) = runner() else { return false };

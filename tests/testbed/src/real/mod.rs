@@ -129,6 +129,11 @@ impl RealCluster {
         self.apiserver.as_ref().expect("the API server runs").freeze();
     }
 
+    /// The API server's process id.
+    pub fn apiserver_pid(&self) -> u32 {
+        self.apiserver.as_ref().expect("the API server runs").id()
+    }
+
     /// Lets a frozen API server go on.
     pub fn thaw_apiserver(&self) {
         self.apiserver.as_ref().expect("the API server runs").thaw();

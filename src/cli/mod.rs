@@ -3,6 +3,7 @@
 mod arguments;
 mod help;
 mod options;
+mod value;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -11,14 +12,15 @@ use std::time::Duration;
 use argh::FromArgs;
 
 use crate::cluster::{Cluster, ServiceVariables, Where};
-use crate::command::{Common, Knocking, Reporting, check, doctor, get, monitor, rules, wait, whoami};
+use crate::command::{Common, Knocking, Reporting, check, doctor, get, grant, monitor, rules, wait, whoami};
 use crate::failure::Fault;
 use crate::permission::{self, Defaults, Namespace};
 use crate::report::{Format, termination};
 use crate::round::Spec;
 use crate::text::escape;
 use arguments::Sorted;
-use options::{Command, Phrases, Program, Value};
+use options::{Command, Phrases, Program};
+use value::Value;
 
 /// What is to be done.
 #[derive(Debug)]
@@ -31,6 +33,8 @@ pub enum Invocation {
     Wait(wait::Wait),
     /// `monitor`.
     Monitor(monitor::Monitor),
+    /// `grant`.
+    Grant(grant::Grant),
     /// `get`.
     Get(get::Get),
     /// `whoami`.
@@ -62,8 +66,8 @@ pub fn parse(arguments: Vec<OsString>, variables: &ServiceVariables) -> Result<I
 
 /// How to report, whatever else is wrong. What is malformed is reported as by default.
 fn reporting(sorted: &Sorted) -> Reporting {
-    let output = sorted.value("output").and_then(|typed| options::output(typed).ok());
-    let log = sorted.value("termination-log").and_then(|typed| options::termination_log(typed).ok());
+    let output = sorted.value("output").and_then(|typed| value::output(typed).ok());
+    let log = sorted.value("termination-log").and_then(|typed| value::termination_log(typed).ok());
     Reporting {
         output: output.map_or(Format::Text, |output| output.or(Format::Text)),
         quiet: sorted.has("quiet"),
@@ -119,6 +123,7 @@ fn understand(sorted: Sorted, variables: &ServiceVariables) -> Result<Invocation
         Command::Check(arguments) => check(arguments, context).map(Invocation::Check),
         Command::Wait(arguments) => wait(arguments, context, sorted.after).map(Invocation::Wait),
         Command::Monitor(arguments) => monitor(arguments, context).map(Invocation::Monitor),
+        Command::Grant(arguments) => grant(arguments, context).map(Invocation::Grant),
         Command::Install(arguments) => install(&arguments).map(Invocation::Install),
         Command::Get(arguments) => get(arguments, context).map(Invocation::Get),
         Command::Whoami(arguments) => whoami(arguments, context).map(Invocation::Whoami),
@@ -231,6 +236,15 @@ fn monitor(arguments: options::Monitor, context: Context) -> Result<monitor::Mon
     })
 }
 
+fn grant(arguments: options::Grant, context: Context) -> Result<grant::Grant, Fault> {
+    let (phrases, all, timeout) = arguments.part();
+    let timeout = timeout.of("--timeout")?;
+    let mut knocking = context.knocking(phrases)?;
+    // No anonymous knock is shown. Over plain HTTP there is no other.
+    knocking.spec.token_only = knocking.spec.cluster.server.tls;
+    Ok(grant::Grant { knocking, timeout, all })
+}
+
 fn install(arguments: &options::Install) -> Result<PathBuf, Fault> {
     match arguments.dest.as_slice() {
         [dest] if !dest.as_os_str().is_empty() => Ok(dest.clone()),
@@ -318,7 +332,7 @@ mod tests {
     /// The command with what it needs beside options.
     fn whole(command: &str) -> Vec<OsString> {
         let needs: &[&str] = match command {
-            "check" | "wait" | "monitor" => &["list pods"],
+            "check" | "wait" | "monitor" | "grant" => &["list pods"],
             "get" => &["/version"],
             "install" => &["/dest"],
             "whoami" | "rules" | "doctor" => &[],

@@ -19,7 +19,8 @@ const LAYERS: &[&[&str]] = &[
     &["knock"],
     &["visit"],
     &["verdict"],
-    &["recognition", "rules"],
+    &["grant", "recognition"],
+    &["rules"],
     &["round"],
     &["remedy"],
     &["explain"],
@@ -29,6 +30,7 @@ const LAYERS: &[&[&str]] = &[
         "command::check",
         "command::doctor",
         "command::get",
+        "command::grant",
         "command::install",
         "command::monitor",
         "command::rules",
@@ -58,8 +60,8 @@ const OWNERS: [(&str, &[&str]); 17] = [
     ("rustls", &["api/"]),
     ("rustls_pemfile", &["api/tls/"]),
     ("serde", &["api/"]),
-    // The network's JSON is read in api; tokens and remedies have JSON in them; the rest is reports.
-    ("serde_json", &["api/", "token/mod.rs", "remedy.rs", "report/", "command/"]),
+    // The network's JSON is read in api; tokens and grants have JSON in them; the rest is reports.
+    ("serde_json", &["api/", "token/mod.rs", "grant.rs", "report/", "command/"]),
     ("base64", &["token/mod.rs"]),
     ("httpdate", &["time/date.rs"]),
     ("signal_hook", &["main.rs"]),

@@ -11,6 +11,7 @@ mod field_answers;
 mod field_names;
 mod field_trust;
 mod gate;
+mod grant;
 mod hostile;
 mod house;
 mod install;

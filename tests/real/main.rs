@@ -9,6 +9,7 @@
 mod can_i;
 mod doctor;
 mod gate;
+mod grant;
 mod names;
 mod outcomes;
 mod remedies;
@@ -46,6 +47,7 @@ fn one_cluster_for_all() {
         ("whoami without a review", whoami::without_a_review),
         ("names resolve as kubectl's", names::resolved_as_kubectl_does),
         ("remedies hold", remedies::remedies_hold),
+        ("grant", grant::sixty_permissions_at_once),
         ("timeout", outcomes::timeout),
     ];
     let Some(cluster) = cluster(&[]) else { return };

@@ -1,0 +1,182 @@
+//! `grant`: asks as `check` does, and prints the RBAC objects that are missing, as YAML.
+
+use std::time::Duration;
+
+use super::{Knocking, now};
+use crate::api::review::Attributes;
+use crate::api::status::{ANONYMOUS, Meaning};
+use crate::exit::{Code, fold};
+use crate::explain::{Context, explain, missing};
+use crate::grant::{Rule, Subject, binding, merged, name_of, place, role};
+use crate::permission::{Expected, Namespace, Objects, Permission, ResourceName, Target};
+use crate::report::{Report, complain, print, summary, termination, text, yaml};
+use crate::round::{Finding, Rounds, Spec};
+use crate::text::escape;
+use crate::time::date::time;
+use crate::time::deadline::Deadline;
+use crate::trace::Tracing;
+
+/// What `grant` was asked to do.
+#[derive(Debug)]
+pub struct Grant {
+    /// What to ask.
+    pub knocking: Knocking,
+    /// The whole run.
+    pub timeout: Duration,
+    /// `--all`: also what is already granted.
+    pub all: bool,
+}
+
+/// What is to be granted in one namespace, or in the cluster.
+struct Place<'a> {
+    namespace: Option<&'a str>,
+    rules: Vec<Rule>,
+}
+
+/// Runs it. The code is that of `check`, whatever of it could be printed.
+pub fn run(grant: Grant) -> Code {
+    let Grant { knocking: Knocking { spec, reporting }, timeout, all } = grant;
+    let deadline = Deadline::after(timeout);
+    let mut rounds = Rounds::new(spec);
+    let round = match rounds.next(timeout, reporting.tracing()) {
+        Ok(round) => round,
+        Err(fault) => return reporting.fault(&fault),
+    };
+    let spec = &rounds.spec;
+    let code = fold(round.findings.iter().map(|finding| finding.code), false);
+    let report =
+        Report { round: &round, cluster: &spec.cluster, code, fail_open: false, now: now(), waited: None };
+    let context = Context::of(&round, report.cluster, report.now);
+    let user = context.subject.filter(|user| *user != ANONYMOUS);
+    let subject = user.and_then(Subject::of);
+    let mut places: Vec<Place<'_>> = Vec::new();
+    let mut is_quiet = true;
+    for finding in &round.findings {
+        let wanted = missing(finding, round.bearer).or_else(|| granted(finding).filter(|_| all));
+        match (wanted, &subject) {
+            (Some(attributes), Some(_)) => add(&mut places, attributes),
+            (None, _) if finding.code == Code::Ok => {}
+            (Some(_) | None, _) => {
+                is_quiet = false;
+                say(finding, context);
+            }
+        }
+        if wanted.is_some() && subject.is_none() {
+            complain("    which user to grant it to is not known: kubeknock whoami");
+        }
+    }
+    if let Some(subject) = subject.filter(|_| code == Code::Ok || !places.is_empty()) {
+        let tracing = Tracing { warnings: false, ..reporting.tracing() };
+        let doubts = doubts(spec, &subject, &places, deadline, tracing);
+        let asked = format!(
+            "# asked as {} at {} of {}\n",
+            user.unwrap_or_default(),
+            time(report.now),
+            spec.cluster.server
+        );
+        print(&(asked + &doubts + &objects(&subject, places)));
+    }
+    if !is_quiet {
+        complain(&summary(code));
+    }
+    reporting.termination.write(code, &termination::message(&report));
+    code
+}
+
+/// What the permission is, where it is granted and is to be.
+fn granted(finding: &Finding) -> Option<&Attributes> {
+    let asked = finding.asked().filter(|_| finding.code == Code::Ok && finding.expected == Expected::Can)?;
+    Some(&asked.question.attributes)
+}
+
+fn add<'a>(places: &mut Vec<Place<'a>>, attributes: &'a Attributes) {
+    let (namespace, rule) = (place(attributes), Rule::of(attributes));
+    match places.iter_mut().find(|place| place.namespace == namespace) {
+        Some(place) => place.rules.push(rule),
+        None => places.push(Place { namespace, rules: vec![rule] }),
+    }
+}
+
+/// Why nothing is printed for it, on stderr.
+fn say(finding: &Finding, context: Context<'_>) {
+    complain(&format!("{}: {}", escape(&finding.phrase), text::outcome(finding)));
+    let explanation = explain(finding, context);
+    for line in explanation.why.iter().chain(&explanation.remedy) {
+        complain(&format!("    {}", escape(line)));
+    }
+}
+
+/// The namespaces that are not there, or may not be, as comments: what is granted in them cannot be applied. That of
+/// the account itself is there.
+fn doubts(
+    spec: &Spec,
+    subject: &Subject<'_>,
+    places: &[Place<'_>],
+    deadline: Deadline,
+    tracing: Tracing,
+) -> String {
+    let is_own = |name: &str| matches!(subject, Subject::Account(own, _) if *own == name);
+    let names: Vec<&str> =
+        places.iter().filter_map(|place| place.namespace).filter(|name| !is_own(name)).collect();
+    if names.is_empty() {
+        return String::new();
+    }
+    let spec = Spec { permissions: names.iter().map(|name| get_namespace(name)).collect(), ..spec.clone() };
+    let looked = Rounds::new(spec).next(deadline.left().unwrap_or_default(), tracing);
+    let meaning = |at: usize| {
+        let round = looked.as_ref().ok()?;
+        Some(round.findings.get(at)?.answer(round.bearer)?.meaning)
+    };
+    let mut doubts = String::new();
+    for (at, name) in names.iter().enumerate() {
+        let doubt = match meaning(at) {
+            Some(Meaning::Granted) => continue,
+            Some(Meaning::NotFound) => {
+                let doubt = format!(
+                    "the namespace {name} does not exist: create it first: kubectl create namespace {name}"
+                );
+                complain(&format!("warning: {doubt}"));
+                doubt
+            }
+            Some(
+                Meaning::Forbidden
+                | Meaning::Denied
+                | Meaning::ReviewForbidden
+                | Meaning::OtherForbidden
+                | Meaning::Conditional
+                | Meaning::Unauthenticated
+                | Meaning::Unserved
+                | Meaning::Unavailable
+                | Meaning::Unintelligible,
+            )
+            | None => format!("whether the namespace {name} exists is not shown to this user"),
+        };
+        doubts.push_str(&format!("# {doubt}\n"));
+    }
+    doubts
+}
+
+fn get_namespace(name: &str) -> Permission {
+    Permission {
+        expected: Expected::Can,
+        verb: "get".into(),
+        target: Target::Objects(Objects {
+            resource: ResourceName { name: "namespaces".into(), qualifier: None },
+            name: Some(name.to_owned()),
+            subresource: None,
+            namespace: Namespace::All,
+        }),
+    }
+}
+
+/// A role and a binding for each place.
+fn objects(subject: &Subject<'_>, places: Vec<Place<'_>>) -> String {
+    let mut documents = Vec::new();
+    for Place { namespace, rules } in places {
+        let rules = merged(rules);
+        let name = name_of(subject, namespace, &rules);
+        documents.push(yaml::render(&role(&name, namespace, &rules)));
+        documents.push(yaml::render(&binding(&name, namespace, subject)));
+    }
+    if documents.is_empty() { "# nothing is missing\n".into() } else { documents.join("---\n") }
+}

@@ -1,0 +1,186 @@
+//! What grants permissions in RBAC: the subject, the place, the rules, and the objects made of them. Pure.
+
+use std::mem;
+
+use serde_json::{Value, json};
+
+use crate::api::review::Attributes;
+use crate::text::escape;
+
+/// The API group of roles and bindings.
+const RBAC: &str = "rbac.authorization.k8s.io";
+
+/// The subject of a grant: a user name as the API server knows it.
+pub enum Subject<'a> {
+    /// A service account: its namespace and its name.
+    Account(&'a str, &'a str),
+    /// Any other user.
+    User(&'a str),
+}
+
+impl Subject<'_> {
+    /// `None` where the name does not come through a terminal as it is.
+    pub fn of(user: &str) -> Option<Subject<'_>> {
+        if escape(user) != user || user.contains('\u{fffd}') {
+            return None;
+        }
+        let account = user.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':'));
+        Some(account.map_or(Subject::User(user), |(namespace, name)| Subject::Account(namespace, name)))
+    }
+
+    /// What its roles begin with. Outside of the account's own namespace they begin with that
+    /// namespace: each has an account `default`.
+    pub fn prefix(&self, place: Option<&str>) -> String {
+        match self {
+            Subject::Account(namespace, name) if place == Some(*namespace) => (*name).to_owned(),
+            Subject::Account(namespace, name) => format!("{namespace}-{name}"),
+            Subject::User(_) => "grant".to_owned(),
+        }
+    }
+
+    /// As it stands in a binding.
+    fn object(&self) -> Value {
+        match self {
+            Subject::Account(namespace, name) => {
+                json!({ "kind": "ServiceAccount", "name": name, "namespace": namespace })
+            }
+            Subject::User(name) => json!({ "apiGroup": RBAC, "kind": "User", "name": name }),
+        }
+    }
+}
+
+/// The namespace of the role that grants it; `None` is a cluster role.
+pub fn place(attributes: &Attributes) -> Option<&str> {
+    match attributes {
+        Attributes::Path { .. } => None,
+        // A namespace lies in itself, but before it is there nothing can be created in it.
+        Attributes::Resource { group, resource, namespace, .. } => {
+            namespace.as_deref().filter(|_| !group.is_empty() || resource != "namespaces")
+        }
+    }
+}
+
+/// A rule of a role. Each verb is granted on each of its targets, and on each of the names where there are any.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// The API group; `None`: the targets are paths.
+    group: Option<String>,
+    /// `pods` or `pods/log`, or paths.
+    targets: Vec<String>,
+    /// Empty: any name.
+    names: Vec<String>,
+    verbs: Vec<String>,
+}
+
+impl Rule {
+    /// The rule that grants this permission and nothing else.
+    pub fn of(attributes: &Attributes) -> Rule {
+        match attributes {
+            Attributes::Path { verb, path } => Rule {
+                group: None,
+                targets: vec![path.clone()],
+                names: Vec::new(),
+                verbs: vec![verb.clone()],
+            },
+            Attributes::Resource { verb, group, resource, subresource, name, .. } => {
+                let tail = subresource.as_ref().map(|name| format!("/{name}")).unwrap_or_default();
+                Rule {
+                    group: Some(group.clone()),
+                    targets: vec![format!("{resource}{tail}")],
+                    names: name.iter().cloned().collect(),
+                    verbs: vec![verb.clone()],
+                }
+            }
+        }
+    }
+
+    fn object(&self) -> Value {
+        let Rule { group, targets, names, verbs } = self;
+        match group {
+            None => json!({ "nonResourceURLs": targets, "verbs": verbs }),
+            Some(group) if names.is_empty() => {
+                json!({ "apiGroups": [group], "resources": targets, "verbs": verbs })
+            }
+            Some(group) => {
+                json!({ "apiGroups": [group], "resourceNames": names, "resources": targets, "verbs": verbs })
+            }
+        }
+    }
+}
+
+/// Puts rules together, none wider than before: two become one where they differ in one list alone.
+pub fn merged(rules: Vec<Rule>) -> Vec<Rule> {
+    let rules = join(rules, |rule| &mut rule.verbs);
+    let rules = join(rules, |rule| &mut rule.names);
+    join(rules, |rule| &mut rule.targets)
+}
+
+fn join(rules: Vec<Rule>, list: fn(&mut Rule) -> &mut Vec<String>) -> Vec<Rule> {
+    let mut joined: Vec<(Rule, Vec<String>)> = Vec::new();
+    for mut rule in rules {
+        let items = mem::take(list(&mut rule));
+        // A list without names is every name.
+        let is_same =
+            |(other, kept): &&mut (Rule, Vec<String>)| *other == rule && kept.is_empty() == items.is_empty();
+        let Some((_, kept)) = joined.iter_mut().find(is_same) else {
+            joined.push((rule, items));
+            continue;
+        };
+        for item in items {
+            let at = kept.partition_point(|other| *other < item);
+            if kept.get(at) != Some(&item) {
+                kept.insert(at, item);
+            }
+        }
+    }
+    let whole = |(mut rule, items): (Rule, Vec<String>)| {
+        *list(&mut rule) = items;
+        rule
+    };
+    joined.into_iter().map(whole).collect()
+}
+
+/// A name that no other set of rules has for this subject, so that applying it takes back no earlier grant; the order
+/// of the rules does not change it.
+pub fn name_of(subject: &Subject<'_>, place: Option<&str>, rules: &[Rule]) -> String {
+    let subject_hash = hash(&subject.object());
+    let hash = rules.iter().fold(subject_hash, |sum, rule| sum.wrapping_add(hash(&rule.object())));
+    format!("{}-{hash:08x}", subject.prefix(place))
+}
+
+/// FNV-1a.
+fn hash(object: &Value) -> u32 {
+    object
+        .to_string()
+        .bytes()
+        .fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+}
+
+/// A Role, or a ClusterRole.
+pub fn role(name: &str, place: Option<&str>, rules: &[Rule]) -> Value {
+    json!({
+        "apiVersion": format!("{RBAC}/v1"),
+        "kind": if place.is_some() { "Role" } else { "ClusterRole" },
+        "metadata": metadata(name, place),
+        "rules": rules.iter().map(Rule::object).collect::<Value>(),
+    })
+}
+
+/// The binding of the role of that name.
+pub fn binding(name: &str, place: Option<&str>, subject: &Subject<'_>) -> Value {
+    let kind = if place.is_some() { "Role" } else { "ClusterRole" };
+    json!({
+        "apiVersion": format!("{RBAC}/v1"),
+        "kind": format!("{kind}Binding"),
+        "metadata": metadata(name, place),
+        "roleRef": { "apiGroup": RBAC, "kind": kind, "name": name },
+        "subjects": [subject.object()],
+    })
+}
+
+fn metadata(name: &str, place: Option<&str>) -> Value {
+    match place {
+        Some(namespace) => json!({ "name": name, "namespace": namespace }),
+        None => json!({ "name": name }),
+    }
+}

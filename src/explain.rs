@@ -53,8 +53,8 @@ pub fn request(code: Code, result: &Result<Answer, Failure>, context: Context<'_
             let grant = remedy::grant_default("system:basic-user", context.subject);
             [vec![own_words(answer)], grant].concat()
         }
+        Code::Excess => granted::excess(context.subject),
         Code::Ok
-        | Code::Excess
         | Code::Exposed
         | Code::Conditional
         | Code::Unresolved

@@ -14,7 +14,7 @@ use argh::FromArgs;
 use crate::cluster::{Cluster, ServiceVariables, Where};
 use crate::command::{Common, Knocking, Reporting, check, doctor, get, grant, monitor, rules, wait, whoami};
 use crate::failure::Fault;
-use crate::permission::{self, Defaults, Namespace};
+use crate::permission::{self, Defaults, Namespace, Permission};
 use crate::report::{Format, termination};
 use crate::round::Spec;
 use crate::text::escape;
@@ -286,8 +286,27 @@ fn whoami(arguments: options::Whoami, context: Context) -> Result<whoami::Whoami
 }
 
 fn rules(arguments: options::Rules, context: Context) -> Result<rules::RulesOf, Fault> {
-    let options::Rules { namespace: typed, output, timeout } = arguments;
-    Ok(rules::RulesOf { common: context.common(output, timeout)?, namespace: namespace(typed)? })
+    let options::Rules { namespace: typed, only, output, timeout, phrases } = arguments;
+    let common = context.common(output, timeout)?;
+    if let (Some(word), false) = (phrases.first(), only) {
+        return usage(format!("rules takes phrases with --only alone, found \"{}\"", escape(word)));
+    }
+    let namespace = namespace(typed)?;
+    let only = only.then(|| permissions(&phrases, &defaults(namespace.clone()))).transpose()?;
+    Ok(rules::RulesOf { common, namespace, only })
+}
+
+/// The permissions of phrases, which may be left out.
+fn permissions(typed: &[String], defaults: &Defaults) -> Result<Vec<Permission>, Fault> {
+    match typed {
+        [] => Ok(Vec::new()),
+        typed => permission::parse(typed, defaults).map_err(Fault::Usage),
+    }
+}
+
+/// `--namespace` for phrases without one.
+fn defaults(namespace: Option<String>) -> Defaults {
+    Defaults { namespace: namespace.map_or(Namespace::Own, Namespace::Named), subresource: None }
 }
 
 fn doctor(
@@ -298,12 +317,7 @@ fn doctor(
     let options::Doctor { namespace: typed, output, timeout, phrases } = arguments;
     let Common { cluster, output, timeout, verbose } = context.common(output, timeout)?;
     let namespace = namespace(typed)?;
-    let own = namespace.clone().map_or(Namespace::Own, Namespace::Named);
-    let permissions = match phrases.as_slice() {
-        [] => Vec::new(),
-        phrases => permission::parse(phrases, &Defaults { namespace: own, subresource: None })
-            .map_err(Fault::Usage)?,
-    };
+    let permissions = permissions(&phrases, &defaults(namespace.clone()))?;
     Ok(doctor::Doctor { cluster, surroundings, namespace, permissions, output, timeout, verbose })
 }
 

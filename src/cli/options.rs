@@ -293,12 +293,18 @@ pub struct Rules {
     /// the namespace [default: the pod's own]
     #[argh(option, short = 'n', arg_name = "NS")]
     pub namespace: Option<String>,
+    /// list only what goes beyond the phrases and every account's rights (exit 13)
+    #[argh(switch)]
+    pub only: bool,
     /// text or json [default: text]
     #[argh(option, short = 'o', arg_name = "FORMAT", from_str_fn(output), default = "text()")]
     pub output: Value<Format>,
     /// the whole run [default: 10s]
     #[argh(option, arg_name = "DURATION", from_str_fn(positive_duration), default = "seconds(10)")]
     pub timeout: Value<Duration>,
+    /// with --only: what the account may do
+    #[argh(positional, arg_name = "PHRASE")]
+    pub phrases: Vec<String>,
 }
 
 /// Check every step from this process to a permission, and name the first broken one.

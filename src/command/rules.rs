@@ -3,14 +3,20 @@
 use serde_json::{Value, json};
 
 use super::{Common, end, visit_context};
-use crate::api::review::Rule;
+use crate::api::discovery::Resource;
+use crate::api::review::{Attributes, Rule, Rules};
 use crate::exit::Code;
 use crate::explain;
 use crate::failure::Fault;
+use crate::grant::place;
+use crate::knock::Question;
+use crate::permission::{Expected, Objects, Permission, Target};
 use crate::report::{Format, complain, json, print, summary};
-use crate::rules;
+use crate::round::resources;
+use crate::rules::{self, only};
 use crate::text::escape;
 use crate::verdict;
+use crate::visit::Visit;
 
 /// What `rules` was asked to do.
 #[derive(Debug)]
@@ -19,47 +25,155 @@ pub struct RulesOf {
     pub common: Common,
     /// Where; `None` is the pod's own namespace.
     pub namespace: Option<String>,
+    /// `--only`: what the account may do.
+    pub only: Option<Vec<Permission>>,
+}
+
+/// What was found.
+struct Found {
+    code: Code,
+    namespace: String,
+    rules: Rules,
+    /// With `--only`: the rights beyond it.
+    excess: Option<Vec<String>>,
+    why: Vec<String>,
 }
 
 /// Runs it.
 pub fn run(command: &RulesOf) -> Code {
-    end(ask(command), command.common.output)
+    let shown = find(command).map(|found| {
+        if command.common.output == Format::Json {
+            print(&json(&found, command));
+        } else if let Some(excess) = found.excess.as_ref().filter(|_| is_judged(found.code)) {
+            let why = found.why.iter().map(|why| format!("    {why}"));
+            let lines = excess.iter().cloned().chain(why).chain([message(&found)]);
+            print(&lines.map(|line| escape(&line) + "\n").collect::<String>());
+        } else if found.code == Code::Ok {
+            print(&table(&found.rules.list));
+        }
+        if !is_judged(found.code) {
+            complain(&summary(found.code));
+            for line in &found.why {
+                complain(&escape(line));
+            }
+        } else if let Some(warning) = rules::doubt(&found.rules) {
+            complain(&format!("warning: {}", escape(&warning)));
+        }
+        found.code
+    });
+    end(shown, command.common.output)
 }
 
-fn ask(command: &RulesOf) -> Result<Code, Fault> {
+/// Whether there is a list to show.
+fn is_judged(code: Code) -> bool {
+    matches!(code, Code::Ok | Code::Excess)
+}
+
+fn find(command: &RulesOf) -> Result<Found, Fault> {
     let visit = command.common.visit()?;
     let namespace = match &command.namespace {
         Some(namespace) => namespace.clone(),
         None => command.common.cluster.namespace()?,
     };
-    let (result, rules) = rules::list(&visit, &namespace);
-    let code = verdict::deciding_code(&result, visit.bearer);
-    let why = explain::request(code, &result, visit_context(&visit, &command.common.cluster));
-    if command.common.output == Format::Json {
-        let mut object = json::object(code);
-        let message =
-            if code == Code::Ok { "ok (0): the rules are listed".to_owned() } else { summary(code) };
-        object.insert("message".into(), message.into());
-        object.insert("server".into(), command.common.cluster.server.to_string().into());
-        object.insert("serverVersion".into(), Value::Null);
-        object.insert("namespace".into(), namespace.clone().into());
-        object.insert("incomplete".into(), rules.incomplete.into());
-        object.insert("evaluationError".into(), rules.error.clone().into());
-        object.insert("rules".into(), rules.list.iter().map(rule_json).collect());
-        object.insert("why".into(), why.clone().into());
-        print(&json::line(object));
-    } else if code == Code::Ok {
-        print(&table(&rules.list));
-    }
-    if code != Code::Ok {
-        complain(&summary(code));
-        for line in why {
-            complain(&escape(&line));
+    let named = command.only.as_ref().map(|only| named(only, &visit, &namespace));
+    let mut places = vec![namespace.as_str()];
+    for place in named.iter().flatten().filter_map(place) {
+        if !places.contains(&place) {
+            places.push(place);
         }
-    } else if let Some(warning) = rules::doubt(&rules) {
-        complain(&format!("warning: {}", escape(&warning)));
     }
-    Ok(code)
+    let list = |place: &&str| {
+        let (result, rules) = rules::list(&visit, place);
+        (verdict::deciding_code(&result, visit.bearer), result, rules)
+    };
+    let mut lists: Vec<_> = places.iter().map(list).collect();
+    let mut excess: Vec<String> = Vec::new();
+    let mut doubt = None;
+    if let Some(named) = &named {
+        for ((.., rules), place) in lists.iter().zip(&places) {
+            let beyond = only::excess(&rules.list, named, place);
+            excess.extend(beyond.into_iter().filter(|phrase| !excess.contains(phrase)).collect::<Vec<_>>());
+            doubt = doubt.or_else(|| rules::doubt(rules));
+        }
+    }
+    // A right that is there is beyond doubt, whatever else is not known.
+    let of_code = |ok: bool| lists.iter().find(|(code, ..)| (*code == Code::Ok) == ok);
+    let (code, shown) = match (of_code(true), of_code(false)) {
+        (Some((_, result, _)), _) if !excess.is_empty() => (Code::Excess, Some(result)),
+        (_, Some((code, result, _))) => (*code, Some(result)),
+        _ if doubt.is_some() => (Code::Unavailable, None),
+        _ => (Code::Ok, None),
+    };
+    let context = visit_context(&visit, &command.common.cluster);
+    let why = match shown {
+        Some(result) => explain::request(code, result, context),
+        None => doubt.into_iter().collect(),
+    };
+    let rules = lists.swap_remove(0).2;
+    let namespace = namespace.clone();
+    Ok(Found { code, namespace, rules, excess: named.is_some().then_some(excess), why })
+}
+
+/// What the phrases name, as the API server knows it. A name that it does not serve stands in rules as it is typed.
+fn named(permissions: &[Permission], visit: &Visit, namespace: &str) -> Vec<Attributes> {
+    let mut named = Vec::new();
+    for (permission, resource) in permissions.iter().zip(resources(permissions, &[], visit)) {
+        let question = match (&permission.target, resource) {
+            // It allows nothing.
+            _ if permission.expected == Expected::Cannot => continue,
+            (Target::Path(path), _) => Question::path(permission, path, true),
+            (Target::Objects(objects), resource) => {
+                let resource = resource.and_then(Result::ok).unwrap_or_else(|| {
+                    complain(&format!(
+                        "warning: the API server has no resource of the name in \"{}\": it is compared as it is typed",
+                        escape(&permission.to_string())
+                    ));
+                    as_typed(objects)
+                });
+                let own = || Ok::<_, Fault>(namespace.to_owned());
+                match Question::objects(permission, objects, &resource, own, true) {
+                    Ok(question) => question,
+                    Err(_) => continue,
+                }
+            }
+        };
+        named.push(question.attributes);
+    }
+    named
+}
+
+fn as_typed(objects: &Objects) -> Resource {
+    Resource {
+        group: objects.resource.qualifier.clone().unwrap_or_default(),
+        plural: objects.resource.name.clone(),
+        namespaced: true,
+        ..Resource::default()
+    }
+}
+
+fn message(found: &Found) -> String {
+    match (&found.excess, found.code) {
+        (None, Code::Ok) => "ok (0): the rules are listed".into(),
+        (Some(_), Code::Ok) => "ok (0): nothing beyond what --only names".into(),
+        (Some(_), Code::Excess) => "excess (13): more than --only names".into(),
+        (_, code) => summary(code),
+    }
+}
+
+fn json(found: &Found, command: &RulesOf) -> String {
+    let mut object = json::object(found.code);
+    object.insert("message".into(), message(found).into());
+    object.insert("server".into(), command.common.cluster.server.to_string().into());
+    object.insert("serverVersion".into(), Value::Null);
+    object.insert("namespace".into(), found.namespace.clone().into());
+    object.insert("incomplete".into(), found.rules.incomplete.into());
+    object.insert("evaluationError".into(), found.rules.error.clone().into());
+    object.insert("rules".into(), found.rules.list.iter().map(rule_json).collect());
+    if let Some(excess) = &found.excess {
+        object.insert("excess".into(), excess.clone().into());
+    }
+    object.insert("why".into(), found.why.clone().into());
+    json::line(object)
 }
 
 /// kubectl's table: columns as wide as their longest cell and three spaces.

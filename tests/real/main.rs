@@ -43,6 +43,7 @@ fn one_cluster_for_all() {
         ("machine readable", outcomes::machine_readable),
         ("agrees with kubectl", can_i::agrees_with_kubectl),
         ("rules are kubectl's", rules::rules_are_kubectls),
+        ("rules --only", rules::only),
         ("doctor", doctor::finds_the_first_broken_step),
         ("whoami without a review", whoami::without_a_review),
         ("names resolve as kubectl's", names::resolved_as_kubectl_does),

@@ -184,3 +184,78 @@ fn metadata(name: &str, place: Option<&str>) -> Value {
         None => json!({ "name": name }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `GROUP TARGETS NAMES VERBS`, lists with commas; the group `/` is of paths.
+    fn rule(text: &str) -> Rule {
+        let [group, targets, names, verbs] = text.split(' ').collect::<Vec<_>>().try_into().unwrap();
+        let list = |text: &str| text.split(',').filter(|item| *item != "-").map(str::to_owned).collect();
+        let group = (group != "/").then(|| group.to_owned());
+        Rule { group, targets: list(targets), names: list(names), verbs: list(verbs) }
+    }
+
+    /// Each verb on each target and name, apart.
+    fn apart(rules: &[Rule]) -> Vec<String> {
+        let mut apart = Vec::new();
+        for Rule { group, targets, names, verbs } in rules {
+            let names = if names.is_empty() { vec!["-".to_owned()] } else { names.clone() };
+            for target in targets {
+                for name in &names {
+                    apart.extend(verbs.iter().map(|verb| format!("{group:?} {target} {name} {verb}")));
+                }
+            }
+        }
+        apart.sort();
+        apart.dedup();
+        apart
+    }
+
+    #[test]
+    fn what_is_put_together_is_no_wider() {
+        for (rules, together) in [
+            (&["a pods - get", "a pods - list", "a pods - get"][..], &["a pods - get,list"][..]),
+            (&["a pods - list", "a jobs - list"], &["a jobs,pods - list"]),
+            (&["a pods - list", "b pods - list"], &["a pods - list", "b pods - list"]),
+            (&["a pods - get", "a jobs - list"], &["a pods - get", "a jobs - list"]),
+            (&["a x n get", "a x m get", "a y n get"], &["a x m,n get", "a y n get"]),
+            (&["a x n get", "a x m get", "a y n get", "a y m get"], &["a x,y m,n get"]),
+            // A name is less than every name.
+            (&["a x n get", "a x - get"], &["a x n get", "a x - get"]),
+            (&["a x n get", "a y - get"], &["a x n get", "a y - get"]),
+            (&["/ /b - get", "/ /a - get", "/ /a - post"], &["/ /b - get", "/ /a - get,post"]),
+            (&["/ /b - get", "/ /a - get"], &["/ /a,/b - get"]),
+            (&["* * - *", "a pods - get"], &["* * - *", "a pods - get"]),
+        ] {
+            let rules: Vec<Rule> = rules.iter().map(|text| rule(text)).collect();
+            let found = merged(rules.clone());
+            assert_eq!(found, together.iter().map(|text| rule(text)).collect::<Vec<_>>());
+            assert_eq!(apart(&found), apart(&rules));
+        }
+    }
+
+    #[test]
+    fn names_are_of_the_rules_and_the_subject() {
+        let subject = |user| Subject::of(user).unwrap();
+        let account = subject("system:serviceaccount:ns-1:k-sa-1");
+        let rules = [rule("a pods - get"), rule("b jobs - list")];
+        let name = name_of(&account, Some("ns-1"), &rules);
+        assert!(name.starts_with("k-sa-1-"), "{name}");
+        assert_eq!(name, name_of(&account, Some("ns-1"), &[rules[1].clone(), rules[0].clone()]));
+        let mut names = vec![
+            name,
+            name_of(&account, Some("ns-1"), &rules[..1]),
+            name_of(&account, Some("ns-2"), &rules),
+            // Where two prefixes are the same, the subjects are not.
+            name_of(&subject("system:serviceaccount:a:b-c"), None, &rules),
+            name_of(&subject("system:serviceaccount:a-b:c"), None, &rules),
+            name_of(&subject("jane"), None, &rules),
+            name_of(&subject("joe"), None, &rules),
+        ];
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), 7, "{names:?}");
+    }
+}

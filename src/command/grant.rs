@@ -65,16 +65,18 @@ pub fn run(grant: Grant) -> Code {
             complain("    which user to grant it to is not known: kubeknock whoami");
         }
     }
-    if let Some(subject) = subject.filter(|_| code == Code::Ok || !places.is_empty()) {
-        let tracing = Tracing { warnings: false, ..reporting.tracing() };
-        let doubts = doubts(spec, &subject, &places, deadline, tracing);
-        let asked = format!(
-            "# asked as {} at {} of {}\n",
-            user.unwrap_or_default(),
-            time(report.now),
-            spec.cluster.server
-        );
-        print(&(asked + &doubts + &objects(&subject, places)));
+    let text = match &subject {
+        Some(subject) if !places.is_empty() => {
+            let tracing = Tracing { warnings: false, ..reporting.tracing() };
+            doubts(spec, subject, &places, deadline, tracing) + &objects(subject, places)
+        }
+        Some(_) | None if code == Code::Ok => "# nothing is missing\n".to_owned(),
+        Some(_) | None => String::new(),
+    };
+    if !text.is_empty() {
+        let user = user.map(escape);
+        let user = user.as_deref().unwrap_or("a user that is not known");
+        print(&format!("# asked as {user} at {} of {}\n{text}", time(report.now), spec.cluster.server));
     }
     if !is_quiet {
         complain(&summary(code));
@@ -178,5 +180,5 @@ fn objects(subject: &Subject<'_>, places: Vec<Place<'_>>) -> String {
         documents.push(yaml::render(&role(&name, namespace, &rules)));
         documents.push(yaml::render(&binding(&name, namespace, subject)));
     }
-    if documents.is_empty() { "# nothing is missing\n".into() } else { documents.join("---\n") }
+    documents.join("---\n")
 }

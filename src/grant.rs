@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::api::review::Attributes;
 use crate::text::escape;
@@ -38,13 +38,14 @@ impl Subject<'_> {
         }
     }
 
-    /// As it stands in a binding.
-    fn object(&self) -> Value {
+    /// As it stands in a binding: one line each, indented.
+    fn yaml(&self) -> String {
         match self {
             Subject::Account(namespace, name) => {
-                json!({ "kind": "ServiceAccount", "name": name, "namespace": namespace })
+                let (namespace, name) = (quoted(namespace), quoted(name));
+                format!("- kind: ServiceAccount\n  name: {name}\n  namespace: {namespace}\n")
             }
-            Subject::User(name) => json!({ "apiGroup": RBAC, "kind": "User", "name": name }),
+            Subject::User(name) => format!("- apiGroup: {RBAC}\n  kind: User\n  name: {}\n", quoted(name)),
         }
     }
 }
@@ -94,18 +95,56 @@ impl Rule {
         }
     }
 
-    fn object(&self) -> Value {
-        let Rule { group, targets, names, verbs } = self;
-        match group {
-            None => json!({ "nonResourceURLs": targets, "verbs": verbs }),
-            Some(group) if names.is_empty() => {
-                json!({ "apiGroups": [group], "resources": targets, "verbs": verbs })
-            }
+    /// Its fields, each with its list.
+    fn fields(&self) -> Vec<(&'static str, String)> {
+        let list = |items: &[String]| Value::from(items).to_string();
+        let mut fields = Vec::new();
+        match &self.group {
+            None => fields.push(("nonResourceURLs", list(&self.targets))),
             Some(group) => {
-                json!({ "apiGroups": [group], "resourceNames": names, "resources": targets, "verbs": verbs })
+                fields.push(("apiGroups", format!("[{}]", quoted(group))));
+                fields.push(("resources", list(&self.targets)));
+                if !self.names.is_empty() {
+                    fields.push(("resourceNames", list(&self.names)));
+                }
             }
         }
+        fields.push(("verbs", list(&self.verbs)));
+        fields
     }
+
+    /// An item of a list: each field on a line.
+    fn yaml(&self) -> String {
+        let mut text = String::new();
+        for (field, list) in self.fields() {
+            text.push_str(if text.is_empty() { "- " } else { "  " });
+            text.push_str(field);
+            text.push_str(": ");
+            text.push_str(&list);
+            text.push('\n');
+        }
+        text
+    }
+
+    /// A role of this name with this rule alone, on one line.
+    pub fn json(&self, kind: &str, name: &str) -> String {
+        let mut rule = String::new();
+        for (field, list) in self.fields() {
+            rule.push_str(if rule.is_empty() { "{\"" } else { ",\"" });
+            rule.push_str(field);
+            rule.push_str("\":");
+            rule.push_str(&list);
+        }
+        let name = quoted(name);
+        format!(
+            "{{\"apiVersion\":\"{RBAC}/v1\",\"kind\":\"{kind}\",\"metadata\":{{\"name\":{name}}},\"rules\":[{rule}}}]}}"
+        )
+    }
+}
+
+/// As JSON quotes a text, which YAML reads the same.
+fn quoted(text: &str) -> String {
+    Value::from(text).to_string()
 }
 
 /// Puts rules together, none wider than before: two become one where they differ in one list alone.
@@ -140,49 +179,34 @@ fn join(rules: Vec<Rule>, list: fn(&mut Rule) -> &mut Vec<String>) -> Vec<Rule> 
     joined.into_iter().map(whole).collect()
 }
 
-/// A name that no other set of rules has for this subject, so that applying it takes back no earlier grant; the order
-/// of the rules does not change it.
-pub fn name_of(subject: &Subject<'_>, place: Option<&str>, rules: &[Rule]) -> String {
-    let subject_hash = hash(&subject.object());
-    let hash = rules.iter().fold(subject_hash, |sum, rule| sum.wrapping_add(hash(&rule.object())));
-    format!("{}-{hash:08x}", subject.prefix(place))
+/// The role with these rules, and its binding, as two documents of YAML.
+///
+/// No other set of rules has the same name for this subject, so that applying it takes back no earlier grant; the order
+/// of the rules does not change the name.
+pub fn yaml(subject: &Subject<'_>, place: Option<&str>, rules: &[Rule]) -> String {
+    let subjects = subject.yaml();
+    let (mut text, mut sum) = (String::new(), hash(&subjects));
+    for rule in rules {
+        let rule = rule.yaml();
+        sum = sum.wrapping_add(hash(&rule));
+        text.push_str(&rule);
+    }
+    let name = quoted(&format!("{}-{sum:08x}", subject.prefix(place)));
+    let (kind, namespace) = match place {
+        Some(namespace) => ("Role", format!("\n  namespace: {}", quoted(namespace))),
+        None => ("ClusterRole", String::new()),
+    };
+    let head = format!("apiVersion: {RBAC}/v1\nkind: {kind}");
+    let metadata = format!("\nmetadata:\n  name: {name}{namespace}\n");
+    format!(
+        "{head}{metadata}rules:\n{text}---\n{head}Binding{metadata}roleRef:\n  apiGroup: {RBAC}\n  kind: {kind}\n  \
+         name: {name}\nsubjects:\n{subjects}"
+    )
 }
 
 /// FNV-1a.
-fn hash(object: &Value) -> u32 {
-    object
-        .to_string()
-        .bytes()
-        .fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
-}
-
-/// A Role, or a ClusterRole.
-pub fn role(name: &str, place: Option<&str>, rules: &[Rule]) -> Value {
-    json!({
-        "apiVersion": format!("{RBAC}/v1"),
-        "kind": if place.is_some() { "Role" } else { "ClusterRole" },
-        "metadata": metadata(name, place),
-        "rules": rules.iter().map(Rule::object).collect::<Value>(),
-    })
-}
-
-/// The binding of the role of that name.
-pub fn binding(name: &str, place: Option<&str>, subject: &Subject<'_>) -> Value {
-    let kind = if place.is_some() { "Role" } else { "ClusterRole" };
-    json!({
-        "apiVersion": format!("{RBAC}/v1"),
-        "kind": format!("{kind}Binding"),
-        "metadata": metadata(name, place),
-        "roleRef": { "apiGroup": RBAC, "kind": kind, "name": name },
-        "subjects": [subject.object()],
-    })
-}
-
-fn metadata(name: &str, place: Option<&str>) -> Value {
-    match place {
-        Some(namespace) => json!({ "name": name, "namespace": namespace }),
-        None => json!({ "name": name }),
-    }
+fn hash(text: &str) -> u32 {
+    text.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 
 #[cfg(test)]
@@ -241,8 +265,14 @@ mod tests {
         let subject = |user| Subject::of(user).unwrap();
         let account = subject("system:serviceaccount:ns-1:k-sa-1");
         let rules = [rule("a pods - get"), rule("b jobs - list")];
+        let name_of = |subject: &Subject<'_>, place: Option<&str>, rules: &[Rule]| {
+            let text = yaml(subject, place, rules);
+            let name = text.lines().find_map(|line| line.strip_prefix("  name: ")).unwrap();
+            assert_eq!(text.matches(name).count(), 3, "{text}");
+            name.to_owned()
+        };
         let name = name_of(&account, Some("ns-1"), &rules);
-        assert!(name.starts_with("k-sa-1-"), "{name}");
+        assert!(name.starts_with("\"k-sa-1-"), "{name}");
         assert_eq!(name, name_of(&account, Some("ns-1"), &[rules[1].clone(), rules[0].clone()]));
         let mut names = vec![
             name,

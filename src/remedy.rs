@@ -1,7 +1,7 @@
 //! The kubectl lines that would grant a permission. Pure.
 
 use crate::api::review::Attributes;
-use crate::grant::{Rule, Subject, place, role};
+use crate::grant::{Rule, Subject, place};
 use crate::text::quote;
 
 /// The two lines that grant it to `user`: a role and its binding, in the namespace or in the cluster. None where the
@@ -40,8 +40,8 @@ pub fn grant(attributes: &Attributes, user: &str) -> Vec<String> {
     let first = if kubectl_creates(attributes) {
         format!("kubectl create {kind} {name} {rule}{at}")
     } else {
-        let object = role(&name, place, &[Rule::of(attributes)]);
-        format!("echo {} | kubectl create -f -{at}", quote(&object.to_string()))
+        let capital = if place.is_some() { "Role" } else { "ClusterRole" };
+        format!("echo {} | kubectl create -f -{at}", quote(&Rule::of(attributes).json(capital, &name)))
     };
     vec![first, format!("kubectl create {kind}binding {name} --{kind}={name} {flag}{at}")]
 }

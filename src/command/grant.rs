@@ -7,9 +7,9 @@ use crate::api::review::Attributes;
 use crate::api::status::{ANONYMOUS, Meaning};
 use crate::exit::{Code, fold};
 use crate::explain::{Context, explain, missing};
-use crate::grant::{Rule, Subject, binding, merged, name_of, place, role};
+use crate::grant::{Rule, Subject, merged, place, yaml};
 use crate::permission::{Expected, Namespace, Objects, Permission, ResourceName, Target};
-use crate::report::{Report, complain, print, summary, termination, text, yaml};
+use crate::report::{Report, complain, print, summary, termination, text};
 use crate::round::{Finding, Rounds, Spec};
 use crate::text::escape;
 use crate::time::date::time;
@@ -173,12 +173,12 @@ fn get_namespace(name: &str) -> Permission {
 
 /// A role and a binding for each place.
 fn objects(subject: &Subject<'_>, places: Vec<Place<'_>>) -> String {
-    let mut documents = Vec::new();
+    let mut text = String::new();
     for Place { namespace, rules } in places {
-        let rules = merged(rules);
-        let name = name_of(subject, namespace, &rules);
-        documents.push(yaml::render(&role(&name, namespace, &rules)));
-        documents.push(yaml::render(&binding(&name, namespace, subject)));
+        if !text.is_empty() {
+            text.push_str("---\n");
+        }
+        text.push_str(&yaml(subject, namespace, &merged(rules)));
     }
-    documents.join("---\n")
+    text
 }

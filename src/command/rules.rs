@@ -45,9 +45,15 @@ pub fn run(command: &RulesOf) -> Code {
         if command.common.output == Format::Json {
             print(&json(&found, command));
         } else if let Some(excess) = found.excess.as_ref().filter(|_| is_judged(found.code)) {
-            let why = found.why.iter().map(|why| format!("    {why}"));
-            let lines = excess.iter().cloned().chain(why).chain([message(&found)]);
-            print(&lines.map(|line| escape(&line) + "\n").collect::<String>());
+            let mut text = String::new();
+            for (indent, lines) in [("", excess), ("    ", &found.why), ("", &vec![message(&found)])] {
+                for line in lines {
+                    text.push_str(indent);
+                    text.push_str(&escape(line));
+                    text.push('\n');
+                }
+            }
+            print(&text);
         } else if found.code == Code::Ok {
             print(&table(&found.rules.list));
         }
@@ -75,7 +81,7 @@ fn find(command: &RulesOf) -> Result<Found, Fault> {
         Some(namespace) => namespace.clone(),
         None => command.common.cluster.namespace()?,
     };
-    let named = command.only.as_ref().map(|only| named(only, &visit, &namespace));
+    let named = command.only.as_ref().map(|only| named(only, &visit, &namespace)).transpose()?;
     let mut places = vec![namespace.as_str()];
     for place in named.iter().flatten().filter_map(place) {
         if !places.contains(&place) {
@@ -91,8 +97,7 @@ fn find(command: &RulesOf) -> Result<Found, Fault> {
     let mut doubt = None;
     if let Some(named) = &named {
         for ((.., rules), place) in lists.iter().zip(&places) {
-            let beyond = only::excess(&rules.list, named, place);
-            excess.extend(beyond.into_iter().filter(|phrase| !excess.contains(phrase)).collect::<Vec<_>>());
+            only::add_excess(&mut excess, &rules.list, named, place);
             doubt = doubt.or_else(|| rules::doubt(rules));
         }
     }
@@ -115,7 +120,7 @@ fn find(command: &RulesOf) -> Result<Found, Fault> {
 }
 
 /// What the phrases name, as the API server knows it. A name that it does not serve stands in rules as it is typed.
-fn named(permissions: &[Permission], visit: &Visit, namespace: &str) -> Vec<Attributes> {
+fn named(permissions: &[Permission], visit: &Visit, namespace: &str) -> Result<Vec<Attributes>, Fault> {
     let mut named = Vec::new();
     for (permission, resource) in permissions.iter().zip(resources(permissions, &[], visit)) {
         let question = match (&permission.target, resource) {
@@ -130,16 +135,13 @@ fn named(permissions: &[Permission], visit: &Visit, namespace: &str) -> Vec<Attr
                     ));
                     as_typed(objects)
                 });
-                let own = || Ok::<_, Fault>(namespace.to_owned());
-                match Question::objects(permission, objects, &resource, own, true) {
-                    Ok(question) => question,
-                    Err(_) => continue,
-                }
+                let own = || Ok(namespace.to_owned());
+                Question::objects(permission, objects, &resource, &own, true)?
             }
         };
         named.push(question.attributes);
     }
-    named
+    Ok(named)
 }
 
 fn as_typed(objects: &Objects) -> Resource {

@@ -3,7 +3,6 @@
 pub mod json;
 pub mod termination;
 pub mod text;
-pub mod yaml;
 
 use std::io::{self, Write};
 use std::time::Duration;

@@ -228,7 +228,8 @@ impl Asker<'_> {
             }
             (Target::Objects(objects), Some(Ok(resource))) => {
                 let own = || self.own_namespace.get();
-                Question::objects(permission, objects, resource, own, self.spec.review).map_err(End::Fault)?
+                Question::objects(permission, objects, resource, &own, self.spec.review)
+                    .map_err(End::Fault)?
             }
         };
         finding.phrase.clone_from(&question.phrase);

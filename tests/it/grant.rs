@@ -43,26 +43,26 @@ fn a_role_and_its_binding() {
 apiVersion: rbac.authorization.k8s.io/v1
 kind: Role
 metadata:
-  name: k-sa-1-e4016192
-  namespace: ns-1
+  name: \"k-sa-1-28c28f20\"
+  namespace: \"ns-1\"
 rules:
 - apiGroups: [\"\"]
-  resources: [pods]
-  verbs: [list]
+  resources: [\"pods\"]
+  verbs: [\"list\"]
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding
 metadata:
-  name: k-sa-1-e4016192
-  namespace: ns-1
+  name: \"k-sa-1-28c28f20\"
+  namespace: \"ns-1\"
 roleRef:
   apiGroup: rbac.authorization.k8s.io
   kind: Role
-  name: k-sa-1-e4016192
+  name: \"k-sa-1-28c28f20\"
 subjects:
 - kind: ServiceAccount
-  name: k-sa-1
-  namespace: ns-1
+  name: \"k-sa-1\"
+  namespace: \"ns-1\"
 "
     );
     apply(&scene.cluster, &finished);
@@ -236,7 +236,7 @@ fn half_an_answer() {
         (["grant", "list pods", "list secrets"], 10),
         (["grant", "list gizmos", "list pods"], 25),
     ] {
-        let finished = scene.runs(&arguments).gives(code, &["resources: [pods]\n"], Stderr::Any);
+        let finished = scene.runs(&arguments).gives(code, &["resources: [\"pods\"]\n"], Stderr::Any);
         assert_eq!(rules(&finished).len(), 1, "{}", finished.story());
         assert!(finished.stderr.contains(": unavailable\n") || finished.stderr.contains(": unserved\n"));
     }

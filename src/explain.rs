@@ -14,6 +14,7 @@ use crate::remedy;
 use crate::round::{Finding, Round, State};
 use crate::token::Claims;
 use aggregated::Aggregated;
+pub use granted::excess;
 pub use refused::missing;
 
 /// An explanation has no more lines than this.
@@ -53,8 +54,8 @@ pub fn request(code: Code, result: &Result<Answer, Failure>, context: Context<'_
             let grant = remedy::grant_default("system:basic-user", context.subject);
             [vec![own_words(answer)], grant].concat()
         }
-        Code::Excess => granted::excess(context.subject),
         Code::Ok
+        | Code::Excess
         | Code::Exposed
         | Code::Conditional
         | Code::Unresolved

@@ -3,18 +3,21 @@
 use std::time::Duration;
 
 use super::{Knocking, now};
+use crate::api::Request;
 use crate::api::review::Attributes;
-use crate::api::status::{ANONYMOUS, Meaning};
+use crate::api::status::{self, ANONYMOUS, Meaning, Shape};
+use crate::cluster::Cluster;
 use crate::exit::{Code, fold};
 use crate::explain::{Context, explain, missing};
 use crate::grant::{Rule, Subject, merged, place, yaml};
-use crate::permission::{Expected, Namespace, Objects, Permission, ResourceName, Target};
+use crate::permission::Expected;
 use crate::report::{Report, complain, print, summary, termination, text};
-use crate::round::{Finding, Rounds, Spec};
+use crate::round::{Finding, Rounds};
 use crate::text::escape;
 use crate::time::date::time;
 use crate::time::deadline::Deadline;
 use crate::trace::Tracing;
+use crate::visit::Visit;
 
 /// What `grant` was asked to do.
 #[derive(Debug)]
@@ -68,7 +71,7 @@ pub fn run(grant: Grant) -> Code {
     let text = match &subject {
         Some(subject) if !places.is_empty() => {
             let tracing = Tracing { warnings: false, ..reporting.tracing() };
-            doubts(spec, subject, &places, deadline, tracing) + &objects(subject, places)
+            doubts(&spec.cluster, subject, &places, deadline, tracing) + &objects(subject, places)
         }
         Some(_) | None if code == Code::Ok => "# nothing is missing\n".to_owned(),
         Some(_) | None => String::new(),
@@ -111,27 +114,25 @@ fn say(finding: &Finding, context: Context<'_>) {
 /// The namespaces that are not there, or may not be, as comments: what is granted in them cannot be applied. That of
 /// the account itself is there.
 fn doubts(
-    spec: &Spec,
+    cluster: &Cluster,
     subject: &Subject<'_>,
     places: &[Place<'_>],
     deadline: Deadline,
     tracing: Tracing,
 ) -> String {
-    let is_own = |name: &str| matches!(subject, Subject::Account(own, _) if *own == name);
-    let names: Vec<&str> =
-        places.iter().filter_map(|place| place.namespace).filter(|name| !is_own(name)).collect();
-    if names.is_empty() {
-        return String::new();
-    }
-    let spec = Spec { permissions: names.iter().map(|name| get_namespace(name)).collect(), ..spec.clone() };
-    let looked = Rounds::new(spec).next(deadline.left().unwrap_or_default(), tracing);
-    let meaning = |at: usize| {
-        let round = looked.as_ref().ok()?;
-        Some(round.findings.get(at)?.answer(round.bearer)?.meaning)
-    };
     let mut doubts = String::new();
-    for (at, name) in names.iter().enumerate() {
-        let doubt = match meaning(at) {
+    let mut visit = None;
+    for name in places.iter().filter_map(|place| place.namespace) {
+        if matches!(subject, Subject::Account(own, _) if *own == name) {
+            continue;
+        }
+        let visit = visit.get_or_insert_with(|| {
+            Visit::prepare(cluster, deadline.left().unwrap_or_default(), tracing).ok()
+        });
+        let request = Request::get(format!("/api/v1/namespaces/{name}"));
+        let read = |reply| status::answer(reply, &Shape::Object(name.to_owned()));
+        let ask = |visit: &Visit| visit.ask(&request, visit.bearer.deciding(), read).ok();
+        let doubt = match visit.as_ref().and_then(ask).map(|answer| answer.meaning) {
             Some(Meaning::Granted) => continue,
             Some(Meaning::NotFound) => {
                 let doubt = format!(
@@ -156,19 +157,6 @@ fn doubts(
         doubts.push_str(&format!("# {doubt}\n"));
     }
     doubts
-}
-
-fn get_namespace(name: &str) -> Permission {
-    Permission {
-        expected: Expected::Can,
-        verb: "get".into(),
-        target: Target::Objects(Objects {
-            resource: ResourceName { name: "namespaces".into(), qualifier: None },
-            name: Some(name.to_owned()),
-            subresource: None,
-            namespace: Namespace::All,
-        }),
-    }
 }
 
 /// A role and a binding for each place.

@@ -83,40 +83,36 @@ fn find(command: &RulesOf) -> Result<Found, Fault> {
     };
     let named = command.only.as_ref().map(|only| named(only, &visit, &namespace)).transpose()?;
     let mut places = vec![namespace.as_str()];
-    for place in named.iter().flatten().filter_map(place) {
-        if !places.contains(&place) {
+    for named in named.iter().flatten() {
+        if let Some(place) = place(named)
+            && !places.contains(&place)
+        {
             places.push(place);
         }
     }
-    let list = |place: &&str| {
+    let context = visit_context(&visit, &command.common.cluster);
+    let (mut code, mut why, mut shown) = (Code::Ok, Vec::new(), None);
+    let (mut excess, mut doubt) = (Vec::new(), None);
+    for place in places {
         let (result, rules) = rules::list(&visit, place);
-        (verdict::deciding_code(&result, visit.bearer), result, rules)
-    };
-    let mut lists: Vec<_> = places.iter().map(list).collect();
-    let mut excess: Vec<String> = Vec::new();
-    let mut doubt = None;
-    if let Some(named) = &named {
-        for ((.., rules), place) in lists.iter().zip(&places) {
-            only::add_excess(&mut excess, &rules.list, named, place);
-            doubt = doubt.or_else(|| rules::doubt(rules));
+        let got = verdict::deciding_code(&result, visit.bearer);
+        if code == Code::Ok {
+            (code, why) = (got, explain::request(got, &result, context));
         }
+        if let Some(named) = &named {
+            only::add_excess(&mut excess, &rules.list, named, place);
+            doubt = doubt.or_else(|| rules::doubt(&rules));
+        }
+        shown.get_or_insert(rules);
     }
     // A right that is there is beyond doubt, whatever else is not known.
-    let of_code = |ok: bool| lists.iter().find(|(code, ..)| (*code == Code::Ok) == ok);
-    let (code, shown) = match (of_code(true), of_code(false)) {
-        (Some((_, result, _)), _) if !excess.is_empty() => (Code::Excess, Some(result)),
-        (_, Some((code, result, _))) => (*code, Some(result)),
-        _ if doubt.is_some() => (Code::Unavailable, None),
-        _ => (Code::Ok, None),
-    };
-    let context = visit_context(&visit, &command.common.cluster);
-    let why = match shown {
-        Some(result) => explain::request(code, result, context),
-        None => doubt.into_iter().collect(),
-    };
-    let rules = lists.swap_remove(0).2;
-    let namespace = namespace.clone();
-    Ok(Found { code, namespace, rules, excess: named.is_some().then_some(excess), why })
+    if !excess.is_empty() {
+        (code, why) = (Code::Excess, explain::excess(context.subject));
+    } else if let (Code::Ok, Some(doubt)) = (code, doubt) {
+        (code, why) = (Code::Unavailable, vec![doubt]);
+    }
+    let excess = named.is_some().then_some(excess);
+    Ok(Found { code, rules: shown.unwrap_or_default(), excess, why, namespace: namespace.clone() })
 }
 
 /// What the phrases name, as the API server knows it. A name that it does not serve stands in rules as it is typed.

@@ -135,6 +135,9 @@ fn host_variable(host: &str) -> Result<String, String> {
     if inside.parse::<Ipv6Addr>().is_ok() {
         return Ok(inside.to_owned());
     }
+    if inside.matches(':').count() > 1 && !host.starts_with('[') {
+        return Err(format!("{host:?} is not an IPv6 address"));
+    }
     match split_authority(host)? {
         (host, None) => Ok(host),
         (_, Some(_)) => {

@@ -87,7 +87,7 @@ codes! {
     /// The command line is wrong.
     Usage = 30 NotAsked "usage" "the command line is wrong";
     /// The pod lacks what is needed to ask.
-    Setup = 31 NotAsked "setup" "no mount, usable CA bundle, readable token, or namespace";
+    Setup = 31 NotAsked "setup" "no mount, usable CA bundle, readable token or permission file, or namespace";
     /// A panic.
     Internal = 32 NotAsked "internal" "a defect in kubeknock: please report it";
     /// `wait -- CMD`: exec failed although CMD exists.

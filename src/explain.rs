@@ -12,10 +12,10 @@ use crate::failure::Failure;
 use crate::identity::Bearer;
 use crate::remedy;
 use crate::round::{Finding, Round, State};
+use crate::time::duration::span;
 use crate::token::Claims;
 use aggregated::Aggregated;
-pub use granted::excess;
-pub use refused::missing;
+pub use {aggregated::hint, granted::excess, refused::missing};
 
 /// An explanation has no more lines than this.
 const LINES: usize = 3;
@@ -47,6 +47,9 @@ pub fn request(code: Code, result: &Result<Answer, Failure>, context: Context<'_
     match code {
         Code::Unauthenticated => unauthenticated(answer, context),
         Code::Anonymous => anonymous(Some(answer), context),
+        Code::Unserved => {
+            vec![answer.line(), "check that authorization.k8s.io/v1 is served: kubectl api-versions".into()]
+        }
         Code::Forbidden if answer.meaning == Meaning::OtherForbidden => {
             vec![own_words(answer), refused::something_else(&answer.reason)]
         }
@@ -63,7 +66,6 @@ pub fn request(code: Code, result: &Result<Answer, Failure>, context: Context<'_
         | Code::Untrusted
         | Code::Timeout
         | Code::Unavailable
-        | Code::Unserved
         | Code::Unintelligible
         | Code::Usage
         | Code::Setup
@@ -84,9 +86,10 @@ impl<'a> Context<'a> {
         Context { cluster, bearer: *bearer, claims: claims.as_ref(), subject: round.subject(), now }
     }
 
-    /// Whether the token is over by its own claims.
-    fn has_expired(self) -> bool {
-        self.claims.and_then(|claims| claims.expires).is_some_and(|end| end <= self.now)
+    /// Whether the token is over by its own claims and the clock of the server that answers.
+    fn has_expired(self, answer: &Answer) -> bool {
+        let time = self.now.saturating_add(answer.skew.unwrap_or_default());
+        self.claims.and_then(|claims| claims.expires).is_some_and(|end| end <= time)
     }
 }
 
@@ -108,6 +111,10 @@ pub fn explain(finding: &Finding, context: Context<'_>) -> Explanation {
     if !finding.is_own() {
         return explanation;
     }
+    if let State::TokenEnds { left, least } = finding.state {
+        explanation.why = token_ends(left, least, context);
+        return explanation;
+    }
     let answer = finding.answer(context.bearer);
     let api = answer.and_then(|answer| Aggregated::of(finding, answer));
     let why = match (finding.code, answer) {
@@ -117,7 +124,7 @@ pub fn explain(finding: &Finding, context: Context<'_>) -> Explanation {
             explanation.remedy = remedy;
             why
         }
-        (Code::Unauthenticated, Some(answer)) => match api.filter(|_| !context.has_expired()) {
+        (Code::Unauthenticated, Some(answer)) => match api.filter(|_| !context.has_expired(answer)) {
             Some(api) => api.unauthenticated(),
             None => unauthenticated(answer, context),
         },
@@ -132,6 +139,11 @@ pub fn explain(finding: &Finding, context: Context<'_>) -> Explanation {
         (Code::Unavailable, Some(answer)) if api.is_some() => {
             [vec![answer.line()], api.map(Aggregated::unavailable).unwrap_or_default()].concat()
         }
+        // A gateway says so of what is after it, as kubectl proxy does.
+        (Code::Unavailable, Some(answer)) if matches!(answer.status, 502 | 504) => vec![
+            answer.line(),
+            "a proxy on the way does not reach the API server: check that both are up, or use kubeknock wait".into(),
+        ],
         (Code::Unintelligible, Some(answer)) if context.bearer == Bearer::Plain && answer.status == 403 => vec![
             answer.line(),
             "kubectl proxy refuses a path or a host like this: start it with --accept-paths, --reject-paths and \
@@ -173,6 +185,26 @@ impl Explanation {
     }
 }
 
+/// Why a token is not used that the API server may still accept.
+fn token_ends(left: i64, least: i64, context: Context<'_>) -> Vec<String> {
+    let ends = if left > 0 {
+        format!("ends in {}", span(left))
+    } else {
+        format!("expired {} ago", span(left.saturating_neg()))
+    };
+    let path = context.cluster.token_path();
+    vec![
+        format!(
+            "{}: by its own claims the token {ends}, and --min-token-life requires {}",
+            path.display(),
+            span(least)
+        ),
+        "the kubelet renews a mounted token after 80% of its life: wait for that, or raise expirationSeconds of its \
+         volume"
+            .into(),
+    ]
+}
+
 /// Why a 401 came although a token was sent.
 fn unauthenticated(answer: &Answer, context: Context<'_>) -> Vec<String> {
     let path = context.cluster.token_path();
@@ -190,20 +222,23 @@ fn unauthenticated(answer: &Answer, context: Context<'_>) -> Vec<String> {
     };
     let account =
         claims.subject.as_deref().and_then(|subject| subject.strip_prefix("system:serviceaccount:"));
-    let advice = match (claims.expires, account.and_then(|account| account.split_once(':'))) {
-        (Some(end), _) if end <= context.now => {
+    let advice = match account.and_then(|account| account.split_once(':')) {
+        _ if claims.is_a_matter_of_clocks(context.now, answer.skew) => {
+            "set the clock that is wrong (NTP), and compare the two: kubeknock doctor".to_owned()
+        }
+        _ if context.has_expired(answer) => {
             "the file itself is old, a copy or a volume that the kubelet no longer updates: mount a projected serviceAccountToken".to_owned()
         }
-        _ if claims.issued.is_some_and(|issued| issued > context.now + 60) => {
-            "compare this clock with the API server's: kubeknock doctor".to_owned()
-        }
-        (_, Some((namespace, name))) => format!(
+        Some((namespace, name)) => format!(
             "check that the account exists, and that the token is of this cluster's issuer: kubectl get serviceaccount {name} -n {namespace}; \
              kubectl get --raw /.well-known/openid-configuration"
         ),
-        _ => "check that the token is of this cluster's issuer: kubectl get --raw /.well-known/openid-configuration".to_owned(),
+        None => "check that the token is of this cluster's issuer: kubectl get --raw /.well-known/openid-configuration".to_owned(),
     };
-    why.extend([format!("{}: {}", path.display(), claims.explain_rejection(context.now)), advice]);
+    why.extend([
+        format!("{}: {}", path.display(), claims.explain_rejection(context.now, answer.skew)),
+        advice,
+    ]);
     why
 }
 
@@ -265,6 +300,7 @@ fn unserved(finding: &Finding, answer: Option<&Answer>) -> Vec<String> {
         | State::Unresolved(Unresolved::Failed(_) | Unresolved::Answered(_))
         | State::NotAsked
         | State::NoToken
+        | State::TokenEnds { .. }
         | State::Late => vec![
             format!("the API server does not refuse it, but does not serve it{words}"),
             "list what there is: kubectl api-resources, and for paths kubectl get --raw /".into(),
@@ -313,6 +349,7 @@ fn no_answer(finding: &Finding, answer: Option<&Answer>) -> Vec<String> {
             | State::Unresolved(Unresolved::Answered(_) | Unresolved::NoSubresource { .. })
             | State::NotAsked
             | State::NoToken
+            | State::TokenEnds { .. }
             | State::Late,
             None,
             None,
@@ -326,7 +363,7 @@ fn no_answer(finding: &Finding, answer: Option<&Answer>) -> Vec<String> {
 pub fn advice(code: Code) -> Option<&'static str> {
     Some(match code {
         Code::Unresolved => {
-            "use the address in KUBERNETES_SERVICE_HOST, which needs no DNS, or check the container's /etc/resolv.conf and the cluster's DNS"
+            "use the API server's address, which needs no DNS (kubectl get service kubernetes -n default), or check the container's /etc/resolv.conf and the cluster's DNS"
         }
         Code::Unreachable => {
             "check the address, that the API server is up, and that no NetworkPolicy or mesh blocks it: kubeknock doctor"
@@ -378,7 +415,7 @@ mod tests {
 
     fn answered(meaning: Meaning, status: u16, reason: &str) -> Answer {
         let user = reason.contains("User").then(|| USER.to_owned());
-        Answer { status, meaning, user, reason: reason.into(), retry_after: None }
+        Answer { status, meaning, user, reason: reason.into(), retry_after: None, skew: None }
     }
 
     fn finding(code: Code, token: Result<Answer, Failure>) -> Finding {
@@ -493,7 +530,11 @@ mod tests {
                 Ok(answered(Unintelligible, 200, "a web page")),
                 ["a web page", "--server"],
             ),
-            (Code::Unresolved, failed(Failure::Unresolved), ["what broke", "KUBERNETES_SERVICE_HOST"]),
+            (
+                Code::Unresolved,
+                failed(Failure::Unresolved),
+                ["what broke", "which needs no DNS (kubectl get service kubernetes -n default)"],
+            ),
             (Code::Unreachable, failed(Failure::Unreachable), ["what broke", "NetworkPolicy"]),
             (Code::Untrusted, failed(Failure::Untrusted), ["what broke", "--tls-server-name"]),
             (Code::Timeout, failed(Failure::Timeout), ["what broke", "--timeout"]),

@@ -25,6 +25,7 @@ impl Subject<'_> {
             return None;
         }
         let account = user.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':'));
+        let account = account.filter(|(_, name)| !name.contains(':'));
         Some(account.map_or(Subject::User(user), |(namespace, name)| Subject::Account(namespace, name)))
     }
 

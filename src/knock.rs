@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::api::discovery::spelling::nearest;
-use crate::api::discovery::{self, Resource, SERVED, Wanted};
+use crate::api::discovery::{self, FINALIZERS, Resource, SERVED, Wanted};
 use crate::api::review::Attributes;
 use crate::api::status::{self, Answer, Shape};
 use crate::api::{Reply, Request};
@@ -51,26 +51,34 @@ pub struct Question {
 pub fn needs_review(permission: &Permission) -> bool {
     let verb = permission.verb.as_str();
     match &permission.target {
-        Target::Path(path) => verb != "get" || path.contains('*'),
+        Target::Path(path) => verb != "get" || permission.exact || path.contains('*'),
         Target::Objects(objects) => {
             let read = match verb {
                 "list" | "watch" => true,
                 "get" => {
                     objects.name.is_some()
-                        && (objects.namespace != Namespace::All || is_cluster_scoped(objects))
+                        && (objects.namespace != Namespace::All
+                            || is_cluster_scoped(objects, permission.exact))
                 }
                 _ => false,
             };
             // What only rules may know has no URL.
             let in_rules = objects.resource.is_signers() || is_metric(&objects.resource);
-            !read || objects.subresource.is_some() || objects.resource.name == "*" || in_rules
+            let no_url = |name: &String| {
+                name.contains(['/', '%', ',', '=', '\\']) || matches!(name.as_str(), "." | "..")
+            };
+            !read
+                || objects.subresource.is_some()
+                || objects.resource.is_wildcard()
+                || in_rules
+                || objects.name.as_ref().is_some_and(no_url)
         }
     }
 }
 
 /// True for what is known to lie in no namespace: there `in *` means nothing.
-fn is_cluster_scoped(objects: &Objects) -> bool {
-    let wanted = Wanted { verb: "get".into(), resource: objects.resource.clone(), subresource: None };
+fn is_cluster_scoped(objects: &Objects, exact: bool) -> bool {
+    let wanted = Wanted { verb: "get".into(), resource: objects.resource.clone(), subresource: None, exact };
     discovery::known(&wanted).is_some_and(|resource| !resource.namespaced)
 }
 
@@ -81,7 +89,10 @@ impl Question {
         let (shape, request) = if review || needs_review(permission) {
             (Shape::Review, attributes.access_review())
         } else {
-            (Shape::Path, Request { accept: "application/json, */*", ..Request::get(percent_encode(path)) })
+            (
+                Shape::of_path(path),
+                Request { accept: "application/json, */*", ..Request::get(percent_encode(path)) },
+            )
         };
         let odd = OddVerb::of(&permission.verb, &METHODS, &FOR_PATHS);
         let misspelled = odd.as_ref().is_some_and(|odd| odd.near.is_some());
@@ -117,7 +128,8 @@ impl Question {
             name: objects.name.clone(),
             namespace: if is_namespace { objects.name.clone() } else { namespace.clone() },
         };
-        let (shape, request) = if review || needs_review(permission) {
+        let of_rules = resource.unlisted || permission.exact && lacks(resource, &permission.verb);
+        let (shape, request) = if review || of_rules || needs_review(permission) {
             (Shape::Review, attributes.access_review())
         } else {
             harmless_read(&permission.verb, resource, objects.name.as_deref(), namespace.as_deref())
@@ -127,11 +139,11 @@ impl Question {
         let of_resources = format!("the verbs of resources are {}", SERVED.join(", "));
         let mut notes = notes(&permission.verb, objects, resource);
         notes.extend(odd.map(|odd| odd.note(&of_resources)));
+        let unsaid = if resource.plural == "*" { "*" } else { "" };
         let shown = Objects {
             resource: ResourceName {
                 name: resource.plural.clone(),
-                qualifier: (!resource.group.is_empty() && resource.group != "*")
-                    .then(|| resource.group.clone()),
+                qualifier: (resource.group != unsaid).then(|| resource.group.clone()),
             },
             namespace: match namespace {
                 Some(namespace) => Namespace::Named(namespace),
@@ -234,12 +246,17 @@ fn notes(verb: &str, objects: &Objects, resource: &Resource) -> Vec<String> {
     }
     let full = ResourceName {
         name: resource.plural.clone(),
-        qualifier: Some(resource.group.clone()).filter(|group| !group.is_empty()),
+        qualifier: Some(resource.group.clone()).filter(|group| !group.is_empty() && group != "*"),
     };
     if let (Some(name), None) = (&objects.name, &objects.subresource)
-        && resource.subresources.contains(name)
+        && (resource.subresources.contains(name)
+            || name == FINALIZERS
+            || (resource.plural == "*" && matches!(name.as_str(), "scale" | "status")))
     {
         notes.push(format!("{name} is taken for an object's name; the subresource is {full}/*/{name}"));
+    }
+    if let (None, true) = (&objects.subresource, resource.unlisted) {
+        notes.push(format!("the API server serves no {full}: only rules may know it"));
     }
     if let (Some(name), true) = (&objects.subresource, resource.unlisted) {
         let near = nearest(name, resource.subresources.iter().map(String::as_str));
@@ -255,14 +272,18 @@ fn notes(verb: &str, objects: &Objects, resource: &Resource) -> Vec<String> {
     {
         notes.push(format!("a grant for signers/{domain}/* is as good: ask about that too"));
     }
-    if !resource.verbs.is_empty()
-        && SERVED.contains(&verb)
-        && !resource.verbs.iter().any(|served| served == verb)
-    {
+    if lacks(resource, verb) {
         let of = objects.subresource.as_ref().map(|name| format!("/{name}")).unwrap_or_default();
         notes.push(format!("the API server serves no {verb} on {}{of}", resource.plural));
     }
     notes
+}
+
+/// True for a verb that others of the server's resources have, and this one does not.
+fn lacks(resource: &Resource, verb: &str) -> bool {
+    !resource.verbs.is_empty()
+        && SERVED.contains(&verb)
+        && !resource.verbs.iter().any(|served| served == verb)
 }
 
 /// The one harmless read that asks a `list`, a `watch`, or a `get` with a name.

@@ -15,6 +15,7 @@
 //! - `grant`: the RBAC objects that grant permissions
 //! - `verdict`: answers become an outcome
 //! - `visit`: some requests to the API server, as either identity, within one deadline
+//! - `files`: permission files, read once: what they hold, as permissions
 //! - `knock`: the request that asks about one permission, and what one identity got
 //! - `api`: HTTP, TLS, discovery, and what an answer of the API server means
 //! - `cluster`: where the API server is, and who we are there: variables, mount, options
@@ -37,6 +38,7 @@ mod endpoint;
 mod exit;
 mod explain;
 mod failure;
+mod files;
 mod grant;
 mod identity;
 mod knock;
@@ -85,7 +87,9 @@ fn main() -> ExitCode {
     };
     let color = || io::stdout().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let arguments: Vec<OsString> = env::args_os().skip(1).collect();
-    let code = match cli::parse(arguments, &variables) {
+    // The last place that the environment is read: a command that does not heed it must not pay for it.
+    let disabled = || env::var_os("KUBEKNOCK_DISABLED").map(|reason| reason.to_string_lossy().into_owned());
+    let code = match cli::parse(arguments, &variables, &disabled) {
         Ok(Invocation::Print(text)) => {
             report::print(&text);
             Code::Ok

@@ -54,15 +54,20 @@ fn kubectl_creates(attributes: &Attributes) -> bool {
         Attributes::Path { verb, .. } => {
             matches!(verb.as_str(), "*" | "get" | "post" | "put" | "delete" | "patch" | "head" | "options")
         }
-        Attributes::Resource { resource, .. } if resource == "*" => true,
-        Attributes::Resource { verb, group, resource, .. } => match (verb.as_str(), resource.as_str()) {
-            ("impersonate", "users" | "groups" | "serviceaccounts") => group.is_empty(),
-            ("impersonate", "userextras") => group == "authentication.k8s.io",
-            ("bind" | "escalate", "roles" | "clusterroles") => group == RBAC,
-            ("use", "podsecuritypolicies") => true,
-            ("impersonate" | "bind" | "escalate" | "use", _) | (_, "signers") => false,
-            _ => true,
-        },
+        Attributes::Resource { group, resource, .. } if group == "*" || resource == "*" => {
+            resource == "*" && !group.is_empty()
+        }
+        Attributes::Resource { verb, group, resource, version, .. } => {
+            match (verb.as_str(), resource.as_str()) {
+                ("impersonate", "users" | "groups" | "serviceaccounts") => group.is_empty(),
+                ("impersonate", "userextras") => group == "authentication.k8s.io",
+                ("bind" | "escalate", "roles" | "clusterroles") => group == RBAC,
+                ("use", "podsecuritypolicies") => true,
+                ("impersonate" | "bind" | "escalate" | "use", _) | (_, "signers") => false,
+                // What only rules know has no version, and kubectl asks the server for it.
+                _ => !version.is_empty(),
+            }
+        }
     }
 }
 
@@ -157,6 +162,15 @@ mod tests {
         ] {
             assert_eq!(grant(&attributes, user), lines);
         }
+        let lines = grant(&resource("list", ("pods", "", ""), "", "ns-1"), "system:serviceaccount:a:b:c");
+        assert!(lines[1].contains(" --user=system:serviceaccount:a:b:c "), "{lines:?}");
+        // kubectl creates no roles for what no server lists, under no version.
+        let mut attributes = resource("get", ("pods", "custom.metrics.k8s.io", "http_requests"), "", "ns-1");
+        if let Attributes::Resource { version, .. } = &mut attributes {
+            version.clear();
+        }
+        let lines = grant(&attributes, account);
+        assert!(lines[0].starts_with("echo '{") && lines[0].ends_with(" --namespace=ns-1"), "{lines:?}");
         // A name with slashes is one name, and kubectl does not create roles for signers.
         let name = "kubernetes.io/kube-apiserver-client";
         let lines = grant(&resource("approve", ("signers", "certificates.k8s.io", ""), name, ""), account);

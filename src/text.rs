@@ -1,5 +1,13 @@
 //! Text for people: what may be shown, how wide, and how a shell reads it. Pure.
 
+use std::borrow::Cow;
+
+/// Bytes as text, with U+FFFD for what is not UTF-8. For bytes that nearly always are: `from_utf8_lossy` alone goes
+/// byte by byte.
+pub fn lossy(bytes: &[u8]) -> Cow<'_, str> {
+    std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
+}
+
 /// Escapes control characters and those that reorder text or break lines, so that a server's words cannot paint the
 /// reader's terminal or forge lines.
 pub fn escape(text: &str) -> String {

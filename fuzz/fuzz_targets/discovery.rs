@@ -12,11 +12,17 @@ const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGrou
 fuzz_target!(|data: &[u8]| {
     let Some(([content_type], body)) = choose(data) else { return };
     let content_type = [AGGREGATED, "application/json"][content_type % 2];
-    let wanted = [("deploy", None), ("pods", Some("metrics.k8s.io")), ("widgets", Some("v1.example.com"))];
+    let wanted = [
+        ("deploy", None),
+        ("pods", Some("metrics.k8s.io")),
+        ("widgets", Some("v1.example.com")),
+        ("deployments", Some("apps")),
+    ];
     let wanted = wanted.map(|(name, qualifier)| Wanted {
         verb: "list".into(),
         resource: ResourceName { name: name.into(), qualifier: qualifier.map(str::to_owned) },
         subresource: (name == "widgets").then(|| "scale".to_owned()),
+        exact: name == "deployments",
     });
     // The first document is the fuzzer's first part, each further one its next.
     let mut documents = body.split(|&byte| byte == 0).take(20);

@@ -11,6 +11,8 @@ pub mod cluster;
 pub mod exit;
 #[path = "../../src/failure.rs"]
 pub mod failure;
+#[path = "../../src/files/mod.rs"]
+pub mod files;
 #[path = "../../src/mount.rs"]
 pub mod mount;
 #[path = "../../src/text.rs"]

@@ -10,12 +10,37 @@ pub enum Shape {
     List,
     /// One object, by name.
     Object(String),
-    /// A watch: decided by the head.
+    /// A watch: decided by the head, where it has no length.
     Watch,
     /// A non-resource URL.
     Path,
+    /// One that serves a document: of this kind, or with this key.
+    Document(&'static str),
     /// A SelfSubjectAccessReview.
     Review,
+}
+
+impl Shape {
+    /// Of a non-resource URL. Some serve one document (k8s.io/apiserver, k8s.io/kube-openapi).
+    pub fn of_path(path: &str) -> Shape {
+        let mut parts = path.split('?').next().unwrap_or_default().trim_matches('/').split('/');
+        let parts = [parts.next(), parts.next(), parts.next(), parts.next()].map(Option::unwrap_or_default);
+        Shape::Document(match parts {
+            ["version", "", ..] => "gitVersion",
+            ["api", "", ..] => "APIVersions",
+            ["apis", "", ..] => "APIGroupList",
+            ["apis", _, "", _] => "APIGroup",
+            ["api", _, "", _] | ["apis", _, _, ""] => "APIResourceList",
+            ["openapi", "v2", "", _] => "swagger",
+            ["openapi", "v3", "", _] => "paths",
+            _ => return Shape::Path,
+        })
+    }
+
+    /// A non-resource URL.
+    pub fn is_path(&self) -> bool {
+        matches!(self, Shape::Path | Shape::Document(_))
+    }
 }
 
 /// What the answer says of the permission.
@@ -31,7 +56,7 @@ pub enum Meaning {
     Denied,
     /// The review itself is refused: says nothing about the permission.
     ReviewForbidden,
-    /// A 403 about something else: another user, verb or resource than this request's, as an impersonating proxy or an
+    /// A 403 about something else: another user, verb, resource or namespace than this request's, as an impersonating proxy or an
     /// aggregated API server sends it.
     OtherForbidden,
     /// Yes, under conditions that the review cannot decide (KEP-5681).
@@ -59,6 +84,8 @@ pub struct Answer {
     pub reason: String,
     /// The `Retry-After` header, as it came.
     pub retry_after: Option<String>,
+    /// Of a 401: how many seconds the server's clock is ahead of this one. Nothing else depends on it.
+    pub skew: Option<i64>,
 }
 
 impl Answer {

@@ -22,8 +22,12 @@ pub struct Certificate {
     /// It may sign other certificates: a CA's, whose key usage (if it has one) allows that; or of version 1, which
     /// cannot say so (Go's `CheckSignatureFrom`).
     pub signs: bool,
-    /// It may be a server's: no extended key usage, or one with server authentication or any.
+    /// It may sign other CAs: its path length, if it has one, is not 0.
+    pub signs_cas: bool,
+    /// It may be a server's, or sign a server's: no extended key usage, or one with server authentication or any.
     pub serves: bool,
+    /// It has a critical extension that is not of RFC 5280.
+    pub is_odd: bool,
 }
 
 const SEQUENCE: u8 = 0x30;
@@ -47,6 +51,8 @@ const ALTERNATIVE_NAMES: &[u8] = &[0x55, 0x1d, 0x11];
 const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x13];
 const KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x0f];
 const EXTENDED_KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x25];
+/// 2.5.29, of the extensions of RFC 5280.
+const EXTENSION: &[u8] = &[0x55, 0x1d];
 /// `keyCertSign`, the sixth bit.
 const CERT_SIGN: u8 = 0x04;
 /// 1.3.6.1.5.5.7.3.1 and 2.5.29.37.0.
@@ -68,8 +74,18 @@ impl Certificate {
         let _key = body.take(SEQUENCE)?;
         let names = Vec::new();
         let (is_ca, signs) = (false, !has_version);
-        let mut certificate =
-            Certificate { subject, issuer, not_before, not_after, names, is_ca, signs, serves: true };
+        let mut certificate = Certificate {
+            subject,
+            issuer,
+            not_before,
+            not_after,
+            names,
+            is_ca,
+            signs,
+            signs_cas: true,
+            serves: true,
+            is_odd: false,
+        };
         while let Some((tag, content)) = body.next() {
             if tag == EXTENSIONS {
                 certificate.extend(content);
@@ -85,19 +101,19 @@ impl Certificate {
         while let Some((_, extension)) = extensions.next() {
             let mut extension = Reader(extension);
             let Some(id) = extension.take(OBJECT_ID) else { continue };
-            // Critical or not.
-            extension.skip_if(BOOLEAN);
+            // FALSE is the default, and DER writes none.
+            let is_critical = extension.skip_if(BOOLEAN);
             let Some(content) = extension.take(OCTETS) else { continue };
             match id {
                 ALTERNATIVE_NAMES => self.names = alternative_names(content).unwrap_or_default(),
-                BASIC_CONSTRAINTS => self.is_ca = is_ca(content),
+                BASIC_CONSTRAINTS => (self.is_ca, self.signs_cas) = constraints(content),
                 // A bit string: how many bits of its last byte are not used, then the bits.
                 KEY_USAGE => {
                     let bits = Reader(content).take(BITS).and_then(|bits| bits.get(1));
                     may_sign = bits.is_some_and(|bits| bits & CERT_SIGN != 0);
                 }
                 EXTENDED_KEY_USAGE => self.serves = serves(content),
-                _ => {}
+                _ => self.is_odd |= is_critical && !id.starts_with(EXTENSION),
             }
         }
         self.signs = self.is_ca && may_sign;
@@ -181,11 +197,11 @@ fn alternative_names(content: &[u8]) -> Option<Vec<String>> {
     Some(names)
 }
 
-fn is_ca(content: &[u8]) -> bool {
-    let inside = Reader(content).take(SEQUENCE);
-    inside
-        .and_then(|content| Reader(content).take(BOOLEAN))
-        .is_some_and(|value| value.iter().any(|&byte| byte != 0))
+/// Whether it is a CA's, and may sign other CAs.
+fn constraints(content: &[u8]) -> (bool, bool) {
+    let mut inside = Reader(Reader(content).take(SEQUENCE).unwrap_or_default());
+    let is_ca = inside.take(BOOLEAN).is_some_and(|value| value.iter().any(|&byte| byte != 0));
+    (is_ca, inside.take(INTEGER) != Some(&[0]))
 }
 
 fn serves(content: &[u8]) -> bool {

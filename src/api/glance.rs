@@ -11,6 +11,12 @@ pub struct Glance {
 }
 
 impl Glance {
+    /// Whether it can be the object of this kind, or with this key: the kind may come after a long list.
+    pub fn can_be(&self, what: &str) -> bool {
+        self.kind.as_deref().map_or(!self.whole, |kind| kind == what)
+            || self.keys.iter().any(|key| key == what)
+    }
+
     /// `None` if it does not begin as an object.
     pub fn of(body: &[u8]) -> Option<Glance> {
         let mut rest = body.trim_ascii_start().strip_prefix(b"{")?;

@@ -22,6 +22,7 @@ use ureq::http;
 
 use crate::cluster::{self, Cluster, Origin};
 use crate::failure::{Failure, Fault};
+use crate::time::date::{http_date, now};
 use crate::time::deadline::Deadline;
 use crate::token::{Redactor, Token};
 use connection::{Connector, LARGEST_HEAD, NoLookup};
@@ -123,6 +124,11 @@ impl Reply {
     /// A header, if it is there and is text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.head.headers.get(name)?.to_str().ok()
+    }
+
+    /// How many seconds the server's clock is ahead of this one, by the `Date` header.
+    pub fn skew(&self) -> Option<i64> {
+        Some(http_date(self.header("date")?)?.saturating_sub(now()))
     }
 
     /// The status line's version and status, and every header, as they came.

@@ -12,6 +12,8 @@ pub struct Refusal {
     pub verb: String,
     /// A resource with its subresource, and its group; or a path. `None` if it cannot be read.
     pub what: Option<(String, Option<String>)>,
+    /// Where. `None` at the cluster scope.
+    pub namespace: Option<String>,
     /// What the authorizers say of it, if anything.
     pub reason: String,
 }
@@ -33,12 +35,13 @@ impl Refusal {
                 Some((resource, Some(group)))
             })
         };
-        if let Some((_, after)) = rest.strip_prefix(" in the namespace ").and_then(quoted) {
+        let namespace = rest.strip_prefix(" in the namespace ").and_then(quoted).map(|(namespace, after)| {
             rest = after;
-        }
+            namespace
+        });
         rest = rest.strip_prefix(" at the cluster scope").unwrap_or(rest);
         let reason = rest.strip_prefix(": ").unwrap_or_default().to_owned();
-        (!user.is_empty()).then(|| Refusal { user, verb: verb.to_owned(), what, reason })
+        (!user.is_empty()).then(|| Refusal { user, verb: verb.to_owned(), what, namespace, reason })
     }
 
     /// True if it is the refusal of a self-subject review.
@@ -51,6 +54,10 @@ impl Refusal {
 /// A text that Go quoted and the API server escaped for HTML (`%q`, then `&amp;`, `&lt;`, `&gt;`), and what comes after it.
 fn quoted(text: &str) -> Option<(String, &str)> {
     let mut rest = text.strip_prefix('"')?;
+    // Nearly always there is nothing to undo.
+    if let Some((plain, rest)) = rest.split_once('"').filter(|(plain, _)| !plain.contains(['\\', '&'])) {
+        return Some((plain.to_owned(), rest));
+    }
     let mut plain = String::new();
     loop {
         let mut characters = rest.chars();

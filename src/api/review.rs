@@ -74,14 +74,16 @@ impl Attributes {
         if !is_of(subject, refusal) {
             return false;
         }
-        let (verb, what) = match self {
-            Attributes::Path { verb, path } => (verb, (path.clone(), None)),
-            Attributes::Resource { verb, group, resource, subresource, .. } => {
+        let (verb, what, place) = match self {
+            Attributes::Path { verb, path } => (verb, (path.clone(), None), &None),
+            Attributes::Resource { verb, group, resource, subresource, namespace, .. } => {
                 let tail = subresource.as_ref().map(|name| format!("/{name}")).unwrap_or_default();
-                (verb, (format!("{resource}{tail}"), Some(group.clone())))
+                (verb, (format!("{resource}{tail}"), Some(group.clone())), namespace)
             }
         };
-        refusal.verb == *verb && refusal.what.as_ref().is_none_or(|found| *found == what)
+        // What is asked at the cluster scope may be refused in a namespace: OpenShift's projects lie in themselves.
+        let is_here = place.is_none() || refusal.namespace.is_none() || *place == refusal.namespace;
+        refusal.verb == *verb && is_here && refusal.what.as_ref().is_none_or(|found| *found == what)
     }
 }
 
@@ -337,6 +339,13 @@ mod tests {
             (ACCOUNT, "get path \"/metrics\"", Some(ACCOUNT), false),
             ("jane", "watch resource \"pods\" in API group \"\"", None, false),
             (ACCOUNT, "list something unheard of", Some(ACCOUNT), true),
+            (
+                ACCOUNT,
+                "list resource \"pods\" in API group \"\" in the namespace \"ns-2\"",
+                Some(ACCOUNT),
+                false,
+            ),
+            (ACCOUNT, "list resource \"pods\" in API group \"\" at the cluster scope", Some(ACCOUNT), true),
         ] {
             assert_eq!(
                 pods("list").is_refused_by(&refusal(user, rest), subject),

@@ -14,6 +14,20 @@ const NEEDS_TLS: [&str; 3] = [
     "speaking plain HTTP to an SSL-enabled server port",
 ];
 
+/// Whether a redirect stays on the server that was asked (RFC 3986, 4.2): a path, or the server's own URL.
+pub fn is_here(location: &str, server: &str) -> bool {
+    let first = location.split(['/', '?', '#']).next().unwrap_or_default();
+    if !first.contains(':') {
+        // `//host/`, and what browsers take for it, names another host.
+        let slashes = location.chars().take_while(|c| matches!(c, '/' | '\\')).count();
+        return !location.is_empty() && slashes < 2 && !location.starts_with('\\');
+    }
+    let Some((scheme, rest)) = location.split_once("://") else { return false };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let is_server = |authority: &str| authority.eq_ignore_ascii_case(server);
+    scheme.eq_ignore_ascii_case("https") && (is_server(authority) || is_server(&format!("{authority}:443")))
+}
+
 /// Whether it is a web page, by its content type or by its first tag.
 pub fn is_web_page(content_type: &str, body: &[u8]) -> bool {
     const TAGS: [&[u8]; 8] =
@@ -68,6 +82,32 @@ pub fn brief(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn redirects_on_the_same_server() {
+        for (location, here) in [
+            ("/debug/pprof/", true),
+            ("pprof/", true),
+            ("./", true),
+            ("?a=b", true),
+            ("/login?next=https://elsewhere/", true),
+            ("https://10.0.0.1:443/", true),
+            ("HTTPS://10.0.0.1/", true),
+            ("https://10.0.0.1?a", true),
+            ("", false),
+            ("//10.0.0.1/", false),
+            ("/\\elsewhere", false),
+            ("\\elsewhere", false),
+            ("https://10.0.0.1:6443/", false),
+            ("https://10.0.0.1@elsewhere/", false),
+            ("https://10.0.0.1.elsewhere/", false),
+            ("http://10.0.0.1:443/", false),
+            ("https:elsewhere", false),
+            ("javascript:alert(1)", false),
+        ] {
+            assert_eq!(is_here(location, "10.0.0.1:443"), here, "{location}");
+        }
+    }
 
     #[test]
     fn web_pages() {

@@ -7,7 +7,7 @@
 
 use std::ffi::OsString;
 
-use argh::{ArgsInfo, CommandInfoWithArgs, FlagInfo, FlagInfoKind};
+use argh::{ArgsInfo, CommandInfoWithArgs, FlagInfo, FlagInfoKind, Optionality};
 
 use super::options::Program;
 use crate::text::escape;
@@ -259,7 +259,7 @@ impl<'r> Reader<'r> {
             let FlagInfoKind::Option { arg_name } = flag.kind else { return };
             return self.sorted.wrong(format!("--{name} needs a value: --{name} {arg_name}"));
         };
-        if self.sorted.has(name) {
+        if self.sorted.has(name) && flag.optionality != Optionality::Repeating {
             return self.sorted.wrong(format!("--{name} is given twice: use it once"));
         }
         list.push(format!("--{name}"));
@@ -286,7 +286,7 @@ impl<'r> Reader<'r> {
 /// `--help`, which argh adds to each command and the program has everywhere.
 pub const HELP: FlagInfo<'static> = FlagInfo {
     kind: FlagInfoKind::Switch,
-    optionality: argh::Optionality::Optional,
+    optionality: Optionality::Optional,
     long: "--help",
     short: Some('h'),
     description: "print this help",
@@ -321,6 +321,10 @@ mod tests {
             ("check --server=https://h?a=b list pods", "--server https://h?a=b check -- list pods"),
             ("check -n check list pods", "check --namespace check -- list pods"),
             ("get - /x", "get -- - /x"),
+            (
+                "check -f a -fb --filename=- list pods",
+                "check --filename a --filename b --filename - -- list pods",
+            ),
         ] {
             assert_eq!(sorted(line).words.join(" "), words, "{line}");
         }

@@ -62,6 +62,9 @@ fn of_command(program: &CommandInfoWithArgs, command: &CommandInfoWithArgs) -> S
     text.push_str(&flags(program.flags));
     text.push_str(&flags(&[HELP]));
     text.push('\n');
+    if command.name == "wait" {
+        text.push_str("KUBEKNOCK_DISABLED=REASON in the environment: start at once, and ask nothing\n\n");
+    }
     text.push_str(&codes());
     text
 }

@@ -14,6 +14,7 @@ use argh::FromArgs;
 use crate::cluster::{Cluster, ServiceVariables, Where};
 use crate::command::{Common, Knocking, Reporting, check, doctor, get, grant, monitor, rules, wait, whoami};
 use crate::failure::Fault;
+use crate::files;
 use crate::permission::{self, Defaults, Namespace, Permission};
 use crate::report::{Format, termination};
 use crate::round::Spec;
@@ -57,11 +58,15 @@ pub struct Refused {
 }
 
 /// Reads the arguments (without the program's name). Every fault is a usage fault, but for a server
-/// that the variables name badly.
-pub fn parse(arguments: Vec<OsString>, variables: &ServiceVariables) -> Result<Invocation, Refused> {
+/// that the variables name badly. `disabled` gives `KUBEKNOCK_DISABLED`.
+pub fn parse(
+    arguments: Vec<OsString>,
+    variables: &ServiceVariables,
+    disabled: &dyn Fn() -> Option<String>,
+) -> Result<Invocation, Refused> {
     let sorted = arguments::sort(arguments);
     let reporting = reporting(&sorted);
-    understand(sorted, variables).map_err(|fault| Refused { fault, reporting })
+    understand(sorted, variables, disabled).map_err(|fault| Refused { fault, reporting })
 }
 
 /// How to report, whatever else is wrong. What is malformed is reported as by default.
@@ -80,7 +85,11 @@ fn usage<T>(why: impl Into<String>) -> Result<T, Fault> {
     Err(Fault::Usage(why.into()))
 }
 
-fn understand(sorted: Sorted, variables: &ServiceVariables) -> Result<Invocation, Fault> {
+fn understand(
+    sorted: Sorted,
+    variables: &ServiceVariables,
+    disabled: &dyn Fn() -> Option<String>,
+) -> Result<Invocation, Fault> {
     if sorted.help {
         return help::render(sorted.command.as_deref()).map(Invocation::Print).map_err(Fault::Usage);
     }
@@ -109,10 +118,22 @@ fn understand(sorted: Sorted, variables: &ServiceVariables) -> Result<Invocation
         tls_server_name: program.tls_server_name,
         insecure: program.insecure_skip_tls_verify,
     };
+    let disabled = match program.command {
+        Command::Wait(_) => disabled().filter(|reason| !reason.is_empty()),
+        Command::Check(_)
+        | Command::Monitor(_)
+        | Command::Get(_)
+        | Command::Whoami(_)
+        | Command::Rules(_)
+        | Command::Doctor(_)
+        | Command::Grant(_)
+        | Command::Install(_) => None,
+    };
     let (cluster, bad_variables) = match (Cluster::resolve(place.clone(), variables), &program.command) {
         (Ok(cluster), _) => (cluster, None),
-        // Doctor shows what is wrong with them among its steps, and goes on with the well-known name.
-        (Err(Fault::Setup(why)), Command::Doctor(_)) => {
+        // Doctor shows what is wrong with them among its steps, and goes on with the well-known name; a wait that
+        // is disabled asks no server.
+        (Err(Fault::Setup(why)), command) if disabled.is_some() || matches!(command, Command::Doctor(_)) => {
             let variables = ServiceVariables { port: None, ..variables.clone() };
             (Cluster::resolve(place, &variables)?, Some(why))
         }
@@ -121,7 +142,8 @@ fn understand(sorted: Sorted, variables: &ServiceVariables) -> Result<Invocation
     let context = Context { cluster, verbose: program.verbose };
     match program.command {
         Command::Check(arguments) => check(arguments, context).map(Invocation::Check),
-        Command::Wait(arguments) => wait(arguments, context, sorted.after).map(Invocation::Wait),
+        Command::Wait(arguments) => wait(arguments, context, sorted.after)
+            .map(|wait| Invocation::Wait(wait::Wait { disabled, ..wait })),
         Command::Monitor(arguments) => monitor(arguments, context).map(Invocation::Monitor),
         Command::Grant(arguments) => grant(arguments, context).map(Invocation::Grant),
         Command::Install(arguments) => install(&arguments).map(Invocation::Install),
@@ -149,10 +171,10 @@ impl Context {
         Ok(Common { cluster, output: output.of("--output")?, timeout: timeout.of("--timeout")?, verbose })
     }
 
-    /// For the commands that take phrases.
-    fn knocking(self, phrases: Phrases) -> Result<Knocking, Fault> {
+    /// For the commands that take phrases. What the reading of files takes comes off `patience`.
+    fn knocking(self, phrases: Phrases, patience: &mut Duration) -> Result<Knocking, Fault> {
         let Context { cluster, verbose } = self;
-        let Phrases { token_only, forbid_anonymous, review, quiet, typed, .. } = phrases;
+        let Phrases { filename, token_only, forbid_anonymous, review, quiet, typed, .. } = phrases;
         let reporting = Reporting {
             output: phrases.output.of("--output")?,
             quiet,
@@ -176,17 +198,19 @@ impl Context {
                  them",
             );
         }
-        if token_only && !cluster.server.tls {
+        let min_token_life = phrases.min_token_life.map(|life| life.of("--min-token-life")).transpose()?;
+        if (token_only || min_token_life.is_some()) && !cluster.server.tls {
             return usage(format!(
-                "--token-only needs an https:// server, found {}: kubeknock never sends the token over plain HTTP",
+                "{} needs an https:// server, found {}: kubeknock never sends the token over plain HTTP",
+                if token_only { "--token-only" } else { "--min-token-life" },
                 cluster.server
             ));
         }
-        if typed.is_empty() {
+        let permissions = permissions(&typed, &filename, &defaults, patience)?;
+        if permissions.is_empty() {
             return usage("a permission phrase is missing, such as \"list pods\" or \"get /metrics\"");
         }
-        let permissions = permission::parse(&typed, &defaults).map_err(Fault::Usage)?;
-        let spec = Spec { cluster, permissions, review, token_only, forbid_anonymous };
+        let spec = Spec { cluster, permissions, review, token_only, forbid_anonymous, min_token_life };
         if forbid_anonymous && let Some(permission) = spec.asked_by_review() {
             return usage(format!(
                 "--forbid-anonymous cannot be checked for \"{permission}\": it is asked by access review, which \
@@ -199,8 +223,8 @@ impl Context {
 
 fn check(arguments: options::Check, context: Context) -> Result<check::Check, Fault> {
     let (phrases, (timeout, fail_open)) = arguments.part();
-    let timeout = timeout.of("--timeout")?;
-    Ok(check::Check { knocking: context.knocking(phrases)?, timeout, fail_open })
+    let mut timeout = timeout.of("--timeout")?;
+    Ok(check::Check { knocking: context.knocking(phrases, &mut timeout)?, timeout, fail_open })
 }
 
 fn wait(
@@ -208,38 +232,46 @@ fn wait(
     context: Context,
     command: Option<Vec<OsString>>,
 ) -> Result<wait::Wait, Fault> {
-    let (phrases, (timeout, request_timeout, max_interval, fail_fast, stable)) = arguments.part();
+    let (phrases, (timeout, request_timeout, max_interval, fail_open, fail_fast, stable)) = arguments.part();
     if command.as_ref().is_some_and(Vec::is_empty) {
         return usage("a command is missing after --");
     }
     let timeout = timeout.of("--timeout")?;
+    if fail_open && timeout.is_zero() {
+        return usage("--fail-open goes on at the deadline, and --timeout 0 has none: set a --timeout");
+    }
+    let mut patience = if timeout.is_zero() { Duration::MAX } else { timeout };
     Ok(wait::Wait {
-        timeout: (!timeout.is_zero()).then_some(timeout),
+        knocking: context.knocking(phrases, &mut patience)?,
+        timeout: (!timeout.is_zero()).then_some(patience),
         request_timeout: request_timeout.of("--request-timeout")?,
         max_interval: max_interval.of("--max-interval")?,
+        fail_open,
         fail_fast,
         stable: stable.of("--stable")?,
         command,
-        knocking: context.knocking(phrases)?,
+        disabled: None,
     })
 }
 
 fn monitor(arguments: options::Monitor, context: Context) -> Result<monitor::Monitor, Fault> {
     let (phrases, (request_timeout, interval, max_interval, listen, until_lost)) = arguments.part();
+    let request_timeout = request_timeout.of("--request-timeout")?;
+    let mut patience = request_timeout;
     Ok(monitor::Monitor {
-        request_timeout: request_timeout.of("--request-timeout")?,
+        request_timeout,
         interval: interval.of("--interval")?,
         max_interval: max_interval.of("--max-interval")?,
         listen: listen.map(|listen| listen.of("--listen")).transpose()?,
         until_lost,
-        knocking: context.knocking(phrases)?,
+        knocking: context.knocking(phrases, &mut patience)?,
     })
 }
 
 fn grant(arguments: options::Grant, context: Context) -> Result<grant::Grant, Fault> {
     let (phrases, all, timeout) = arguments.part();
-    let timeout = timeout.of("--timeout")?;
-    let mut knocking = context.knocking(phrases)?;
+    let mut timeout = timeout.of("--timeout")?;
+    let mut knocking = context.knocking(phrases, &mut timeout)?;
     // No anonymous knock is shown. Over plain HTTP there is no other.
     knocking.spec.token_only = knocking.spec.cluster.server.tls;
     Ok(grant::Grant { knocking, timeout, all })
@@ -286,22 +318,18 @@ fn whoami(arguments: options::Whoami, context: Context) -> Result<whoami::Whoami
 }
 
 fn rules(arguments: options::Rules, context: Context) -> Result<rules::RulesOf, Fault> {
-    let options::Rules { namespace: typed, only, output, timeout, phrases } = arguments;
-    let common = context.common(output, timeout)?;
+    let options::Rules { filename, namespace: typed, only, output, timeout, phrases } = arguments;
+    let mut common = context.common(output, timeout)?;
+    if let (Some(file), false) = (filename.first(), only) {
+        return usage(format!("--filename \"{}\": rules takes a file with --only alone", escape(file)));
+    }
     if let (Some(word), false) = (phrases.first(), only) {
         return usage(format!("rules takes phrases with --only alone, found \"{}\"", escape(word)));
     }
     let namespace = namespace(typed)?;
-    let only = only.then(|| permissions(&phrases, &defaults(namespace.clone()))).transpose()?;
+    let mut named = || permissions(&phrases, &filename, &defaults(namespace.clone()), &mut common.timeout);
+    let only = only.then(&mut named).transpose()?;
     Ok(rules::RulesOf { common, namespace, only })
-}
-
-/// The permissions of phrases, which may be left out.
-fn permissions(typed: &[String], defaults: &Defaults) -> Result<Vec<Permission>, Fault> {
-    match typed {
-        [] => Ok(Vec::new()),
-        typed => permission::parse(typed, defaults).map_err(Fault::Usage),
-    }
 }
 
 /// `--namespace` for phrases without one.
@@ -314,11 +342,26 @@ fn doctor(
     context: Context,
     surroundings: doctor::Surroundings,
 ) -> Result<doctor::Doctor, Fault> {
-    let options::Doctor { namespace: typed, output, timeout, phrases } = arguments;
-    let Common { cluster, output, timeout, verbose } = context.common(output, timeout)?;
+    let options::Doctor { filename, namespace: typed, output, timeout, phrases } = arguments;
+    let Common { cluster, output, mut timeout, verbose } = context.common(output, timeout)?;
     let namespace = namespace(typed)?;
-    let permissions = permissions(&phrases, &defaults(namespace.clone()))?;
+    let permissions = permissions(&phrases, &filename, &defaults(namespace.clone()), &mut timeout)?;
     Ok(doctor::Doctor { cluster, surroundings, namespace, permissions, output, timeout, verbose })
+}
+
+/// The permissions of phrases, then those of files.
+fn permissions(
+    typed: &[String],
+    files: &[String],
+    defaults: &Defaults,
+    patience: &mut Duration,
+) -> Result<Vec<Permission>, Fault> {
+    let mut permissions = match typed {
+        [] => Vec::new(),
+        typed => permission::parse(typed, defaults).map_err(Fault::Usage)?,
+    };
+    files::add(&mut permissions, files, defaults, patience)?;
+    Ok(permissions)
 }
 
 /// `--namespace`, checked.
@@ -356,7 +399,7 @@ mod tests {
     }
 
     fn parsed(arguments: Vec<OsString>) -> Result<String, String> {
-        let parsed = parse(arguments, &ServiceVariables::default());
+        let parsed = parse(arguments, &ServiceVariables::default(), &|| None);
         parsed.map(|invocation| format!("{invocation:?}")).map_err(|refused| refused.fault.text().to_owned())
     }
 

@@ -62,6 +62,8 @@ pub enum Command {
 /// What `check`, `wait`, `monitor` and `grant` share; `grant` has no option for some of it.
 #[derive(Debug)]
 pub struct Phrases {
+    /// `--filename`.
+    pub filename: Vec<String>,
     /// `--namespace`.
     pub namespace: Option<String>,
     /// `--all-namespaces`.
@@ -74,6 +76,8 @@ pub struct Phrases {
     pub forbid_anonymous: bool,
     /// `--review`.
     pub review: bool,
+    /// `--min-token-life`.
+    pub min_token_life: Option<Value<Duration>>,
     /// `--output`.
     pub output: Value<Format>,
     /// `--quiet`.
@@ -90,6 +94,9 @@ macro_rules! phrase_command {
     ($(#[$about:meta])* $name:ident { $($(#[$option:meta])* $own:ident: $type:ident $(<$of:ident>)?,)* }) => {
         $(#[$about])*
         pub struct $name {
+            /// phrases from a file, one a line, or a role as JSON; - is stdin; repeatable
+            #[argh(option, short = 'f', arg_name = "FILE")]
+            filename: Vec<String>,
             /// namespace of phrases without "in" [default: the pod's own]
             #[argh(option, short = 'n', arg_name = "NS")]
             namespace: Option<String>,
@@ -108,6 +115,9 @@ macro_rules! phrase_command {
             /// ask about every permission by access review
             #[argh(switch)]
             review: bool,
+            /// fail where the token ends sooner by its own claims (exit 11)
+            #[argh(option, arg_name = "DURATION", from_str_fn(positive_duration))]
+            min_token_life: Option<Value<Duration>>,
             /// text or json [default: text]
             #[argh(option, short = 'o', arg_name = "FORMAT", from_str_fn(output), default = "text()")]
             output: Value<Format>,
@@ -127,12 +137,12 @@ macro_rules! phrase_command {
             /// Parts what is shared from what is the command's own.
             pub fn part(self) -> (Phrases, ($($type $(<$of>)?,)*)) {
                 let Self {
-                    namespace, all_namespaces, subresource, token_only, forbid_anonymous, review, output, quiet,
-                    termination_log, phrases: typed, $($own,)*
+                    filename, namespace, all_namespaces, subresource, token_only, forbid_anonymous, review,
+                    min_token_life, output, quiet, termination_log, phrases: typed, $($own,)*
                 } = self;
                 let shared = Phrases {
-                    namespace, all_namespaces, subresource, token_only, forbid_anonymous, review, output, quiet,
-                    termination_log, typed,
+                    filename, namespace, all_namespaces, subresource, token_only, forbid_anonymous, review,
+                    min_token_life, output, quiet, termination_log, typed,
                 };
                 (shared, ($($own,)*))
             }
@@ -168,6 +178,9 @@ phrase_command! {
         /// longest pause while waiting for an answer or a grant [default: 30s]
         #[argh(option, arg_name = "DURATION", from_str_fn(positive_duration), default = "seconds(30)")]
         max_interval: Value<Duration>,
+        /// no answer (2x) is not a failure: go on at the deadline
+        #[argh(switch)]
+        fail_open: bool,
         /// stop at once on a definite no (1x)
         #[argh(switch)]
         fail_fast: bool,
@@ -204,6 +217,9 @@ phrase_command! {
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand, name = "grant")]
 pub struct Grant {
+    /// phrases from a file, one a line, or a role as JSON; - is stdin; repeatable
+    #[argh(option, short = 'f', arg_name = "FILE")]
+    filename: Vec<String>,
     /// namespace of phrases without "in" [default: the pod's own]
     #[argh(option, short = 'n', arg_name = "NS")]
     namespace: Option<String>,
@@ -227,12 +243,14 @@ pub struct Grant {
 impl Grant {
     /// Parts what it shares with the other commands from what is its own.
     pub fn part(self) -> (Phrases, bool, Value<Duration>) {
-        let Grant { namespace, all_namespaces, subresource, all, timeout, phrases: typed } = self;
+        let Grant { filename, namespace, all_namespaces, subresource, all, timeout, phrases: typed } = self;
         let shared = Phrases {
+            filename,
             namespace,
             all_namespaces,
             subresource,
             token_only: false,
+            min_token_life: None,
             forbid_anonymous: false,
             review: false,
             output: text(),
@@ -290,6 +308,9 @@ pub struct Whoami {
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand, name = "rules")]
 pub struct Rules {
+    /// phrases from a file, one a line, or a role as JSON; - is stdin; repeatable
+    #[argh(option, short = 'f', arg_name = "FILE")]
+    pub filename: Vec<String>,
     /// the namespace [default: the pod's own]
     #[argh(option, short = 'n', arg_name = "NS")]
     pub namespace: Option<String>,
@@ -311,6 +332,9 @@ pub struct Rules {
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand, name = "doctor")]
 pub struct Doctor {
+    /// phrases from a file, one a line, or a role as JSON; - is stdin; repeatable
+    #[argh(option, short = 'f', arg_name = "FILE")]
+    pub filename: Vec<String>,
     /// namespace of everything asked without "in" [default: the pod's own]
     #[argh(option, short = 'n', arg_name = "NS")]
     pub namespace: Option<String>,

@@ -4,15 +4,17 @@ use std::io::{self, Write};
 
 use serde_json::{Map, Value};
 
-use super::{Common, end, now};
+use super::{Common, end};
 use crate::api;
 use crate::api::status::{self, Answer, Meaning, Shape};
 use crate::api::{LARGEST_BODY, Reply, Request};
 use crate::exit::Code;
+use crate::explain;
 use crate::failure::{Failure, Fault};
 use crate::identity::Bearer;
 use crate::report::{Format, complain, json, print, summary, tracing};
 use crate::text::escape;
+use crate::time::date::now;
 use crate::time::deadline::Deadline;
 use crate::token::{Claims, Token};
 use crate::verdict;
@@ -61,20 +63,28 @@ fn why(get: &Get, result: &Result<Answer, Failure>, bearer: Bearer, claims: Opti
         Ok(answer) => answer,
     };
     let words = &answer.reason;
+    let aggregated = || explain::hint(&get.path).unwrap_or_default();
     let path = get.common.cluster.token_path();
     let path = path.display();
     match (answer.meaning, bearer) {
-        (Meaning::Unauthenticated, Bearer::Token) => match claims {
-            Some(claims) => claims.explain_rejection(now()),
-            None => format!("{path} does not hold a service account token (not a JWT)"),
-        },
+        (Meaning::Unauthenticated, Bearer::Token) => {
+            let why = match claims {
+                Some(claims) => claims.explain_rejection(now(), answer.skew),
+                None => format!("{path} does not hold a service account token (not a JWT)"),
+            };
+            why + &aggregated()
+        }
+        (Meaning::Unavailable, _) => format!("{words}{}", aggregated()),
         (Meaning::Unauthenticated | Meaning::Forbidden, Bearer::None) if get.anonymous => {
             format!("no token was sent (--anonymous): {words}")
         }
         (Meaning::Unauthenticated | Meaning::Forbidden, Bearer::None) => {
             format!("no token was sent, because {path} is missing or empty: {words}")
         }
-        (Meaning::Unauthenticated | Meaning::Forbidden, Bearer::Plain) => {
+        (Meaning::Unauthenticated, Bearer::Plain) => {
+            format!("the API server rejects the credentials of the proxy itself (kubectl proxy): {words}")
+        }
+        (Meaning::Forbidden, Bearer::Plain) => {
             format!("no token was sent, because {} is plain HTTP: {words}", get.common.cluster.server)
         }
         (Meaning::Forbidden, Bearer::Token)
@@ -86,7 +96,6 @@ fn why(get: &Get, result: &Result<Answer, Failure>, bearer: Bearer, claims: Opti
             | Meaning::OtherForbidden
             | Meaning::Conditional
             | Meaning::Unserved
-            | Meaning::Unavailable
             | Meaning::Unintelligible,
             Bearer::Token | Bearer::None | Bearer::Plain,
         ) => words.clone(),
@@ -119,7 +128,7 @@ fn stream(mut reply: Reply, page: &mut Page<'_>) -> Result<Answer, Failure> {
         }
         page.chunk(chunk);
     }
-    Ok(status::answer_from(&reply, &Shape::Path, &kept))
+    Ok(status::answer_from(&reply, &Shape::of_path(&page.get.path), &kept))
 }
 
 /// Where the answer goes.

@@ -10,7 +10,7 @@ pub mod rules;
 pub mod wait;
 pub mod whoami;
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use crate::cluster::Cluster;
 use crate::exit::Code;
@@ -19,6 +19,8 @@ use crate::failure::Fault;
 use crate::identity::Bearer;
 use crate::report::{self, Format, Report, complain, json, print, termination, text};
 use crate::round::Spec;
+use crate::text::escape;
+use crate::time::date::now;
 use crate::trace::Tracing;
 use crate::visit::Visit;
 
@@ -89,9 +91,19 @@ impl Reporting {
     /// Says why it could not be asked.
     pub fn fault(&self, fault: &Fault) -> Code {
         if self.output == Format::Json && !self.quiet {
-            print(&json::render_fault(fault));
+            print(&json::render_message(fault.code(), fault.text()));
         }
         could_not_ask(fault, &self.termination)
+    }
+
+    /// Says why nothing was asked, and that this is as it should be.
+    pub fn pass(&self, why: &str) -> Code {
+        let code = Code::Ok;
+        if self.output == Format::Json && !self.quiet {
+            print(&json::render_message(code, why));
+        }
+        complain(&format!("warning: {}", escape(why)));
+        code
     }
 }
 
@@ -122,10 +134,4 @@ fn visit_context<'a>(visit: &'a Visit, cluster: &'a Cluster) -> Context<'a> {
     let claims = visit.claims.as_ref().filter(|_| visit.bearer == Bearer::Token);
     let subject = claims.and_then(|claims| claims.subject.as_deref());
     Context { cluster, bearer: visit.bearer, claims, subject, now: now() }
-}
-
-/// Now, in seconds since 1970.
-fn now() -> i64 {
-    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(elapsed.as_secs()).unwrap_or(i64::MAX)
 }

@@ -3,15 +3,15 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::{Knocking, Reporting, now};
+use super::{Knocking, Reporting};
 use crate::endpoint;
 use crate::endpoint::board::{Board, Snapshot};
-use crate::exit::{Class, Code, fold};
+use crate::exit::{Class, Code};
 use crate::failure::{Failure, Fault};
 use crate::report::{self, Format, Report, complain, json, print, termination, text};
 use crate::round::{Rounds, Spec};
 use crate::time::backoff::{Backoff, draw, jittered};
-use crate::time::date::timestamp;
+use crate::time::date::{now, timestamp};
 use crate::time::deadline::Deadline;
 use crate::trace::{Trace, Tracing};
 
@@ -66,7 +66,7 @@ pub fn run(monitor: Monitor, color: bool) -> Code {
             Ok(round) => {
                 fault_shown.clear();
                 let codes: Vec<Code> = round.findings.iter().map(|finding| finding.code).collect();
-                let code = fold(codes.iter().copied(), false);
+                let code = round.code(false);
                 let cluster = &rounds.spec.cluster;
                 let report =
                     Report { round: &round, cluster, code, fail_open: false, now: now(), waited: None };
@@ -120,16 +120,19 @@ fn counting(board: &'static Board, verbose: bool) -> Tracing {
 
 /// What the endpoints show of a round.
 fn snapshot(report: &Report<'_>, spec: &Spec) -> Snapshot {
-    let findings = &report.round.findings;
-    let codes = || findings.iter().map(|finding| finding.code);
     let claims = report.round.claims.as_ref();
     Snapshot {
         text: text::render(report, false),
         json: json::render(report),
         code: report.code,
-        fail_open_code: fold(codes(), true),
+        fail_open_code: report.round.code(true),
         // As typed: a name that is resolved in one round and not in another keeps its series.
-        permissions: spec.permissions.iter().map(ToString::to_string).zip(codes()).collect(),
+        permissions: spec
+            .permissions
+            .iter()
+            .zip(&report.round.findings)
+            .map(|(permission, finding)| (permission.to_string(), finding.code))
+            .collect(),
         expires: claims.and_then(|claims| claims.expires),
         warn_after: claims.and_then(|claims| claims.warn_after),
     }

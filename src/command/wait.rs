@@ -6,13 +6,14 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::{Knocking, Reporting, now};
-use crate::exit::{Class, Code, fold};
+use super::{Knocking, Reporting};
+use crate::exit::{Class, Code};
 use crate::failure::Fault;
-use crate::report::{Report, complain, summary};
+use crate::report::{Report, complain, summary, summary_of};
 use crate::round::{Round, Rounds};
 use crate::text::escape;
 use crate::time::backoff::{Backoff, draw};
+use crate::time::date::now;
 use crate::time::deadline::Deadline;
 
 /// Between the good rounds that `--stable` asks for.
@@ -29,30 +30,46 @@ pub struct Wait {
     pub request_timeout: Duration,
     /// The longest pause.
     pub max_interval: Duration,
+    /// At the deadline, no answer (2x) is not a failure.
+    pub fail_open: bool,
     /// Stop at once on a definite no.
     pub fail_fast: bool,
     /// Good rounds in a row.
     pub stable: u32,
     /// What to become.
     pub command: Option<Vec<OsString>>,
+    /// `KUBEKNOCK_DISABLED`: why nothing is asked.
+    pub disabled: Option<String>,
 }
 
 /// Runs it. `color`: stdout is a terminal, and NO_COLOR is not set.
 pub fn run(wait: &Wait, color: bool) -> Code {
-    let Wait { knocking: Knocking { spec, reporting }, command, .. } = wait;
-    let start = Instant::now();
+    let Wait { knocking: Knocking { spec, reporting }, fail_open, command, .. } = wait;
+    // stdout is the command's, if there is one.
+    let beside = Reporting { quiet: reporting.quiet || command.is_some(), ..reporting.clone() };
+    if let Some(reason) = &wait.disabled {
+        beside.pass(&format!("KUBEKNOCK_DISABLED is set, so nothing is asked: {reason}"));
+        return start(command.as_deref(), Code::Ok, reporting);
+    }
+    let begun = Instant::now();
     let mut rounds = Rounds::new(spec.clone());
     let ended = knock(wait, &mut rounds);
-    let waited = Some((start.elapsed(), rounds.made));
+    let waited = Some((begun.elapsed(), rounds.made));
     let code = match ended {
-        // stdout is the command's, if there is one.
-        Err(fault) => {
-            let reporting = Reporting { quiet: reporting.quiet || command.is_some(), ..reporting.clone() };
-            return reporting.fault(&fault);
+        Err(fault) if *fail_open && fault.code().class() == Class::NoAnswer => {
+            beside.pass(&format!("going on without an answer (--fail-open): {}", fault.text()))
         }
-        Ok((round, code)) => {
+        Err(fault) => return beside.fault(&fault),
+        Ok((round, last)) => {
+            let code = if *fail_open { round.code(true) } else { last };
+            if code == Code::Ok && last != code {
+                complain(&format!(
+                    "warning: going on without an answer (--fail-open): {}",
+                    because(&round, last)
+                ));
+            }
             let cluster = &rounds.spec.cluster;
-            let report = Report { round: &round, cluster, code, fail_open: false, now: now(), waited };
+            let report = Report { round: &round, cluster, code, fail_open: *fail_open, now: now(), waited };
             match command {
                 None => reporting.report(&report, color),
                 Some(_) => report_beside(reporting, &report),
@@ -60,7 +77,12 @@ pub fn run(wait: &Wait, color: bool) -> Code {
             code
         }
     };
-    match command.as_deref() {
+    start(command.as_deref(), code, reporting)
+}
+
+/// Becomes the command where the gate is open; else the code.
+fn start(command: Option<&[OsString]>, code: Code, reporting: &Reporting) -> Code {
+    match command {
         Some([program, arguments @ ..]) if code == Code::Ok => become_program(program, arguments, reporting),
         Some(_) | None => code,
     }
@@ -77,7 +99,7 @@ fn knock(wait: &Wait, rounds: &mut Rounds) -> Result<(Round, Code), Fault> {
     loop {
         let patience = deadline.left().map_or(wait.request_timeout, |left| left.min(wait.request_timeout));
         let round = rounds.next(patience, tracing)?;
-        let code = fold(round.findings.iter().map(|finding| finding.code), false);
+        let code = round.code(false);
         let over = deadline.left().is_some_and(|left| left.is_zero());
         if over && round.timed_out {
             // Cut short by the end of the wait, it says nothing that the last whole round did not.
@@ -91,7 +113,11 @@ fn knock(wait: &Wait, rounds: &mut Rounds) -> Result<(Round, Code), Fault> {
                 }
                 STABLE_PAUSE
             }
-            Class::No if wait.fail_fast => return Ok((round, code)),
+            Class::No | Class::NoAnswer
+                if wait.fail_fast && round.code(wait.fail_open).class() == Class::No =>
+            {
+                return Ok((round, code));
+            }
             Class::NotAsked | Class::Ended => return Ok((round, code)),
             Class::No | Class::NoAnswer => {
                 if std::mem::take(&mut good_rounds) > 0 {
@@ -117,7 +143,7 @@ fn knock(wait: &Wait, rounds: &mut Rounds) -> Result<(Round, Code), Fault> {
 fn because(round: &Round, code: Code) -> String {
     let first = round.findings.iter().find(|finding| finding.code == code);
     let phrase = first.map(|finding| escape(&finding.phrase)).unwrap_or_default();
-    format!("{phrase}: {}", summary(code))
+    format!("{phrase}: {}", summary_of(round, code))
 }
 
 /// stdout is the command's: the report goes to stderr.

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Common, end, now, visit_context};
+use super::{Common, end, visit_context};
 use crate::api::review::User;
 use crate::cluster::Cluster;
 use crate::exit::Code;
@@ -12,7 +12,7 @@ use crate::identity::{Bearer, Both};
 use crate::recognition::{Recognition, recognize};
 use crate::report::{Format, json, print, summary};
 use crate::text::escape;
-use crate::time::date::time;
+use crate::time::date::{now, time};
 use crate::time::duration::span;
 use crate::token::Claims;
 

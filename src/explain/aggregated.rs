@@ -32,6 +32,18 @@ const BUILT_IN: [&str; 23] = [
     "storage.k8s.io",
 ];
 
+/// What to look at where a path below `/apis/GROUP/VERSION` may be an aggregated server's.
+pub fn hint(path: &str) -> Option<String> {
+    let mut parts = path.strip_prefix("/apis/")?.split(['/', '?']);
+    let (group, version) = (parts.next()?, parts.next()?);
+    (!BUILT_IN.contains(&group)).then(|| {
+        format!(
+            "; if an aggregated server answers for {group}, see whether it is up and trusts the kube-apiserver: kubectl get \
+             apiservices {version}.{group}"
+        )
+    })
+}
+
 /// An API service that may be an aggregated server's.
 #[derive(Clone, Copy)]
 pub struct Aggregated<'a> {

@@ -77,6 +77,8 @@ fn beyond_rbac(answer: &Answer, finding: &Finding) -> Option<String> {
         "does not have access to the resource in Azure",
         "requires one of [\"container.",
     ];
+    // Authorizers that say of a user that they do not know: ABAC, and Azure's of service accounts.
+    const NO_OPINION: [&str; 3] = ["RBAC: ", "No policy matched", "Azure does not have opinion"];
     if answer.meaning == Meaning::Denied || THEIRS.iter().any(|words| answer.reason.contains(words)) {
         return Some(
             "an authorizer denies it that RBAC cannot override: change that authorizer's policy".into(),
@@ -84,8 +86,7 @@ fn beyond_rbac(answer: &Answer, finding: &Finding) -> Option<String> {
     }
     // A review says whether it is denied; the refusal of a request does not.
     let reason = Refusal::parse(&answer.reason).filter(|_| !finding.by_review())?.reason;
-    let is_rbac =
-        |line: &str| line.is_empty() || line.starts_with("RBAC: ") || line.starts_with("No policy matched");
+    let is_rbac = |line: &str| line.is_empty() || NO_OPINION.iter().any(|words| line.starts_with(words));
     (!reason.lines().all(is_rbac)).then(|| {
         "an authorizer beside RBAC gives this reason: change its policy; whether a grant helps is shown by --review".into()
     })

@@ -14,3 +14,6 @@ mod url;
 pub use model::{Defaults, Expected, Namespace, Objects, Permission, ResourceName, Target};
 pub use parts::{is_metric, is_version, namespace_fault, subresource_fault};
 pub use phrase::parse;
+
+/// A run with files does not ask more.
+pub const MOST: usize = 10_000;

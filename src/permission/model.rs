@@ -20,6 +20,8 @@ pub struct Permission {
     pub verb: String,
     /// On what.
     pub target: Target,
+    /// From a rule of RBAC: names are meant to the letter, and nothing of it has to be served.
+    pub exact: bool,
 }
 
 /// What a permission is about.
@@ -49,7 +51,8 @@ pub struct Objects {
 pub struct ResourceName {
     /// Up to the first dot.
     pub name: String,
-    /// After the first dot: a group, a version and a group, or a version and a dot.
+    /// After the first dot: a group, a version and a group, or a version and a dot. `*` is every group, empty is the
+    /// core group alone.
     pub qualifier: Option<String>,
 }
 
@@ -78,13 +81,21 @@ impl ResourceName {
     pub fn is_signers(&self) -> bool {
         self.name == "signers"
     }
+
+    /// True for what stands for more than one resource.
+    pub fn is_wildcard(&self) -> bool {
+        self.name == "*" || self.qualifier.as_deref() == Some("*")
+    }
 }
 
 impl fmt::Display for ResourceName {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.qualifier {
-            Some(qualifier) => write!(formatter, "{}.{qualifier}", self.name),
-            None => formatter.write_str(&self.name),
+            // `pods.` would be read as of any group.
+            Some(qualifier) if !qualifier.is_empty() || self.name == "*" => {
+                write!(formatter, "{}.{qualifier}", self.name)
+            }
+            Some(_) | None => formatter.write_str(&self.name),
         }
     }
 }

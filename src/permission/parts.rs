@@ -51,13 +51,15 @@ fn split_resource(text: &str) -> (&str, Option<&str>) {
 }
 
 /// Parses `RESOURCE`, `RESOURCE.GROUP`, `RESOURCE.VERSION.GROUP` or `RESOURCE.VERSION.` (of any group, as kubectl
-/// takes it), which begins at this byte.
+/// takes it), which begins at this byte. As rules have them, `RESOURCE.*` is of every group, and `*.` is all of the
+/// core group.
 pub fn parse_resource(at: usize, text: &str) -> Result<ResourceName, PhraseFault> {
     const RESOURCE: &str =
         "a resource is RESOURCE, RESOURCE.GROUP or RESOURCE.VERSION.GROUP, such as pods or deployments.apps";
     // `pods.` names no group, which is any group.
     let (name, qualifier) = match split_resource(text) {
-        (name, Some("")) => (name, None),
+        (name, Some("")) if name != "*" => (name, None),
+        ("*", Some("*")) => ("*", None),
         split => split,
     };
     let resource = ResourceName { name: name.to_owned(), qualifier: qualifier.map(str::to_owned) };
@@ -74,7 +76,7 @@ pub fn parse_resource(at: usize, text: &str) -> Result<ResourceName, PhraseFault
     if let (Some(bad), true) = (name.find(|c| !plain(c)), name != "*") {
         return fault(at + bad, RESOURCE);
     }
-    if let Some(qualifier) = qualifier {
+    if let Some(qualifier) = qualifier.filter(|qualifier| !matches!(*qualifier, "" | "*")) {
         let mut label_at = at + name.len() + 1;
         let labels = qualifier.strip_suffix('.').filter(|version| is_version(version));
         for label in labels.unwrap_or(qualifier).split('.') {

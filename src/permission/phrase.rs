@@ -67,7 +67,10 @@ fn parse_phrase(phrase: &str, defaults: &Defaults) -> Result<Vec<Permission>, Ph
         return fault(extra.at, "the phrase ends before this: put each phrase in its own quotes");
     }
     let target = parse_target(target_word, expected, &verbs, namespace, defaults)?;
-    Ok(verbs.into_iter().map(|verb| Permission { expected, verb, target: target.clone() }).collect())
+    Ok(verbs
+        .into_iter()
+        .map(|verb| Permission { expected, verb, target: target.clone(), exact: false })
+        .collect())
 }
 
 fn split(phrase: &str) -> Vec<Word<'_>> {
@@ -235,6 +238,11 @@ mod tests {
             (&["list pods", "  get   nodes/n:1 "], &["list pods", "get nodes/n:1"]),
             (&["list deployments.v1.apps"], &["list deployments.v1.apps"]),
             (&["* *"], &["* *"]),
+            (&["* *.*"], &["* *"]),
+            (&["get *."], &["get *."]),
+            (&["get *.apps in *"], &["get *.apps in *"]),
+            (&["list pods.*"], &["list pods.*"]),
+            (&["update *.*/*/scale"], &["update */*/scale"]),
             (&["impersonate users/jane@example.com"], &["impersonate users/jane@example.com"]),
             (&["get Deployment/web/scale in prod"], &["get Deployment/web/scale in prod"]),
             (
@@ -319,6 +327,8 @@ mod tests {
             ("approve signers//x", 16, "name"),
             ("approve signers/example.com/a%20b", 29, "character"),
             ("get pods.v1..", 12, "RESOURCE"),
+            ("get pods.v1.*", 12, "RESOURCE"),
+            ("get pods.*.apps", 9, "RESOURCE"),
             ("get pods.apps.", 14, "RESOURCE"),
             ("get po_ds.example.com", 6, "RESOURCE"),
             ("get a%b.external.metrics.k8s.io", 5, "metric"),

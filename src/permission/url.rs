@@ -77,7 +77,8 @@ impl Url {
         let [plural, tail @ ..] = rest else { return Err("it names no resource".into()) };
         let dot = |text: &str| if text.is_empty() { String::new() } else { format!(".{text}") };
         let typed = match (group, version) {
-            (_, "v1") => format!("{plural}{}", dot(group)),
+            // What servers prefer needs no version; of autoscaling that is v2.
+            (group, "v1") if group != "autoscaling" => format!("{plural}{}", dot(group)),
             ("", version) => format!("{plural}.{version}."),
             (group, version) => format!("{plural}.{version}.{group}"),
         };

@@ -8,7 +8,6 @@ use serde_json::{Map, Value, json};
 use super::Report;
 use crate::exit::Code;
 use crate::explain::Explanation;
-use crate::failure::Fault;
 use crate::knock::Knock;
 use crate::permission::Expected;
 use crate::round::Finding;
@@ -55,10 +54,10 @@ pub fn render(report: &Report<'_>) -> String {
     line(object)
 }
 
-/// A run that could not ask.
-pub fn render_fault(fault: &Fault) -> String {
-    let mut object = object(fault.code());
-    object.insert("message".into(), fault.text().into());
+/// A run that asked nothing, and why.
+pub fn render_message(code: Code, why: &str) -> String {
+    let mut object = object(code);
+    object.insert("message".into(), why.into());
     line(object)
 }
 

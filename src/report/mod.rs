@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::cluster::Cluster;
 use crate::exit::Code;
 use crate::explain::{Context, Explanation, explain};
-use crate::round::{Finding, Round};
+use crate::round::{Finding, Round, State};
 use crate::text::escape;
 use crate::time::duration::span;
 use crate::trace::{Trace, Tracing};
@@ -58,11 +58,19 @@ impl Report<'_> {
         match self.waited {
             Some((elapsed, rounds)) if rounds > 1 => {
                 let waited = span(i64::try_from(elapsed.as_secs()).unwrap_or(i64::MAX));
-                format!("{}; waited {waited}, asked {rounds} times", summary(self.code))
+                format!("{}; waited {waited}, asked {rounds} times", summary_of(self.round, self.code))
             }
-            Some(_) | None => summary(self.code),
+            Some(_) | None => summary_of(self.round, self.code),
         }
     }
+}
+
+/// The same of a round: the API server has not rejected a token that it was not shown.
+pub fn summary_of(round: &Round, code: Code) -> String {
+    if matches!(round.findings.first(), Some(Finding { state: State::TokenEnds { .. }, .. })) {
+        return format!("{} ({}): the token ends too soon (--min-token-life)", code.name(), code.number());
+    }
+    summary(code)
 }
 
 /// `forbidden (10): …`.

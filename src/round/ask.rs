@@ -12,6 +12,8 @@ use crate::failure::{Failure, Fault};
 use crate::identity::{Bearer, Both, Identity};
 use crate::knock::{Knock, Question, needs_review};
 use crate::permission::{Namespace, Permission, Target};
+use crate::time::date::now;
+use crate::token::Claims;
 use crate::trace::Tracing;
 use crate::verdict;
 use crate::visit::Visit;
@@ -29,9 +31,9 @@ pub fn round(
     let own_namespace = own_namespace?;
     let bearer = visit.bearer;
     let mut findings: Vec<Finding> = spec.permissions.iter().map(unasked).collect();
-    if spec.token_only && bearer == Bearer::None {
+    if let Some((code, state)) = barred(spec, bearer, visit.claims.as_ref()) {
         for finding in &mut findings {
-            (finding.code, finding.state) = (Code::Anonymous, State::NoToken);
+            (finding.code, finding.state) = (code, state.clone());
         }
         return Ok(Round { findings, bearer, claims: visit.claims, timed_out: false });
     }
@@ -44,6 +46,17 @@ pub fn round(
     };
     conclude(spec, &mut findings, bearer, timed_out);
     Ok(Round { findings, bearer, claims: visit.claims, timed_out })
+}
+
+/// Why nothing may be asked, as far as the token itself shows it.
+fn barred(spec: &Spec, bearer: Bearer, claims: Option<&Claims>) -> Option<(Code, State)> {
+    if spec.token_only && bearer == Bearer::None {
+        return Some((Code::Anonymous, State::NoToken));
+    }
+    // Claims are in whole seconds.
+    let least = i64::try_from(spec.min_token_life?.as_millis().div_ceil(1000)).ok()?;
+    let left = claims?.ends_within(least, now())?;
+    Some((Code::Unauthenticated, State::TokenEnds { left, least }))
 }
 
 fn unasked(permission: &Permission) -> Finding {
@@ -86,7 +99,7 @@ fn code(finding: &Finding, bearer: Bearer, forbid_anonymous: bool) -> Code {
         }
         State::Unresolved(Unresolved::Unknown { silent, .. }) if !silent.is_empty() => Code::Unavailable,
         State::Unresolved(Unresolved::Unknown { .. } | Unresolved::NoSubresource { .. }) => Code::Unserved,
-        State::NotAsked | State::NoToken | State::Late => finding.code,
+        State::NotAsked | State::NoToken | State::TokenEnds { .. } | State::Late => finding.code,
     }
 }
 
@@ -110,6 +123,7 @@ fn wanted(permission: &Permission) -> Option<Wanted> {
             verb: permission.verb.clone(),
             resource: objects.resource.clone(),
             subresource: objects.subresource.clone(),
+            exact: permission.exact,
         }),
     }
 }
@@ -285,5 +299,44 @@ impl Asker<'_> {
 
     fn in_time(&self) -> Result<(), End> {
         if self.visit.is_over() { Err(End::TooLate) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::{Cluster, ServiceVariables, Where};
+
+    /// The token, `--token-only`, `--min-token-life` in seconds, how long the token claims to live, and the code
+    /// where nothing is asked.
+    #[test]
+    fn what_the_token_itself_bars() {
+        use Bearer::{None as NoToken, Token};
+        for (bearer, token_only, least, life, code) in [
+            (Token, false, None, Some(10), None),
+            (Token, false, None, Some(-10), None),
+            (Token, false, Some(60), Some(3600), None),
+            (Token, false, Some(60), Some(10), Some(Code::Unauthenticated)),
+            (Token, false, Some(60), Some(-10), Some(Code::Unauthenticated)),
+            (Token, true, Some(60), Some(10), Some(Code::Unauthenticated)),
+            (Token, true, Some(60), Some(3600), None),
+            (Token, false, Some(60), None, None),
+            (NoToken, false, Some(60), None, None),
+            (NoToken, true, Some(60), None, Some(Code::Anonymous)),
+            (NoToken, true, None, None, Some(Code::Anonymous)),
+        ] {
+            let cluster = Cluster::resolve(Where::default(), &ServiceVariables::default()).unwrap();
+            let spec = Spec {
+                cluster,
+                permissions: Vec::new(),
+                review: false,
+                token_only,
+                forbid_anonymous: false,
+                min_token_life: least.map(Duration::from_secs),
+            };
+            let claims = life.map(|life| Claims { expires: Some(now() + life), ..Claims::default() });
+            let found = barred(&spec, bearer, claims.as_ref()).map(|(code, _)| code);
+            assert_eq!(found, code, "{bearer:?} {token_only} {least:?} {life:?}");
+        }
     }
 }

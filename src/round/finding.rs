@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use crate::api::discovery::{Resource, Unresolved};
 use crate::api::status::{Answer, Meaning, Shape};
 use crate::cluster::Cluster;
-use crate::exit::Code;
+use crate::exit::{Code, fold};
 use crate::identity::{Bearer, Both};
 use crate::knock::{Knock, Question, needs_review};
 use crate::permission::{Expected, Permission};
@@ -25,6 +25,8 @@ pub struct Spec {
     pub token_only: bool,
     /// `--forbid-anonymous`.
     pub forbid_anonymous: bool,
+    /// `--min-token-life`.
+    pub min_token_life: Option<Duration>,
 }
 
 impl Spec {
@@ -55,6 +57,13 @@ pub enum State {
     NotAsked,
     /// It was not asked: there is no token, and `--token-only` leaves nothing else to ask with.
     NoToken,
+    /// It was not asked: by its own claims the token ends too soon.
+    TokenEnds {
+        /// In so many seconds; not after 0: it has ended.
+        left: i64,
+        /// `--min-token-life`, in seconds.
+        least: i64,
+    },
     /// The deadline came when it was its turn.
     Late,
     /// Its name is not the name of a resource.
@@ -79,7 +88,11 @@ impl Finding {
     pub fn asked(&self) -> Option<&Asked> {
         match &self.state {
             State::Asked(asked) => Some(asked),
-            State::NotAsked | State::NoToken | State::Late | State::Unresolved(_) => None,
+            State::NotAsked
+            | State::NoToken
+            | State::TokenEnds { .. }
+            | State::Late
+            | State::Unresolved(_) => None,
         }
     }
 
@@ -87,14 +100,18 @@ impl Finding {
     pub fn is_own(&self) -> bool {
         match self.state {
             State::NotAsked => false,
-            State::NoToken | State::Late | State::Unresolved(_) | State::Asked(_) => true,
+            State::NoToken
+            | State::TokenEnds { .. }
+            | State::Late
+            | State::Unresolved(_)
+            | State::Asked(_) => true,
         }
     }
 
     /// True if it was its turn to be asked.
     pub fn was_asked(&self) -> bool {
         match self.state {
-            State::NotAsked | State::NoToken => false,
+            State::NotAsked | State::NoToken | State::TokenEnds { .. } => false,
             State::Late | State::Unresolved(_) | State::Asked(_) => true,
         }
     }
@@ -109,7 +126,11 @@ impl Finding {
         match &self.state {
             State::Asked(asked) => asked.knocks.deciding(bearer)?.result.as_ref().ok(),
             State::Unresolved(Unresolved::Answered(answer)) => Some(answer),
-            State::NotAsked | State::NoToken | State::Late | State::Unresolved(_) => None,
+            State::NotAsked
+            | State::NoToken
+            | State::TokenEnds { .. }
+            | State::Late
+            | State::Unresolved(_) => None,
         }
     }
 }
@@ -128,6 +149,12 @@ pub struct Round {
 }
 
 impl Round {
+    /// The code of the run: that of the first permission that is not as required. With `fail_open` those without an
+    /// answer (2x) are passed over.
+    pub fn code(&self, fail_open: bool) -> Code {
+        fold(self.findings.iter().map(|finding| finding.code), fail_open)
+    }
+
     /// The longest `Retry-After` of the answers that decide.
     pub fn retry_after(&self, now: SystemTime) -> Option<Duration> {
         let answers = self.findings.iter().filter_map(|finding| finding.answer(self.bearer));

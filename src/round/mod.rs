@@ -24,6 +24,8 @@ pub struct Rounds {
     pub spec: Spec,
     /// How many rounds there were.
     pub made: u32,
+    /// Whether any of them asked something: a token that ends too soon is a round without a knock.
+    asked: bool,
     /// What an earlier round learned of each permission.
     memory: Vec<Memory>,
 }
@@ -38,7 +40,7 @@ struct Memory {
 impl Rounds {
     /// Before the first one.
     pub fn new(spec: Spec) -> Rounds {
-        Rounds { made: 0, memory: vec![Memory::default(); spec.permissions.len()], spec }
+        Rounds { made: 0, asked: false, memory: vec![Memory::default(); spec.permissions.len()], spec }
     }
 
     /// Makes a round, in at most `patience`. Faults are found before anything is asked, but for a
@@ -48,8 +50,10 @@ impl Rounds {
         // A warning about the setup is shown once.
         let tracing = Tracing { warnings: tracing.warnings && first, ..tracing };
         let known: Vec<_> = self.memory.iter().map(|memory| memory.resource.clone()).collect();
-        let mut round = ask::round(&self.spec, &known, patience, first || self.owes_anonymous(), tracing)?;
+        let anonymous_too = !self.asked || self.owes_anonymous();
+        let mut round = ask::round(&self.spec, &known, patience, anonymous_too, tracing)?;
         self.made = self.made.saturating_add(1);
+        self.asked |= round.findings.iter().any(Finding::was_asked);
         for (finding, memory) in round.findings.iter_mut().zip(&mut self.memory) {
             memory.resource = None;
             let State::Asked(asked) = &mut finding.state else { continue };

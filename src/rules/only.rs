@@ -90,7 +90,7 @@ fn covers_path(named: &str, found: &str) -> bool {
     named == found || (named.ends_with('*') && found.starts_with(named.trim_end_matches('*')))
 }
 
-/// `get,list secrets/db in ns-1`; with a word after it where no phrase says it exactly.
+/// `get,list secrets/db in ns-1`.
 fn phrase(verbs: String, rule: &Rule, namespace: &str) -> String {
     let mut phrase = verbs;
     phrase.push(' ');
@@ -103,17 +103,13 @@ fn phrase(verbs: String, rule: &Rule, namespace: &str) -> String {
         None => (rule.resource.as_str(), None),
     };
     phrase.push_str(resource);
-    let note = match (rule.group.as_str(), resource) {
-        ("*", "*") => "",
-        ("*", _) => " (of every API group)",
-        ("", "*") => " (of the core group)",
-        ("", _) => "",
+    match (rule.group.as_str(), resource) {
+        ("*", "*") | ("", _) if resource != "*" || rule.group == "*" => {}
         (group, _) => {
             phrase.push('.');
             phrase.push_str(group);
-            ""
         }
-    };
+    }
     for part in [rule.name.as_deref().or(tail.map(|_| "*")), tail].into_iter().flatten() {
         phrase.push('/');
         phrase.push_str(part);
@@ -124,14 +120,13 @@ fn phrase(verbs: String, rule: &Rule, namespace: &str) -> String {
         phrase.push_str(" in ");
         phrase.push_str(namespace);
     }
-    phrase.push_str(note);
     phrase
 }
 
 /// Whether a resource of the core group is known to lie in no namespace.
 fn is_cluster_scoped(plural: &str) -> bool {
     let resource = ResourceName { name: plural.to_owned(), qualifier: None };
-    let wanted = Wanted { verb: "get".into(), resource, subresource: None };
+    let wanted = Wanted { verb: "get".into(), resource, subresource: None, exact: false };
     discovery::known(&wanted).is_some_and(|resource| !resource.namespaced)
 }
 
@@ -228,13 +223,13 @@ mod tests {
                 &["list - pods - ns-1"],
                 one(&json!(["list"]), "", &json!(["*"]), &json!([])),
                 json!([]),
-                &["list * in ns-1 (of the core group)"],
+                &["list *. in ns-1"],
             ),
             (
                 &["list - pods - ns-1"],
                 one(&json!(["list"]), "*", &json!(["pods"]), &json!([])),
                 json!([]),
-                &["list pods in ns-1 (of every API group)"],
+                &["list pods.* in ns-1"],
             ),
             (
                 &["* apps * - ns-1"],

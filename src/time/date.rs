@@ -1,6 +1,12 @@
-//! Dates: as Kubernetes writes them, and as headers of HTTP do. Pure.
+//! Dates: as Kubernetes writes them, and as headers of HTTP do; and what this clock shows.
 
 use std::time::{Duration, SystemTime};
+
+/// Now, in seconds since 1970.
+pub fn now() -> i64 {
+    let elapsed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(elapsed.as_secs()).unwrap_or(i64::MAX)
+}
 
 /// A time in seconds since 1970 as Kubernetes writes it: `2026-11-23T21:16:29Z`.
 pub fn time(seconds: i64) -> String {

@@ -2,8 +2,9 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::os::fd::AsFd;
 use std::os::unix::fs::FileTypeExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::channel;
 use std::thread;
 
@@ -45,16 +46,10 @@ impl Unread {
 pub fn read(path: &Path, limit: usize, deadline: Deadline) -> Result<Content, Unread> {
     let kind = fs::metadata(path).map_err(Unread::Broken)?.file_type();
     let content = if kind.is_file() || kind.is_dir() {
-        read_now(path, limit)
+        read_now(Some(path), limit).map_err(Unread::Broken)?
     } else {
-        let (sender, reads) = channel();
-        let owned = path.to_owned();
-        match thread::Builder::new().spawn(move || drop(sender.send(read_now(&owned, limit)))) {
-            Ok(_) => deadline.receive(&reads).ok_or(Unread::TooLate)?,
-            Err(error) => Err(error),
-        }
+        read_in_time(Some(path.to_owned()), limit, deadline)?
     };
-    let content = content.map_err(Unread::Broken)?;
     Ok(match content.len() {
         length if length > limit => Content::TooLarge,
         0 if kind.is_fifo() => Content::EmptyPipe,
@@ -62,10 +57,28 @@ pub fn read(path: &Path, limit: usize, deadline: Deadline) -> Result<Content, Un
     })
 }
 
-fn read_now(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
+/// Reads stdin to its end in the same way, and leaves nothing of it to another program.
+pub fn read_stdin(limit: usize, deadline: Deadline) -> Result<Content, Unread> {
+    let content = read_in_time(None, limit, deadline)?;
+    Ok(if content.len() > limit { Content::TooLarge } else { Content::Whole(content) })
+}
+
+fn read_in_time(path: Option<PathBuf>, limit: usize, deadline: Deadline) -> Result<Vec<u8>, Unread> {
+    let (sender, reads) = channel();
+    let read = move || drop(sender.send(read_now(path.as_deref(), limit)));
+    thread::Builder::new().spawn(read).map_err(Unread::Broken)?;
+    deadline.receive(&reads).ok_or(Unread::TooLate)?.map_err(Unread::Broken)
+}
+
+/// `None`: stdin.
+fn read_now(path: Option<&Path>, limit: usize) -> io::Result<Vec<u8>> {
     let mut content = Vec::with_capacity(2048);
     let most = u64::try_from(limit.saturating_add(1)).unwrap_or(u64::MAX);
-    File::open(path)?.take(most).read_to_end(&mut content)?;
+    let file = match path {
+        Some(path) => File::open(path)?,
+        None => io::stdin().as_fd().try_clone_to_owned()?.into(),
+    };
+    file.take(most).read_to_end(&mut content)?;
     Ok(content)
 }
 

@@ -5,7 +5,6 @@ pub fn fault(text: &[u8]) -> Option<&'static str> {
     let starts = |prefix: &str| {
         text.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
     };
-    let lines = || text.split(u8::is_ascii_whitespace).filter(|piece| !piece.is_empty());
     Some(match text {
         _ if text.starts_with(b"\xef\xbb\xbf")
             || text.starts_with(b"\xff\xfe")
@@ -38,12 +37,22 @@ pub fn fault(text: &[u8]) -> Option<&'static str> {
             "holds the token in base64, as a Secret's data does; decode it once (base64 -d)"
         }
         [.., b'\\', b'n' | b'r'] => "ends with a line break written as a backslash and a letter; remove both",
-        _ if text.starts_with(b"eyJ") && lines().nth(1).is_some_and(|next| !next.starts_with(b"eyJ")) => {
-            "the token is broken into lines; write it on one line"
-        }
-        _ if text.starts_with(b"eyJ") && lines().nth(1).is_some() => "holds more than one token; keep one",
         _ => return None,
     })
+}
+
+/// The same of a text with spaces or line breaks in it, which no header can hold.
+pub fn fault_of_pieces(text: &[u8]) -> Option<&'static str> {
+    let broken = || {
+        let mut pieces = text.split(u8::is_ascii_whitespace).filter(|piece| !piece.is_empty());
+        let second = pieces.nth(1).filter(|_| text.starts_with(b"eyJ"))?;
+        Some(if second.starts_with(b"eyJ") {
+            "holds more than one token; keep one"
+        } else {
+            "the token is broken into lines; write it on one line"
+        })
+    };
+    fault(text).or_else(broken)
 }
 
 /// The token inside quotes and the like, as far as it can be seen.
@@ -93,7 +102,7 @@ mod tests {
             (format!("{JWT}\n{JWT}"), "more than one"),
             (format!("\u{feff}{JWT}"), "byte order mark"),
         ] {
-            let found = fault(text.as_bytes()).unwrap_or_default();
+            let found = fault_of_pieces(text.as_bytes()).unwrap_or_default();
             assert!(found.contains(words), "{text}: {found}");
             assert!(!found.contains("eyJ"), "{found}");
         }
@@ -105,7 +114,7 @@ mod tests {
             "sha256~abc-DEF_1",
             "abcdef.0123456789abcdef",
         ] {
-            assert_eq!(fault(text.as_bytes()), None, "{text}");
+            assert_eq!(fault_of_pieces(text.as_bytes()), None, "{text}");
         }
         assert!(fault(&[0xff, 0xfe, b'e', 0]).is_some());
     }

@@ -52,7 +52,7 @@ impl Token {
             return Ok(None);
         }
         if !text.iter().all(u8::is_ascii_graphic) {
-            let why = form::fault(text)
+            let why = form::fault_of_pieces(text)
                 .unwrap_or("holds bytes that no header can hold (a line break, a space or binary data)");
             return Err(fault(why));
         }
@@ -198,6 +198,11 @@ const LEEWAY: i64 = 60;
 /// A difference of clocks below this many seconds is the network's.
 const SAME_TIME: i64 = 5;
 
+/// How far off a clock is, beyond what the network may take.
+fn off(skew: Option<i64>) -> i64 {
+    skew.filter(|skew| skew.saturating_abs() > SAME_TIME).unwrap_or_default()
+}
+
 impl Claims {
     /// Reads the middle part of `header.claims.signature`. `None` if it is not a JWT, unless it is written
     /// wrong in a way that can be named.
@@ -220,7 +225,7 @@ impl Claims {
         let time =
             |value: &Value| value.as_i64().or_else(|| value.to_string().split_once('.')?.0.parse().ok());
         let kubernetes = json.get("kubernetes.io").unwrap_or(&Value::Null);
-        let bound = |kind: &str| kubernetes.pointer(&format!("/{kind}/name")).and_then(text);
+        let bound = |kind: &str| kubernetes.get(kind)?.get("name").and_then(text);
         Some(Claims {
             issuer: json.get("iss").and_then(text),
             audiences: match json.get("aud") {
@@ -239,18 +244,28 @@ impl Claims {
         })
     }
 
-    /// Why a server answers 401 to this token, most likely cause first; `now` in seconds since 1970.
-    pub fn explain_rejection(&self, now: i64) -> String {
-        self.explain_rejection_by(now, None)
+    /// In how many seconds the token ends, where that is sooner than in `least`. A token that claims no end has none.
+    pub fn ends_within(&self, least: i64, now: i64) -> Option<i64> {
+        let left = self.expires?.saturating_sub(now);
+        (left < least).then_some(left)
     }
 
-    /// The same where the server's clock is known: `skew` is how many seconds it is ahead of this one. A server
-    /// judges by its own clock.
-    pub fn explain_rejection_by(&self, now: i64, skew: Option<i64>) -> String {
+    /// Whether a 401 is likely the clocks': the token is not valid yet, or has expired by the server's clock only.
+    pub fn is_a_matter_of_clocks(&self, now: i64, skew: Option<i64>) -> bool {
+        let time = now.saturating_add(off(skew));
+        let has_expired = |time: i64| self.expires.is_some_and(|expires| expires <= time);
+        let begins = self.not_before.max(self.issued);
+        let is_early = begins.is_some_and(|begins| begins > time.saturating_add(LEEWAY));
+        self.fault.is_none() && if has_expired(time) { !has_expired(now) } else { is_early }
+    }
+
+    /// Why a server answers 401 to this token, most likely cause first; `now` in seconds since 1970. A server judges
+    /// by its own clock: `skew` is how many seconds it is ahead of this one, where that is known.
+    pub fn explain_rejection(&self, now: i64, skew: Option<i64>) -> String {
         if let Some(fault) = self.fault {
             return fault.to_owned();
         }
-        let skew = skew.filter(|skew| skew.saturating_abs() > SAME_TIME).unwrap_or_default();
+        let skew = off(skew);
         let clocks = match skew {
             0 => "check the clocks".to_owned(),
             1.. => format!("the API server's clock is {} ahead of this one", span(skew)),
@@ -305,6 +320,24 @@ mod tests {
 
     fn jwt(claims: &str) -> String {
         format!("eyJhbGciOiJSUzI1NiJ9.{}.c2ln", URL_SAFE_NO_PAD.encode(claims))
+    }
+
+    /// Its end, the least it must have left at 1000, and how much it has where that is too little.
+    #[test]
+    fn a_token_that_ends_too_soon() {
+        for (expires, least, left) in [
+            (None, i64::MAX, None),
+            (Some(4600), 3600, None),
+            (Some(4600), 3601, Some(3600)),
+            (Some(1001), 1, None),
+            (Some(1000), 1, Some(0)),
+            (Some(940), 1, Some(-60)),
+            (Some(i64::MIN), 1, Some(i64::MIN)),
+            (Some(i64::MAX), i64::MAX, Some(i64::MAX - 1000)),
+        ] {
+            let claims = Claims { expires, ..Claims::default() };
+            assert_eq!(claims.ends_within(least, 1000), left, "{expires:?} {least}");
+        }
     }
 
     #[test]
@@ -382,13 +415,14 @@ mod tests {
     #[test]
     fn a_rejection_is_explained_from_the_claims() {
         let claims = |json: &str| Claims::parse(&jwt(json)).unwrap();
-        let expired = claims(r#"{"exp":1000}"#).explain_rejection(1000 + 7500);
+        let expired = claims(r#"{"exp":1000}"#).explain_rejection(1000 + 7500, None);
         assert!(expired.contains("expired 2h5m ago"), "{expired}");
-        let never = claims(r#"{"exp":-9223372036854775808}"#).explain_rejection(1000);
+        let never = claims(r#"{"exp":-9223372036854775808}"#).explain_rejection(1000, None);
         assert!(never.contains("expired 292"), "{never}");
-        let early = claims(r#"{"exp":99999,"iat":9000}"#).explain_rejection(1000);
+        let early = claims(r#"{"exp":99999,"iat":9000}"#).explain_rejection(1000, None);
         assert!(early.contains("in the future"), "{early}");
-        let audience = claims(r#"{"exp":4600,"aud":"vault","iss":"https://other"}"#).explain_rejection(1000);
+        let audience =
+            claims(r#"{"exp":4600,"aud":"vault","iss":"https://other"}"#).explain_rejection(1000, None);
         assert!(
             audience.contains("audience vault") && audience.contains("issuer https://other"),
             "{audience}"
@@ -430,13 +464,45 @@ mod tests {
                 Some(30),
                 "expired 10s ago; the API server's clock is 30s ahead of this one",
             ),
+            (
+                r#"{"nbf":1040,"exp":9999}"#,
+                1000,
+                Some(-30),
+                "not valid for another 70s: the API server's clock is 30s behind",
+            ),
             (r#"{"exp":2000}"#, 1000, Some(2), "not expired (valid for another 16m)"),
             (r#"{"exp":2000}"#, 1000, Some(i64::MIN), "behind this one"),
             (r#"{"exp":-5}"#, i64::MAX, Some(i64::MAX), "expired"),
         ] {
-            let text = Claims::parse(&jwt(json)).unwrap().explain_rejection_by(now, skew);
+            let text = Claims::parse(&jwt(json)).unwrap().explain_rejection(now, skew);
             assert!(text.contains(words), "{json}: no {words:?} in {text:?}");
         }
+    }
+
+    /// The claims, this clock, how far the server's is ahead, and whether the clocks are likely to blame.
+    #[test]
+    fn a_rejection_by_the_clocks() {
+        for (json, now, skew, is_it) in [
+            (r#"{"exp":2000}"#, 1000, None, false),
+            (r#"{"exp":2000}"#, 1000, Some(999), false),
+            (r#"{"exp":2000}"#, 1000, Some(1000), true),
+            (r#"{"exp":1003}"#, 1000, Some(4), false),
+            (r#"{"exp":900}"#, 1000, None, false),
+            (r#"{"exp":900}"#, 1000, Some(7200), false),
+            (r#"{"exp":900}"#, 1000, Some(-7200), false),
+            (r#"{"exp":9999,"nbf":1040}"#, 1000, None, false),
+            (r#"{"exp":9999,"nbf":1040}"#, 1000, Some(-30), true),
+            (r#"{"exp":9999,"nbf":1030}"#, 1000, Some(-30), false),
+            (r#"{"exp":9999,"iat":1061}"#, 1000, None, true),
+            (r#"{"exp":9999,"iat":1061}"#, 1000, Some(30), false),
+            (r#"{"exp":9999,"iat":1000}"#, 1000, Some(-7200), true),
+            (r#"{"exp":-5}"#, i64::MAX, Some(i64::MAX), false),
+        ] {
+            let claims = Claims::parse(&jwt(json)).unwrap();
+            assert_eq!(claims.is_a_matter_of_clocks(now, skew), is_it, "{json} {now} {skew:?}");
+        }
+        let quoted = Claims::parse(&format!("\"{}\"", jwt(r#"{"exp":2000}"#))).unwrap();
+        assert!(!quoted.is_a_matter_of_clocks(1000, Some(7200)), "the quotes are to blame");
     }
 
     #[test]
@@ -449,7 +515,7 @@ mod tests {
             (format!("token={good}"), "in front of the token"),
         ] {
             let claims = Claims::parse(&text).unwrap();
-            assert!(claims.explain_rejection(1000).contains(words), "{text}");
+            assert!(claims.explain_rejection(1000, None).contains(words), "{text}");
             assert_eq!(claims.subject.as_deref(), Some("system:serviceaccount:ns-1:k-sa-1"), "{text}");
         }
         for text in ["ZXlKaGJHY2lPaUpTVXpJMU5pSjku", "${TOKEN}", "\"abc\""] {

@@ -121,7 +121,10 @@ fn options() {
         (&["check", "--nope", "list pods"], "there is no option --nope: see kubeknock --help"),
         (&["check", "-x", "list pods"], "there is no option -x: see kubeknock --help"),
         (&["check", "-i", "list pods"], "check has no option -i: it is an option of get"),
-        (&["get", "--fail-open", "/version"], "get has no option --fail-open: it is an option of check"),
+        (
+            &["get", "--fail-open", "/version"],
+            "get has no option --fail-open: it is an option of check, wait",
+        ),
         (&["whoami", "now"], "whoami takes no argument, found \"now\""),
         (&["check", "list pods", "--", "true"], "check takes no command after --: only wait does"),
         // Contradictions.

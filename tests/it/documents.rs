@@ -279,9 +279,17 @@ fn each_manifest_is_explained_and_confined() {
 fn the_manifests_commands_do_what_they_are_for() {
     let scene = tutorial();
     let folder = tempfile::tempdir().expect("a folder");
-    let mut ran = BTreeSet::new();
+    let (mut ran, mut files) = (BTreeSet::new(), 0);
     for (name, text) in manifests() {
-        for arguments in started(&text) {
+        for mut arguments in started(&text) {
+            // Where the ConfigMap is mounted.
+            for path in arguments.iter_mut().filter(|word| word.starts_with("/etc/kubeknock/")) {
+                let key = path.trim_start_matches("/etc/kubeknock/").to_owned();
+                let file = folder.path().join(&key);
+                fs::write(&file, data(&text, &key)).expect("write the key's file");
+                *path = file.to_str().expect("a path in UTF-8").to_owned();
+                files += 1;
+            }
             let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
             ran.insert(words[0].to_owned());
             match words.as_slice() {
@@ -303,6 +311,7 @@ fn the_manifests_commands_do_what_they_are_for() {
         }
     }
     assert_eq!(ran, ["check", "install", "monitor", "wait"].map(str::to_owned).into(), "all were met");
+    assert_eq!(files, 1, "a gate with a ConfigMap");
 }
 
 /// Liveness: an outage is no failure, a refusal is one. Readiness: both are.
@@ -556,6 +565,13 @@ fn folder() -> BTreeMap<String, String> {
         (name, fs::read_to_string(path).expect("a manifest"))
     };
     paths.map(read).collect()
+}
+
+/// What a ConfigMap holds as this key, a text of lines.
+fn data(manifest: &str, key: &str) -> String {
+    let (_, text) = manifest.split_once(&format!("\n  {key}: |\n")).unwrap_or_else(|| panic!("no {key}"));
+    let lines = text.lines().map_while(|line| line.strip_prefix("    "));
+    lines.map(|line| format!("{line}\n")).collect()
 }
 
 /// The arguments of every kubeknock that a manifest starts: as a container, or by an exec probe.

@@ -68,6 +68,8 @@ fn a_status_of_failure_inside_a_good_answer() {
         ("200 OK", JSON, &[], inside("ServerTimeout"), "get /healthz", 24, "unavailable"),
         ("200 OK", JSON, &[], inside("Conflict"), "list pods", 26, "unintelligible"),
         ("200 OK", JSON, AUDITED, inside("Forbidden"), "get /healthz/etcd", 10, "forbidden"),
+        ("200 OK", JSON, &[], inside("Forbidden"), "watch pods", 10, "forbidden"),
+        ("200 OK", JSON, &[], inside("ServiceUnavailable"), "watch pods", 24, "unavailable"),
         ("200 OK", JSON, &[], long, "list pods", 10, "forbidden"),
         ("200 OK", JSON, &[], late, "list pods", 10, "forbidden"),
         (
@@ -116,6 +118,52 @@ fn a_status_of_failure_inside_a_good_answer() {
 }
 
 /// Kind and shape fit the question, or it is no answer to it.
+/// Paths that serve one document have to serve that; what a real server says is said so by its `Audit-Id`.
+#[test]
+fn documents_that_do_not_fit() {
+    let foo = || json!({ "kind": "Foo", "apiVersion": "v1" }).to_string();
+    let paths = [
+        ("get /version", "gitVersion", json!({ "major": "1", "minor": "36", "gitVersion": "v1.36.2" })),
+        ("get /api", "APIVersions", json!({ "kind": "APIVersions", "versions": ["v1"] })),
+        ("get /api/v1", "APIResourceList", json!({ "kind": "APIResourceList", "resources": [] })),
+        ("get /apis", "APIGroupList", json!({ "kind": "APIGroupList", "groups": [] })),
+        ("get /apis/", "APIGroupList", json!({ "groups": ["x".repeat(2000)], "kind": "APIGroupList" })),
+        ("get /apis/apps", "APIGroup", json!({ "kind": "APIGroup", "name": "apps" })),
+        ("get /apis/apps/v1", "APIResourceList", json!({ "kind": "APIResourceList", "resources": [] })),
+        ("get /openapi/v2", "swagger", json!({ "swagger": "2.0", "paths": { "x": "y".repeat(2000) } })),
+        ("get /openapi/v3", "paths", json!({ "paths": { "x": "y".repeat(2000) } })),
+    ];
+    for (phrase, what, good) in paths {
+        let words: &str =
+            Box::leak(format!("not the document of this path, which has {what}").into_boxed_str());
+        let bad = [foo(), "{}".into(), "[]".into(), "ok".into(), String::new(), "{\"kind\":\"Foo\",".into()];
+        hold(bad.map(|body| -> Case { ("200 OK", JSON, &[], body, phrase, 26, words) }));
+        let other = format!("{{\"kind\":\"APIVersionsList\",\"items\":[\"{}\"]}}", "x".repeat(2000));
+        hold([
+            ("200 OK", JSON, &[][..], other, phrase, 26, words),
+            ("200 OK", JSON, &[], good.to_string(), phrase, 0, "ok (0)"),
+            ("200 OK", "text/plain", &[], good.to_string(), phrase, 0, "ok (0)"),
+            ("200 OK", JSON, AUDITED, foo(), phrase, 0, "ok (0)"),
+        ]);
+    }
+    // What they serve below, and any other path, may be anything.
+    for phrase in [
+        "get /version/x",
+        "get /openapi/v3/api/v1",
+        "get /openapi",
+        "get /healthz",
+        "get /metrics",
+        "get /foo",
+    ] {
+        hold([("200 OK", JSON, &[][..], foo(), phrase, 0, "ok (0)")]);
+    }
+    let listener = faults::answers("200 OK", JSON, &[], &foo());
+    let pod = Pod::in_front_of(&listener);
+    pod.runs(&["get", "/version"]).gives(26, &["Foo"], Stderr::Has("which has gitVersion"));
+    pod.runs(&["get", "/version?timeout=1s"]).gives(26, &["Foo"], Stderr::Has("which has gitVersion"));
+    pod.runs(&["doctor"]).gives(26, &["which has gitVersion"], Stderr::Any);
+}
+
 #[test]
 fn kinds_that_do_not_fit() {
     let list = "list pods";
@@ -143,6 +191,9 @@ fn kinds_that_do_not_fit() {
         (list, json!({ "apiVersion": "v1", "items": ["x".repeat(2000)], "kind": "PodList" }).to_string(), 0),
         (list, json!({ "apiVersion": "v1", "items": ["x".repeat(99_000)], "kind": "Foo" }).to_string(), 26),
         (object, "{\"kind\":\"Pod\",\"metadata\":{".to_owned(), 26),
+        ("watch pods", json!({ "kind": "PodList", "items": [] }).to_string(), 26),
+        ("watch pods", "[]".to_owned(), 26),
+        ("watch pods", json!({ "type": "ADDED", "object": {} }).to_string(), 0),
         (object, json!({ "kind": "APIGroup", "name": "apps" }).to_string(), 26),
             (object, json!({ "kind": "APIVersions", "versions": ["v1"] }).to_string(), 26),
             (object, json!({ "kind": ["Pod"], "metadata": {} }).to_string(), 26),
@@ -509,6 +560,12 @@ fn refusals_that_are_not_about_the_permission() {
         ),
         ("list pods", ACCOUNT, "list resource \"pods/log\" in API group \"\" in the namespace \"ns-1\""),
         ("list pods", ACCOUNT, "get path \"/api/v1/namespaces/ns-1/pods\""),
+        ("list pods", ACCOUNT, "list resource \"pods\" in API group \"\" in the namespace \"ns-2\""),
+        (
+            "get pods/web-0",
+            ACCOUNT,
+            "get resource \"pods\" in API group \"\" in the namespace \"kube-system\"",
+        ),
         ("list pods", "u-7x2jk", "get resource \"clusters\" in API group \"management.cattle.io\""),
         ("get pods/web-0", ACCOUNT, PODS),
         ("watch pods", ACCOUNT, PODS),
@@ -620,6 +677,8 @@ fn refusals_that_no_grant_lifts() {
         ("", GRANT),
         (": RBAC: [role \"a\" not found, role \"b\" not found]", GRANT),
         (": No policy matched.", GRANT),
+        (": Azure does not have opinion for this user.", GRANT),
+        (": RBAC: role \"r\" not found\nAzure does not have opinion for this user.", GRANT),
     ] {
         let listener = faults::answers("403 Forbidden", JSON, &[], &because(reason));
         let pod = Pod::in_front_of(&listener);
@@ -743,6 +802,29 @@ fn aggregated_api_servers() {
     }
 }
 
+/// `get` knows no group, but what is in the path.
+#[test]
+fn paths_of_aggregated_api_servers() {
+    const HINT: &str = "; if an aggregated server answers for metrics.k8s.io, see whether it is up and trusts the \
+                        kube-apiserver: kubectl get apiservices v1beta1.metrics.k8s.io\n";
+    let unauthorized = status_of(&json!({ "code": 401, "message": "Unauthorized" }));
+    for (status, content_type, body, code) in [
+        ("401 Unauthorized", JSON, unauthorized.as_str(), 11),
+        ("503 Service Unavailable", "text/plain", "service unavailable\n", 24),
+    ] {
+        let listener = faults::answers(status, content_type, &[], body);
+        let pod = Pod::in_front_of(&listener);
+        for path in ["/apis/metrics.k8s.io/v1beta1/pods", "/apis/metrics.k8s.io/v1beta1?timeout=3s"] {
+            pod.runs(&["get", path]).gives(code, &[], Stderr::Has(HINT));
+        }
+        for path in ["/apis/apps/v1/deployments", "/api/v1/pods", "/apis", "/apis/metrics.k8s.io", "/healthz"]
+        {
+            let finished = pod.runs(&["get", path]).gives(code, &[], Stderr::Any);
+            assert!(!finished.stderr.contains("aggregated"), "{}", finished.story());
+        }
+    }
+}
+
 /// kubectl proxy has an identity and filters of its own.
 #[test]
 fn what_kubectl_proxy_says() {
@@ -779,6 +861,22 @@ fn what_kubectl_proxy_says() {
         let finished = pod.runs(&["check", "list pods"]).gives(code, &[words], Stderr::Empty);
         assert!(!finished.stdout.contains("--token-file"), "{}", finished.story());
     }
+    for (status, content_type, body, code, words) in [
+        ("401 Unauthorized", JSON, unauthorized(), 12, "rejects the credentials of the proxy itself"),
+        (
+            "502 Bad Gateway",
+            "text/plain",
+            "dial tcp 10.0.0.1:443: connect: connection refused".to_owned(),
+            24,
+            "dial tcp 10.0.0.1:443: connect: connection refused",
+        ),
+    ] {
+        let listener = proxy(status, content_type, body);
+        let pod = Pod::in_front_of(&listener).at_server(&format!("http://{}", listener.address()));
+        pod.runs(&["get", "/version"]).gives(code, &[], Stderr::Has(words));
+        let finished = pod.runs(&["check", "list pods"]).gives(code, &[words], Stderr::Empty);
+        assert!(!finished.stdout.contains("the API server is up"), "{}", finished.story());
+    }
 }
 
 /// What is not known is not said to be allowed, and what a name lacks is named.
@@ -814,6 +912,12 @@ fn what_is_not_served() {
             "something before the API server may reject it: status 401 {\"message\":\"No API key found in request\"}",
         ),
     ]);
+    let listener = faults::answers("404 Not Found", "text/plain", &[], "404 page not found");
+    Pod::in_front_of(&listener).runs(&["rules"]).gives(
+        25,
+        &[],
+        Stderr::Has("check that authorization.k8s.io/v1 is served: kubectl api-versions"),
+    );
     let scene = Scene::new();
     for (phrase, words) in [
         ("get pods/*/lgo", "pods has no such subresource; similar names: log\n"),

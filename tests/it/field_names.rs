@@ -1,7 +1,7 @@
 //! Names and phrases from the field: what only rules know, what is misspelled, and what is offered for a URL.
 
 use serde_json::{Value, json};
-use testbed::{Fault, Stderr, Times, Version};
+use testbed::{Fault, Stderr, Times, Version, World, custom_resource_definition};
 
 use crate::Scene;
 
@@ -89,7 +89,15 @@ fn what_only_rules_know_is_asked_by_review() {
         ] {
             let scene = Scene::of(version);
             scene.cluster.custom_resource("example.com", "v1", "widgets", "Widget", "Namespaced");
-            scene.runs(&["check", phrase]).gives(10, &["forbidden"], Stderr::Empty);
+            let refused = scene.runs(&["check", phrase]).gives(10, &["forbidden"], Stderr::Empty);
+            // kubectl creates no role for a resource that no server lists, but for those it knows.
+            let listed =
+                ["nodes", "pods", "deployments", "widgets", "certificatesigningrequests", "userextras"];
+            let is_listed = listed.contains(&resource.split('/').next().unwrap());
+            let is_metric = group.ends_with(".metrics.k8s.io");
+            let by_name =
+                refused.stdout.contains("role ns-1-k-sa-1-") || refused.stdout.contains("role k-sa-1-");
+            assert_eq!(by_name, is_listed && !is_metric, "{}", refused.stdout);
             let verb = phrase.split(' ').next().unwrap();
             scene.grant_everywhere(
                 "it",
@@ -120,6 +128,34 @@ fn a_subresource_that_is_not_listed_is_said() {
         let finished = scene.runs(&["check", phrase]).gives(10, &[], Stderr::Empty);
         assert!(!finished.stdout.contains("lists no subresource"), "{}", finished.stdout);
     }
+}
+
+/// Resources of a version that is not v1: the request is that version's, on a server whose documents have their keys
+/// sorted (the stand-in's have).
+#[test]
+fn versions_of_custom_resources() {
+    let scene = Scene::new();
+    scene.cluster.custom_resource("a.example.com", "v1", "gadgets", "Gadget", "Namespaced");
+    scene.cluster.custom_resource("example.com", "v1beta1", "widgets", "Widget", "Namespaced");
+    scene.cluster.custom_resource("example.com", "v2alpha1", "planets", "Planet", "Cluster");
+    scene.grant_everywhere("all", json!([{ "verbs": ["*"], "apiGroups": ["*"], "resources": ["*"] }]));
+    for (phrase, path) in [
+        ("list widgets", "/apis/example.com/v1beta1/namespaces/ns-1/widgets"),
+        ("list widget.example.com", "/apis/example.com/v1beta1/namespaces/ns-1/widgets"),
+        ("list planets.v2alpha1.example.com", "/apis/example.com/v2alpha1/planets"),
+        ("get planets/mars", "/apis/example.com/v2alpha1/planets/mars"),
+    ] {
+        scene.asked();
+        scene.runs(&["check", "--token-only", phrase]).gives(0, &["ok (0)"], Stderr::Empty);
+        let asked = scene.asked();
+        let wanted = format!("token GET {path}");
+        assert!(asked.iter().any(|line| line.split('?').next() == Some(&wanted)), "{phrase}: {asked:?}");
+    }
+    scene.runs(&["check", "list widgets.v1.example.com"]).gives(
+        25,
+        &["no resource of that name"],
+        Stderr::Empty,
+    );
 }
 
 /// A slip of the finger is not asked: a `cannot` would be satisfied by it.
@@ -159,6 +195,11 @@ fn a_name_where_a_subresource_was_meant() {
     for version in [Version::V1_36, Version::V1_20] {
         let scene = Scene::of(version);
         scene.grant_everywhere("all", json!([{ "verbs": ["*"], "apiGroups": ["*"], "resources": ["*"] }]));
+        let mut widgets =
+            custom_resource_definition("example.com", "v1beta1", "widgets", "Widget", "Namespaced");
+        widgets["spec"]["names"]["shortNames"] = json!(["wdg"]);
+        widgets["spec"]["versions"][0]["subresources"] = json!({ "scale": {}, "status": {} });
+        scene.cluster.create("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", widgets);
         for (phrase, resource, name) in [
             ("patch deployments.apps/scale", "deployments.apps", "scale"),
             ("patch deploy/status", "deployments.apps", "status"),
@@ -167,6 +208,13 @@ fn a_name_where_a_subresource_was_meant() {
             ("create pods/exec", "pods", "exec"),
             ("get nodes/metrics", "nodes", "metrics"),
             ("get namespaces/finalize", "namespaces", "finalize"),
+            ("update deployments.apps/finalizers", "deployments.apps", "finalizers"),
+            ("update pods/finalizers", "pods", "finalizers"),
+            ("patch widgets/status", "widgets.example.com", "status"),
+            ("update wdg/scale", "widgets.example.com", "scale"),
+            ("patch widgets/finalizers", "widgets.example.com", "finalizers"),
+            ("patch *.apps/scale", "*.apps", "scale"),
+            ("update */status", "*", "status"),
         ] {
             let words =
                 format!("{name} is taken for an object's name; the subresource is {resource}/*/{name}");
@@ -239,6 +287,48 @@ fn a_group_whose_document_is_broken() {
     }
 }
 
+/// A group whose API service is down is said, and costs no other; as recorded from 1.36.
+#[test]
+fn an_api_service_that_is_down() {
+    for version in [Version::V1_36, Version::V1_20] {
+        let scene = Scene::of(version);
+        scene.cluster.create(
+            "/apis/apiregistration.k8s.io/v1/apiservices",
+            json!({
+                "metadata": { "name": "v1.down.example.com" },
+                "spec": {
+                    "group": "down.example.com", "version": "v1",
+                    "service": { "namespace": "default", "name": "down" },
+                },
+            }),
+        );
+        scene.grant("lister", &["list"], "*", &["*"]);
+        for phrase in
+            ["list widgets.down.example.com", "cannot list widgets.v1.down.example.com", "list wdgts"]
+        {
+            scene.runs(&["check", "list deployments.apps", phrase]).gives(
+                24,
+                &[
+                    "an API group whose server does not answer: down.example.com",
+                    "list the API services that are down: kubectl get apiservices",
+                    "list deployments.apps in ns-1",
+                ],
+                Stderr::Empty,
+            );
+        }
+        scene.runs(&["check", "list deployments.apps", "list cronjobs.batch"]).gives(
+            0,
+            &["ok (0)"],
+            Stderr::Empty,
+        );
+        scene.runs(&["get", "/apis/down.example.com/v1/namespaces/ns-1/widgets"]).gives(
+            24,
+            &["service unavailable"],
+            Stderr::Has("kubectl get apiservices v1.down.example.com"),
+        );
+    }
+}
+
 /// What is offered for a URL is a phrase that asks for that very URL, where one request asks it.
 #[test]
 fn the_phrase_for_a_url_asks_it() {
@@ -255,6 +345,7 @@ fn the_phrase_for_a_url_asks_it() {
         ("/apis/apps/v1/deployments", true),
         ("/apis/apps/v1/namespaces/ns-1/deployments/web", true),
         ("/apis/autoscaling/v1/namespaces/ns-1/horizontalpodautoscalers", true),
+        ("/apis/autoscaling/v2/namespaces/ns-1/horizontalpodautoscalers", true),
         ("/apis/example.com/v1/planets", true),
         ("/apis/example.com/v1/planets/mars", true),
         ("/apis/rbac.authorization.k8s.io/v1/clusterroles", true),

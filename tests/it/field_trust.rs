@@ -75,6 +75,16 @@ fn variables_that_name_no_server() {
             "443",
             "KUBERNETES_SERVICE_HOST \"10.0.0.1\\n\": it has spaces or line breaks around it; set the name or address alone",
         ),
+        (
+            "fd00::1%eth0",
+            "443",
+            "KUBERNETES_SERVICE_HOST \"fd00::1%eth0\": \"fd00::1%eth0\" is not an IPv6 address",
+        ),
+        (
+            "::ffff:10.0.0.256",
+            "443",
+            "KUBERNETES_SERVICE_HOST \"::ffff:10.0.0.256\": \"::ffff:10.0.0.256\" is not an IPv6 address",
+        ),
         ("api server", "443", "KUBERNETES_SERVICE_HOST \"api server\": \"api server\" is not a host name"),
         (
             "10.0.0.1",
@@ -361,6 +371,7 @@ fn bundles_that_are_something_else() {
         (pem.replace("CERTIFICATE", "TRUSTED CERTIFICATE"), "it is OpenSSL's TRUSTED CERTIFICATE"),
         (format!("  {}", pem.replace('\n', "\n  ")), "its lines are indented"),
         (pem.replace('\n', "\\n"), "its line breaks are written as \\n"),
+        (pem.replace('\n', " "), "its line breaks are missing"),
         (format!("\u{feff}{pem}"), "it begins with a byte order mark"),
         (pem.replace("CERTIFICATE", "PRIVATE KEY"), "it is a private key"),
     ] {

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 use rustix::process::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 use testbed::faults::{self, Listener};
-use testbed::{Fault, Running, Stderr, Times, World, eventually, runner_delay, write_mount};
+use testbed::{Fault, Program, Running, Stderr, Times, World, eventually, runner_delay, write_mount};
 
-use crate::{Pod, Scene};
+use crate::{Kubeknock, Pod, Scene};
 
 /// `kubeknock wait OPTIONS -- CMD`: the server and the mount stand before the dashes.
 fn gate(scene: &Scene, options: &[&str], command: &[&str]) -> Command {
@@ -123,6 +123,123 @@ fn fail_fast_leaves_at_once_on_a_no_and_not_on_an_outage() {
     running.ends_with(10);
 }
 
+/// No answer until the deadline: the gate opens all the same, with a warning.
+#[test]
+fn fail_open_goes_on_at_the_deadline_without_an_answer() {
+    let mut scene = Scene::with_lister();
+    scene.cluster.fail(Times::All, Fault::Unavailable);
+    let arguments = ["wait", "list pods", "--fail-open", "--timeout", "700ms", "--max-interval", "100ms"];
+    let warning = "warning: going on without an answer (--fail-open): list pods in ns-1: unavailable (24): ";
+    let ignored = "ok (0): --fail-open ignores 1 permission without an answer\n";
+    let finished = scene.runs(&arguments).gives(0, &[ignored], Stderr::Has(warning));
+    assert!(finished.took > Duration::from_millis(700), "it asks until the deadline: {:?}", finished.took);
+    scene.pod.run(&mut gate(&scene, &arguments, &["/bin/echo", "started"])).gives(
+        0,
+        &["started\n"],
+        Stderr::Has(warning),
+    );
+    let finished = scene.runs(&[&arguments[..], &["-o", "json"]].concat());
+    let report: Value = serde_json::from_str(&finished.stdout).unwrap();
+    assert_eq!(
+        (&report["exitCode"], &report["permissions"][0]["outcome"]),
+        (&json!(0), &json!("unavailable")),
+        "{report}"
+    );
+    scene.cluster.stop();
+    scene.runs(&arguments).gives(
+        0,
+        &["unreachable", ignored],
+        Stderr::Has("(--fail-open): list pods in ns-1: unreachable"),
+    );
+}
+
+/// Not one whole round before the deadline is no answer, too.
+#[test]
+fn fail_open_goes_on_where_no_round_is_completed() {
+    let silent = faults::silent();
+    let pod = Pod::in_front_of(&silent);
+    let arguments = ["wait", "list pods", "--fail-open", "--timeout", "300ms"];
+    pod.runs(&arguments).gives(
+        0,
+        &["timeout", "ok (0): --fail-open"],
+        Stderr::Has("going on without an answer"),
+    );
+}
+
+/// A definite no still decides, wherever it stands among the phrases, and what is answered in time is as ever.
+#[test]
+fn fail_open_does_not_pass_over_a_no() {
+    let scene = Scene::with_lister();
+    let pods = |seen: &testbed::Seen| seen.path_and_query.contains("/pods");
+    scene.cluster.fail_if(Times::All, Fault::Unavailable, pods);
+    let arguments = ["wait", "list pods", "list secrets", "--max-interval", "100ms", "--timeout", "700ms"];
+    let with = |options: &[&'static str]| scene.runs(&[&arguments[..], options].concat());
+    with(&[]).gives(24, &["unavailable (24)"], Stderr::Has("waiting:"));
+    with(&["--fail-open"]).gives(10, &["forbidden (10)"], Stderr::Has("waiting:"));
+    let finished = with(&["--fail-open", "--fail-fast"]).gives(10, &["forbidden (10)"], Stderr::Empty);
+    assert!(finished.took < Duration::from_millis(700) + runner_delay(), "{:?}", finished.took);
+    scene.cluster.heal();
+    scene.runs(&["wait", "list pods", "--fail-open"]).gives(0, &["ok (0): every"], Stderr::Empty);
+    scene.pod.without_file("ca.crt").runs(&["wait", "list pods", "--fail-open"]).gives(
+        31,
+        &[],
+        Stderr::Has("ca.crt"),
+    );
+}
+
+/// `KUBEKNOCK_DISABLED` starts at once: no mount, no server, no phrase is looked at.
+#[test]
+fn a_gate_that_is_disabled_opens_at_once() {
+    const WARNING: &str = "kubeknock: warning: KUBEKNOCK_DISABLED is set, so nothing is asked: ";
+    let scene = Scene::new();
+    let run = |mut command: Command, reason: &str| scene.pod.run(command.env("KUBEKNOCK_DISABLED", reason));
+    let waits = || scene.command(&["wait", "list pods"]);
+    run(waits(), "incident 42").is(0, "", &format!("{WARNING}incident 42\n"));
+    run(waits(), "a\u{1b}[31mb\nc").is(0, "", &format!("{WARNING}a\\u{{1b}}[31mb\\nc\n"));
+    run(scene.command(&["wait", "list pods", "-q"]), " ").is(0, "", &format!("{WARNING} \n"));
+    let app = || gate(&scene, &["wait", "list pods", "-o", "json"], &["/bin/echo", "started"]);
+    run(app(), "why").is(0, "started\n", &format!("{WARNING}why\n"));
+    let finished = run(scene.command(&["wait", "list pods", "-o", "json"]), "why");
+    let report: Value = serde_json::from_str(&finished.stdout).unwrap();
+    assert_eq!((&report["outcome"], &report["exitCode"]), (&json!("ok"), &json!(0)), "{report}");
+    assert!(report["message"].as_str().unwrap().ends_with(": why"), "{report}");
+    run(gate(&scene, &["wait", "list pods"], &["/no/such/program"]), "why").gives(
+        127,
+        &[],
+        Stderr::Has(WARNING),
+    );
+    // What the pod lacks does not matter.
+    let mut bare = Kubeknock::command(["wait", "list pods"]);
+    bare.env("KUBERNETES_SERVICE_HOST", "no host").env("KUBERNETES_SERVICE_PORT", "443");
+    run(bare, "why").is(0, "", &format!("{WARNING}why\n"));
+    let mut odd = scene.command(&["wait", "list pods"]);
+    let reason = <std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(b"\xff");
+    scene.pod.run(odd.env("KUBEKNOCK_DISABLED", reason)).gives(0, &[], Stderr::Has(WARNING));
+    assert!(scene.cluster.requests().is_empty());
+}
+
+/// A wrong command line is wrong all the same; the empty reason is none; only `wait` heeds it.
+#[test]
+fn what_is_not_disabled() {
+    let scene = Scene::new();
+    let run = |arguments: &[&str], reason: &str| {
+        scene.pod.run(scene.command(arguments).env("KUBEKNOCK_DISABLED", reason))
+    };
+    for arguments in [&["wait"][..], &["wait", "list"], &["wait", "list pods", "--stable", "0"]] {
+        run(arguments, "why").gives(30, &[], Stderr::Any).has_no_stdout();
+    }
+    scene.pod.run(gate(&scene, &["wait", "list pods"], &[]).env("KUBEKNOCK_DISABLED", "why")).gives(
+        30,
+        &[],
+        Stderr::Has("a command is missing"),
+    );
+    run(&["wait", "list pods", "--fail-fast"], "").gives(10, &["forbidden"], Stderr::Empty);
+    run(&["check", "list pods"], "why").gives(10, &["forbidden"], Stderr::Empty);
+    run(&["monitor", "list pods", "--until-lost"], "why").gives(10, &["forbidden"], Stderr::Empty);
+    run(&["get", "/api/v1/pods"], "why").gives(10, &[], Stderr::Any);
+    run(&["doctor"], "why").gives(10, &["list pods"], Stderr::Any);
+}
+
 #[test]
 fn what_cannot_be_asked_ends_it_at_once() {
     let scene = Scene::new();
@@ -233,6 +350,7 @@ fn usage() {
         (&["--timeout", "5"], "unit"),
         (&["--request-timeout", "0"], "more than 0"),
         (&["--max-interval", "0s"], "more than 0"),
+        (&["--fail-open", "--timeout", "0"], "--timeout 0 has none"),
     ] {
         let words = [&["wait", "list pods"], options].concat();
         scene.runs(&words).gives(30, &[], Stderr::Has(reason)).has_no_stdout();

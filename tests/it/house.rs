@@ -16,7 +16,7 @@ const LAYERS: &[&[&str]] = &[
     &["mount", "permission", "token", "trace"],
     &["cluster"],
     &["api"],
-    &["knock"],
+    &["files", "knock"],
     &["visit"],
     &["verdict"],
     &["grant", "recognition"],
@@ -59,9 +59,10 @@ const OWNERS: [(&str, &[&str]); 17] = [
     ("ureq", &["api/"]),
     ("rustls", &["api/"]),
     ("rustls_pemfile", &["api/tls/"]),
-    ("serde", &["api/"]),
-    // The network's JSON is read in api; tokens and grants have JSON in them; the rest is reports.
-    ("serde_json", &["api/", "token/mod.rs", "grant.rs", "report/", "command/"]),
+    ("serde", &["api/", "files/role.rs"]),
+    // The network's JSON is read in api, that of roles in files; tokens and grants have JSON in them; the rest is
+    // reports.
+    ("serde_json", &["api/", "files/role.rs", "token/mod.rs", "grant.rs", "report/", "command/"]),
     ("base64", &["token/mod.rs"]),
     ("httpdate", &["time/date.rs"]),
     ("signal_hook", &["main.rs"]),

@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "as tests do")]
 
+mod audit;
 mod bad_input;
+mod clocks;
 mod deadline;
 mod doctor;
 mod documents;
@@ -10,6 +12,7 @@ mod endpoints;
 mod field_answers;
 mod field_names;
 mod field_trust;
+mod files;
 mod gate;
 mod grant;
 mod hostile;
@@ -24,6 +27,7 @@ mod rules;
 mod sidecar;
 mod strange_answers;
 mod termination;
+mod token_life;
 mod whoami;
 mod words;
 

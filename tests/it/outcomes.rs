@@ -247,7 +247,9 @@ fn unresolved() {
         finished.story()
     );
     assert!(
-        lines[2].starts_with("    use the address in KUBERNETES_SERVICE_HOST, which needs no DNS"),
+        lines[2].starts_with(
+            "    use the API server's address, which needs no DNS (kubectl get service kubernetes -n default)"
+        ),
         "{}",
         finished.story()
     );

@@ -187,3 +187,20 @@ fn only_without_an_answer() {
         .gives(21, &[], Stderr::Has("unreachable (21)"))
         .has_no_stdout();
 }
+
+/// A file names the rights, and what grants them comes of the same file.
+#[test]
+fn only_from_a_file() {
+    let scene = Scene::new().with_file("permissions", "get,list pods\ncannot list secrets\n");
+    let file = scene.pod.mount().join("permissions");
+    let file = file.to_str().unwrap();
+    let granted =
+        scene.runs(&["grant", "-f", file]).gives(10, &["verbs: [\"get\",\"list\"]\n"], Stderr::Empty);
+    for document in testbed::yaml::documents(&granted.stdout) {
+        scene.cluster.apply(document);
+    }
+    scene.runs(&["check", "-f", file]).gives(0, &["ok (0)"], Stderr::Empty);
+    scene.runs(&["rules", "--only", "-f", file]).gives(0, &["ok (0)"], Stderr::Empty);
+    scene.runs(&["rules", "--only"]).gives(13, &["get,list pods in ns-1\n"], Stderr::Empty);
+    scene.runs(&["rules", "-f", file]).gives(30, &[], Stderr::Has("rules takes a file with --only alone"));
+}

@@ -6,8 +6,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "as tests do")]
 
+mod audit;
 mod can_i;
 mod doctor;
+mod files;
 mod gate;
 mod grant;
 mod names;
@@ -40,6 +42,7 @@ fn one_cluster_for_all() {
         ("unserved", outcomes::unserved),
         ("nodes in a Role", outcomes::nodes_in_a_role),
         ("raw requests", outcomes::raw_requests),
+        ("pages", outcomes::pages),
         ("machine readable", outcomes::machine_readable),
         ("agrees with kubectl", can_i::agrees_with_kubectl),
         ("rules are kubectl's", rules::rules_are_kubectls),
@@ -49,6 +52,9 @@ fn one_cluster_for_all() {
         ("names resolve as kubectl's", names::resolved_as_kubectl_does),
         ("remedies hold", remedies::remedies_hold),
         ("grant", grant::sixty_permissions_at_once),
+        ("default roles hold", files::default_roles_hold),
+        ("roles to the letter", files::roles_are_asked_to_the_letter),
+        ("roles in YAML", files::yaml_becomes_json),
         ("timeout", outcomes::timeout),
     ];
     let Some(cluster) = cluster(&[]) else { return };
@@ -73,6 +79,15 @@ fn gate_before_the_api_server() {
 fn hardened() {
     if let Some(cluster) = cluster(&["--anonymous-auth=false"]) {
         settings::hardened(&cluster);
+    }
+}
+
+#[test]
+fn audited() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = audit::options(folder.path());
+    if let Some(cluster) = cluster(&options.each_ref().map(String::as_str)) {
+        audit::the_table_is_what_is_logged(&cluster, folder.path());
     }
 }
 

@@ -174,6 +174,28 @@ pub fn raw_requests(cluster: &RealCluster) {
     pod.runs(&["get", "--anonymous", "/version"]).gives(0, &["gitVersion"], Stderr::Empty);
 }
 
+/// Pages and redirects of the API server itself: what carries `Audit-Id` (each answer since 1.21) is its own. The pages
+/// of one that does not send it could be anything's.
+pub fn pages(cluster: &RealCluster) {
+    let pod = newcomer(cluster, "pages");
+    for path in ["/debug/pprof/", "/debug/pprof"] {
+        pod.runs(&["check", &format!("cannot get {path}")]).gives(
+            0,
+            &["forbidden, as required"],
+            Stderr::Empty,
+        );
+    }
+    cluster.cluster_role("pages", json!([{ "verbs": ["get"], "nonResourceURLs": ["/debug/*"] }]));
+    cluster.cluster_role_binding("pages", "pages", "pages", "k-sa-1");
+    let marks = pod.runs(&["get", "-i", "/version"]).stdout.to_lowercase().contains("\naudit-id: ");
+    let (code, excess) = if marks { (0, 13) } else { (26, 26) };
+    for path in ["/debug/pprof/", "/debug/pprof"] {
+        pod.runs(&["check", &format!("get {path}")]).gives(code, &[], Stderr::Empty);
+        pod.runs(&["get", path]).gives(code, &[], Stderr::Any);
+        pod.runs(&["check", &format!("cannot get {path}")]).gives(excess, &[], Stderr::Empty);
+    }
+}
+
 /// The report in JSON, and the termination message, say the same as the code.
 pub fn machine_readable(cluster: &RealCluster) {
     let pod = lister(cluster, "machine");

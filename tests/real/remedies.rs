@@ -64,9 +64,11 @@ const PHRASES: &[&str] = &[
     "post /metrics",
     "get /logs/*",
     "get /a'quote",
-    "list /metrics",
     // Everything.
     "get *",
+    "get *.",
+    "list pods.*",
+    "get */*/scale",
     "* *",
     "* * in *",
     // Verbs that stand in rules only.
@@ -83,6 +85,25 @@ const PHRASES: &[&str] = &[
     "approve signers",
     "sign signers/example.com",
     "bind pods",
+    // Names with slashes, of signers of any group.
+    "approve signers/kubernetes.io/kube-apiserver-client",
+    "sign signers/example.com/*",
+    "attest signers/*",
+    "approve signers.cert-manager.io/issuers.cert-manager.io/ns-1.ca",
+    "approve signers.cert-manager.io/clusterissuers.cert-manager.io/*",
+    "sign signers.v1.certificates.k8s.io/a/b",
+    "* signers.cert-manager.io/a/b",
+    // What no server lists.
+    "get nodes/*/metrics",
+    "update deployments.apps/*/finalizers",
+    "get gears.remedies.example.com/*/api",
+    "get gears/*/vnc/screenshot",
+    "impersonate:user-info users/jane",
+    "impersonate:serviceaccount serviceaccounts/robot",
+    "impersonate-on:user-info:list pods",
+    "get pods.custom.metrics.k8s.io/*/http_requests",
+    "get nodes.custom.metrics.k8s.io/*/cpu",
+    "list queue_messages.external.metrics.k8s.io",
 ];
 
 /// Says every remedy that does not hold at once.

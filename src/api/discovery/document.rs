@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 use std::io::{self, BufReader, Read};
+use std::mem;
 
 use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
@@ -101,7 +102,16 @@ pub fn read(
     let (token, left) = (reply.token().cloned(), Cell::new(LARGEST_PIECE));
     let is_of_group = !group.is_empty();
     let (group, version) = (group.to_owned(), version.to_owned());
-    let mut walk = Walk { found, group, version, left: &left, token: token.as_ref(), is_list: false };
+    let mut walk = Walk {
+        found,
+        group,
+        version,
+        aggregated,
+        held: Vec::new(),
+        left: &left,
+        token: token.as_ref(),
+        is_list: false,
+    };
     let pieces = Pieces { body: reply.reader(), left: &left };
     let mut parser = serde_json::Deserializer::from_reader(BufReader::new(pieces));
     Object(&mut walk).deserialize(&mut parser).and_then(|()| parser.end()).map_err(broken)?;
@@ -141,11 +151,16 @@ pub fn is_plain(name: &str) -> bool {
     name.len() <= 253 && name.bytes().all(inner) && !name.starts_with('.')
 }
 
-/// Where in the documents we are. In them, names stand before what they name.
+/// Where in the documents we are. In them, groups stand before what they name; versions do, too, but where something
+/// on the way has sorted the keys.
 struct Walk<'s> {
     found: &'s mut dyn FnMut(Found<'_>),
     group: String,
     version: String,
+    /// Each version names itself.
+    aggregated: bool,
+    /// Resources of a version that has not named itself yet.
+    held: Vec<Value>,
     /// See [`Pieces`].
     left: &'s Cell<usize>,
     /// What is taken out of texts.
@@ -169,7 +184,10 @@ impl Walk<'_> {
         // The aggregated documents say `resource`, the older ones `name`.
         let plural = if text("resource").is_empty() { text("name") } else { text("resource") };
         let name = plural.split('/').next().unwrap_or_default();
-        if name.is_empty() || ![name, &self.group, &self.version].into_iter().all(is_plain) {
+        if name.is_empty()
+            || self.version.is_empty()
+            || ![name, &self.group, &self.version].into_iter().all(is_plain)
+        {
             return;
         }
         let verbs = texts(object, "verbs");
@@ -224,7 +242,10 @@ impl<'de> Visitor<'de> for Object<'_, '_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let room = Cell::new(json::ROOM);
+        let (room, mut is_silent) = (Cell::new(json::ROOM), false);
+        if self.0.aggregated {
+            self.0.version.clear();
+        }
         loop {
             self.0.next_piece();
             room.set(json::ROOM);
@@ -243,11 +264,7 @@ impl<'de> Visitor<'de> for Object<'_, '_> {
                     };
                     self.0.version = version;
                 }
-                "freshness" => {
-                    if map.next_value_seed(sparing)? == "Stale" {
-                        (self.0.found)(Found::Silent(&self.0.group, &self.0.version));
-                    }
-                }
+                "freshness" => is_silent = map.next_value_seed(sparing)? == "Stale",
                 "items" | "versions" => map.next_value_seed(List { walk: &mut *self.0, resources: false })?,
                 "resources" => {
                     self.0.is_list = true;
@@ -257,6 +274,12 @@ impl<'de> Visitor<'de> for Object<'_, '_> {
                     map.next_value::<IgnoredAny>()?;
                 }
             }
+        }
+        for resource in mem::take(&mut self.0.held) {
+            self.0.resource(&resource);
+        }
+        if is_silent {
+            (self.0.found)(Found::Silent(&self.0.group, &self.0.version));
         }
         Ok(())
     }
@@ -293,15 +316,22 @@ impl<'de> Visitor<'de> for List<'_, '_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
         if self.resources {
+            let room = Cell::new(json::ROOM);
             loop {
                 self.walk.next_piece();
-                let room = Cell::new(json::ROOM);
+                if self.walk.held.is_empty() {
+                    room.set(json::ROOM);
+                }
                 let Some(resource) =
                     list.next_element_seed(Sparing { room: &room, token: self.walk.token })?
                 else {
                     break;
                 };
-                self.walk.resource(&resource);
+                if self.walk.version.is_empty() {
+                    self.walk.held.push(resource);
+                } else {
+                    self.walk.resource(&resource);
+                }
             }
         } else {
             while list.next_element_seed(Object(&mut *self.walk))?.is_some() {}

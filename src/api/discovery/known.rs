@@ -79,29 +79,33 @@ pub fn core_row(name: &str) -> Option<&'static CoreRow> {
 /// Resolves a name without asking: the core group, `*`, and what is in rules only.
 pub fn known(wanted: &Wanted) -> Option<Resource> {
     let ResourceName { name, qualifier } = &wanted.resource;
-    if name == "*" {
+    if wanted.resource.is_wildcard() {
         let group = qualifier.clone().unwrap_or_else(|| "*".into());
         return Some(Resource {
             group,
             version: "*".into(),
-            plural: "*".into(),
-            namespaced: true,
+            plural: name.clone(),
+            namespaced: core_row(name).is_none_or(|(_, _, _, namespaced, _)| *namespaced),
             ..Resource::default()
         });
     }
     if let Some(resource) = in_rules_only(wanted) {
         return Some(resource);
     }
-    if !is_core(&wanted.resource) {
-        return None;
-    }
-    let (plural, _, _, namespaced, subresources) = core_row(name)?;
+    let (plural, _, _, namespaced, subresources) = core(wanted)?;
     let kubelet = if *plural == "nodes" { &KUBELET[..] } else { &[] };
     let known = |name: &String| {
         name == "*" || name == FINALIZERS || subresources.iter().chain(kubelet).any(|known| known == name)
     };
+    // All others have all verbs that are asked by a read.
+    let verbs: &[&str] = match *plural {
+        "bindings" => &["create"],
+        "componentstatuses" => &["get", "list"],
+        _ => &[],
+    };
     wanted.subresource.as_ref().is_none_or(known).then(|| Resource {
         version: "v1".into(),
+        verbs: verbs.iter().map(|&verb| verb.to_owned()).collect(),
         plural: (*plural).into(),
         namespaced: *namespaced,
         subresources: subresources.iter().chain(kubelet).map(|&name| name.to_owned()).collect(),
@@ -109,14 +113,20 @@ pub fn known(wanted: &Wanted) -> Option<Resource> {
     })
 }
 
-/// Whether the name is one of the core group that is known without asking.
-pub fn is_core(resource: &ResourceName) -> bool {
-    may_be_core(resource) && core_row(&resource.name).is_some()
+/// The resource of the core group that is known without asking.
+fn core(wanted: &Wanted) -> Option<&'static CoreRow> {
+    let row = core_row(&wanted.resource.name).filter(|_| may_be_core(wanted))?;
+    (!wanted.exact || row.0 == wanted.resource.name).then_some(row)
+}
+
+/// Whether nothing but the core group has to be looked at.
+pub fn is_core(wanted: &Wanted) -> bool {
+    wanted.resource.qualifier.as_deref() == Some("") || core(wanted).is_some()
 }
 
 /// Whether the name may be one of the core group: it names no group, and no version but `v1`.
-pub fn may_be_core(resource: &ResourceName) -> bool {
-    matches!(resource.qualifier.as_deref(), None | Some("v1."))
+pub fn may_be_core(wanted: &Wanted) -> bool {
+    matches!(wanted.resource.qualifier.as_deref(), None | Some("" | "v1."))
 }
 
 /// What no server lists by this verb.

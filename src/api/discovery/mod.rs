@@ -18,7 +18,7 @@ use document::{Candidate, Document, is_plain, versions_of};
 use known::{CORE, is_core, may_be_core};
 use search::{Search, group_fit};
 
-pub use known::{SERVED, known};
+pub use known::{FINALIZERS, SERVED, known};
 pub use resource::{Resource, Unresolved, Wanted};
 
 /// Aggregated discovery, v2 (1.30) and v2beta1 (1.27), with the older documents after them.
@@ -41,8 +41,7 @@ fn ask_groups(
     search: &mut Search<'_>,
     send: &mut dyn FnMut(&Request) -> Result<Reply, Failure>,
 ) -> Result<(), Unresolved> {
-    let in_core = |wanted: &Wanted| is_core(&wanted.resource);
-    if !search.open(|wanted| !in_core(wanted)) {
+    if !search.open(|wanted| !is_core(wanted)) {
         return Ok(());
     }
     let request = Request { accept: AGGREGATED, ..Request::get("/apis") };
@@ -57,7 +56,7 @@ fn ask_groups(
         }
         for version in &versions {
             let wanted_here =
-                |wanted: &Wanted| !in_core(wanted) && group_fit(&wanted.resource, name, version).is_some();
+                |wanted: &Wanted| !is_core(wanted) && group_fit(wanted, name, version).is_some();
             if !search.open(wanted_here) {
                 continue;
             }
@@ -90,7 +89,7 @@ fn ask_core(
             &Candidate { plural: name.into(), singulars, short_names, ..Candidate::default() },
         );
     }
-    let unfound = search.misses(|wanted| may_be_core(&wanted.resource));
+    let unfound = search.misses(may_be_core);
     if !unfound {
         return Ok(());
     }
@@ -117,15 +116,18 @@ mod tests {
     const RECORDED_1_36: &str = include_str!("../../../tests/recordings/v1.36.2.json");
 
     fn wanted(name: &str) -> Wanted {
+        // As a rule has it: `=deployments.apps`.
+        let (exact, name) = name.strip_prefix('=').map_or((false, name), |name| (true, name));
         let (resource, subresource) = match name.split_once('/') {
             Some((resource, subresource)) => (resource, Some(subresource.to_owned())),
             None => (name, None),
         };
         let (name, qualifier) = match resource.split_once('.') {
             Some((name, qualifier)) => (name, Some(qualifier.to_owned())),
-            None => (resource, None),
+            None => (resource, exact.then(String::new)),
         };
-        Wanted { verb: "list".into(), resource: ResourceName { name: name.into(), qualifier }, subresource }
+        let resource = ResourceName { name: name.into(), qualifier };
+        Wanted { verb: "list".into(), resource, subresource, exact }
     }
 
     fn reply(status: u16, content_type: &str, body: &str) -> Reply {
@@ -247,6 +249,63 @@ mod tests {
         assert_eq!(asked, ["/apis", "/api"]);
     }
 
+    /// A rule's name is meant to the letter, and what no server has is its own.
+    #[test]
+    fn of_rules_names_are_exact() {
+        let names = [
+            "=deployments.apps",
+            "=deployments.apps/sclae",
+            "=pods/lgo",
+            "=deploy.apps",
+            "=Deployments.apps",
+            "=ingresses.networking",
+            "=ingresses.extensions",
+            "=deployments",
+            "=pods.apps",
+            "=nodes.",
+        ];
+        let shown = [
+            "apps/v1 deployments namespaced",
+            "apps/v1 deployments namespaced",
+            "/v1 pods namespaced",
+            "apps/ deploy namespaced",
+            "apps/ Deployments namespaced",
+            "networking/ ingresses namespaced",
+            "extensions/ ingresses namespaced",
+            "/ deployments namespaced",
+            "apps/ pods namespaced",
+            "/v1 nodes cluster",
+        ];
+        assert_eq!(
+            resolved(&names, recorded(RECORDED_1_36)),
+            (shown.map(str::to_owned).into(), vec!["/apis".to_owned(), "/api".to_owned()])
+        );
+        // Of the core group alone no other is asked for, and what is known is known without asking.
+        assert_eq!(resolved(&["=deployments"], recorded(RECORDED_1_36)).1, ["/api"]);
+        for (name, shown) in [
+            ("=pods", Some("/v1 pods true")),
+            ("=po", None),
+            ("=pod", None),
+            ("=PODS", None),
+            ("=pods.*", Some("*/* pods true")),
+            ("=nodes.*", Some("*/* nodes false")),
+            ("=deployments.*", Some("*/* deployments true")),
+            ("=*.", Some("/* * true")),
+            ("=*.apps", Some("apps/* * true")),
+            ("=*.*", Some("*/* * true")),
+        ] {
+            let found = known(&wanted(name));
+            let found = found.map(|found| {
+                format!("{}/{} {} {}", found.group, found.version, found.plural, found.namespaced)
+            });
+            assert_eq!(found.as_deref(), shown, "{name}");
+        }
+        // A group whose server is down may have it.
+        let down = resolved(&["=jobs.batch", "=x.apps"], recorded(RECORDED_1_20));
+        assert!(down.0[0].ends_with("silent batch batch"), "{down:?}");
+        assert_eq!(down.0[1], "apps/ x namespaced");
+    }
+
     #[test]
     fn on_1_20_the_older_documents_are_read() {
         let (shown, asked) =
@@ -318,6 +377,42 @@ mod tests {
             ]
         );
         assert_eq!(asked, ["/apis"]);
+    }
+
+    /// As what parses a document and writes it again does: versions name themselves after their resources.
+    #[test]
+    fn keys_in_the_order_of_the_alphabet() {
+        let groups = r#"
+            {"metadata":{"name":"first"},"versions":[{"freshness":"Current","resources":[
+                {"resource":"moons","scope":"Cluster","verbs":["list"],"subresources":[{"subresource":"status"}]}],"version":"v2beta1"}]},
+            {"metadata":{"name":"second"},"versions":[
+                {"freshness":"Current","resources":[{"resource":"stars","scope":"Cluster","verbs":["list"]}],"version":"v1beta1"},
+                {"freshness":"Current","resources":[{"resource":"stars","scope":"Cluster","verbs":["list"]}],"version":"v1alpha1"},
+                {"freshness":"Stale","resources":[],"version":"v0"}]},
+            {"metadata":{"name":"third"},"versions":[{"resources":[{"resource":"suns","scope":"Cluster"}]}]}"#;
+        let names = [
+            "moons/status",
+            "stars",
+            "stars.v1alpha1.second",
+            "stars.v1beta1.second",
+            "comets.v0.second",
+            "stars.v2beta1.second",
+            "suns",
+        ];
+        let (shown, _) = resolved(&names, aggregated(groups));
+        assert_eq!(
+            shown,
+            [
+                "first/v2beta1 moons cluster",
+                "second/v1beta1 stars cluster",
+                "second/v1alpha1 stars cluster",
+                "second/v1beta1 stars cluster",
+                "unknown, near , silent second",
+                "unknown, near stars.second, silent ",
+                // Nothing names its version: no path can ask for it.
+                "unknown, near , silent second",
+            ]
+        );
     }
 
     #[test]
@@ -394,8 +489,8 @@ mod tests {
         assert_eq!(
             shown,
             [
-                "subresources.kubevirt.io/v1 vmis namespaced",
-                "subresources.kubevirt.io/v1 vmis namespaced",
+                "subresources.kubevirt.io/ vmis namespaced",
+                "subresources.kubevirt.io/ vmis namespaced",
                 "no such subresource of vmis.subresources.kubevirt.io, near console",
                 "kubevirt.io/v1 vmis namespaced",
                 "kubevirt.io/v1 vmis namespaced",

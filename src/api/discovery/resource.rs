@@ -19,7 +19,8 @@ pub struct Resource {
     pub verbs: Vec<String>,
     /// The names of its subresources, as far as they are known.
     pub subresources: Vec<String>,
-    /// The subresource that was asked for is not among them: only rules may know it.
+    /// The subresource that was asked for is not among them, or the server does not list the resource: only rules may
+    /// know it.
     pub unlisted: bool,
 }
 
@@ -32,6 +33,8 @@ pub struct Wanted {
     pub resource: ResourceName,
     /// The subresource.
     pub subresource: Option<String>,
+    /// Only the plural and the whole group will do, and the server need not know it.
+    pub exact: bool,
 }
 
 /// Why a name has no resource.

@@ -56,8 +56,10 @@ impl Hit {
 
 /// A resource that does not list the subresource. Rules may have it all the same, but for one that is a slip of the
 /// finger away from one it lists.
-fn unlisted(resource: Resource, subresource: &str) -> Result<Resource, Unresolved> {
-    let slip = |name: &&String| subresource != FINALIZERS && distance(subresource, name) == 1;
+fn unlisted(resource: Resource, wanted: &Wanted) -> Result<Resource, Unresolved> {
+    let subresource = wanted.subresource.as_deref().unwrap_or_default();
+    let slip =
+        |name: &&String| !wanted.exact && subresource != FINALIZERS && distance(subresource, name) == 1;
     match resource.subresources.iter().find(slip) {
         Some(nearest) => Err(Unresolved::NoSubresource {
             nearest: nearest.clone(),
@@ -65,6 +67,13 @@ fn unlisted(resource: Resource, subresource: &str) -> Result<Resource, Unresolve
         }),
         None => Ok(Resource { unlisted: subresource != FINALIZERS, verbs: Vec::new(), ..resource }),
     }
+}
+
+/// What a rule speaks of and no server has.
+fn unserved(wanted: &Wanted) -> Resource {
+    let ResourceName { name, qualifier } = wanted.resource.clone();
+    let group = qualifier.unwrap_or_default();
+    Resource { group, plural: name, namespaced: true, unlisted: true, ..Resource::default() }
 }
 
 /// `deployments.apps`; of the core group the plural alone.
@@ -93,7 +102,13 @@ impl<'w> Search<'w> {
     }
 
     /// What each name means; `failed` is why the search ended early.
-    pub fn results(self, failed: Option<&Unresolved>) -> Vec<Result<Resource, Unresolved>> {
+    pub fn results(mut self, failed: Option<&Unresolved>) -> Vec<Result<Resource, Unresolved>> {
+        for (wanted, hit) in self.wanted.iter().zip(&mut self.hits) {
+            // One that only has subresources is not served itself, under no version.
+            if let Some(hit) = hit.as_mut().filter(|hit| !hit.fit.served && wanted.subresource.is_some()) {
+                hit.resource.version.clear();
+            }
+        }
         let silent = self.silent;
         self.hits
             .into_iter()
@@ -102,17 +117,24 @@ impl<'w> Search<'w> {
             .map(|((hit, nearest), wanted)| match (hit, failed) {
                 (Some(Hit { resource, whole: true, .. }), _) => Ok(resource),
                 (Some(Hit { fit: PERFECT, resource, .. }), _) | (Some(Hit { resource, .. }), None) => {
-                    unlisted(resource, wanted.subresource.as_deref().unwrap_or_default())
+                    unlisted(resource, wanted)
                 }
                 (None | Some(_), Some(failed)) => Err(failed.clone()),
-                (None, None) => in_rules(wanted).ok_or_else(|| Unresolved::Unknown {
-                    nearest: nearest.into_iter().map(|(_, name)| name).collect(),
-                    silent: silent
-                        .iter()
-                        .filter(|(group, version)| group_fit(&wanted.resource, group, version).is_some())
-                        .map(|(group, _)| group.clone())
-                        .collect(),
-                }),
+                (None, None) => in_rules(wanted).map_or_else(
+                    || {
+                        let silent = silent
+                            .iter()
+                            .filter(|(group, version)| group_fit(wanted, group, version).is_some())
+                            .map(|(group, _)| group.clone());
+                        let silent: Vec<String> = silent.collect();
+                        if wanted.exact && silent.is_empty() {
+                            return Ok(unserved(wanted));
+                        }
+                        let nearest = nearest.into_iter().map(|(_, name)| name).collect();
+                        Err(Unresolved::Unknown { nearest, silent })
+                    },
+                    Ok,
+                ),
             })
             .collect()
     }
@@ -141,7 +163,7 @@ impl<'w> Search<'w> {
 
     fn offer(&mut self, group: &str, version: &str, candidate: &Candidate) {
         for (wanted, hit) in self.wanted.iter().zip(&mut self.hits) {
-            let Some(fit) = fit(&wanted.resource, group, version, candidate) else { continue };
+            let Some(fit) = fit(wanted, group, version, candidate) else { continue };
             if hit.as_ref().is_some_and(|hit| hit.fit >= fit) {
                 continue;
             }
@@ -177,7 +199,7 @@ impl<'w> Search<'w> {
                 hit.add(wanted, parent);
                 continue;
             }
-            let Some(fit) = fit(&wanted.resource, group, version, parent) else { continue };
+            let Some(fit) = fit(wanted, group, version, parent) else { continue };
             if wanted.subresource.is_none() || hit.as_ref().is_some_and(|hit| hit.fit >= fit) {
                 continue;
             }
@@ -199,7 +221,7 @@ impl<'w> Search<'w> {
 
     /// Notes a group whose server does not answer.
     pub fn note_silent(&mut self, group: &str, version: &str) {
-        let wanted = self.wanted.iter().any(|wanted| group_fit(&wanted.resource, group, version).is_some());
+        let wanted = self.wanted.iter().any(|wanted| group_fit(wanted, group, version).is_some());
         if wanted && is_plain(group) && self.silent.len() < SILENT_GROUPS {
             self.silent.push((group.to_owned(), version.to_owned()));
         }
@@ -226,8 +248,12 @@ impl<'w> Search<'w> {
 
 /// `None`: not of this group and version. `Some(false)`: the qualifier is only a prefix of the group, which
 /// kubectl takes too (`ingresses.networking`).
-pub fn group_fit(wanted: &ResourceName, group: &str, version: &str) -> Option<bool> {
-    let Some(qualifier) = wanted.qualifier.as_deref().map(str::to_ascii_lowercase) else { return Some(true) };
+pub fn group_fit(wanted: &Wanted, group: &str, version: &str) -> Option<bool> {
+    let qualifier = wanted.resource.qualifier.as_deref();
+    if wanted.exact {
+        return (qualifier == Some(group)).then_some(true);
+    }
+    let Some(qualifier) = qualifier.map(str::to_ascii_lowercase) else { return Some(true) };
     // Of any group, as kubectl takes it.
     if let Some(only) = qualifier.strip_suffix('.') {
         return (only == version).then_some(true);
@@ -243,9 +269,13 @@ pub fn group_fit(wanted: &ResourceName, group: &str, version: &str) -> Option<bo
     group.starts_with(&qualifier).then_some(false)
 }
 
-fn fit(wanted: &ResourceName, group: &str, version: &str, candidate: &Candidate) -> Option<Fit> {
+fn fit(wanted: &Wanted, group: &str, version: &str, candidate: &Candidate) -> Option<Fit> {
     let whole_group = group_fit(wanted, group, version)?;
-    let whole_name = name_fit(&wanted.name, candidate)?;
+    let whole_name = if wanted.exact {
+        (wanted.resource.name == candidate.plural).then_some(true)
+    } else {
+        name_fit(&wanted.resource.name, candidate)
+    }?;
     Some(Fit { served: !candidate.verbs.is_empty(), whole_group, whole_name })
 }
 

@@ -1,12 +1,14 @@
 //! A CA bundle as a file: PEM to certificates, and what a file is that has none. Knows nothing of trust.
 
+use std::borrow::Cow;
+
 use rustls::pki_types::CertificateDer;
 
 use crate::api::certificate::Certificate;
 use crate::failure::Fault;
+use crate::text::lossy;
 
-const BEGIN: &[u8] = b"-----BEGIN ";
-const CERTIFICATE: &[u8] = b"-----BEGIN CERTIFICATE-----";
+const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----";
 
 /// The certificates of a bundle, and how many in it cannot be used.
 #[derive(Debug)]
@@ -21,8 +23,8 @@ impl Bundle {
     /// Reads PEM. A bundle without one good certificate is a setup fault; `name` is for its text.
     pub fn read(pem: &[u8], name: &str) -> Result<Bundle, Fault> {
         let mut bundle = Bundle { certificates: Vec::new(), skipped: 0 };
-        let pem = unglued(pem);
-        let mut rest = pem.as_slice();
+        let text = unglued(lossy(pem));
+        let mut rest = text.as_bytes();
         for der in rustls_pemfile::certs(&mut rest) {
             match der.ok().and_then(|der| Some((Certificate::parse(&der)?, der))) {
                 Some((certificate, der)) => bundle.certificates.push((der, certificate)),
@@ -30,7 +32,7 @@ impl Bundle {
             }
         }
         if bundle.certificates.is_empty() {
-            let why = match (bundle.skipped, kind(&pem)) {
+            let why = match (bundle.skipped, kind(pem, &text)) {
                 (_, Some(kind)) => format!("no certificate in it (-----BEGIN CERTIFICATE-----): {kind}"),
                 (0, None) => "no certificate in it (-----BEGIN CERTIFICATE-----)".to_owned(),
                 (1, None) => "its one certificate cannot be read: it is damaged".to_owned(),
@@ -39,7 +41,7 @@ impl Bundle {
             return Err(Fault::Setup(format!("CA bundle {name}: {why}")));
         }
         // A mark or spaces in front of a header hide it from the reader above, and from client-go.
-        let headers = count(&pem, CERTIFICATE);
+        let headers = text.lines().filter(|line| line.trim_ascii_end().ends_with(CERTIFICATE)).count();
         bundle.skipped = bundle.skipped.max(headers.saturating_sub(bundle.certificates.len()));
         Ok(bundle)
     }
@@ -47,40 +49,14 @@ impl Bundle {
 
 /// With a line break between blocks that have none: `cat` of files that do not end with one. `rustls_pemfile` and
 /// Go take the second header for a part of the first trailer, and lose a certificate in silence.
-fn unglued(pem: &[u8]) -> Vec<u8> {
-    const DASHES: &[u8] = b"-----";
-    let mut lines = Vec::with_capacity(pem.len());
-    for line in pem.split_inclusive(|&byte| byte == b'\n') {
-        let mut rest = line;
-        while let Some(at) = place(rest, BEGIN).filter(|&at| at > 0) {
-            let Some((before, header)) = rest.split_at_checked(at) else { break };
-            if !before.ends_with(DASHES) {
-                break;
-            }
-            lines.extend_from_slice(before);
-            lines.push(b'\n');
-            rest = header;
-        }
-        lines.extend_from_slice(rest);
-    }
-    lines
-}
-
-fn place(bytes: &[u8], text: &[u8]) -> Option<usize> {
-    bytes.windows(text.len()).position(|window| window == text)
-}
-
-fn count(bytes: &[u8], text: &[u8]) -> usize {
-    bytes.windows(text.len()).filter(|window| *window == text).count()
+fn unglued(text: Cow<'_, str>) -> Cow<'_, str> {
+    const GLUED: &str = "----------BEGIN ";
+    if text.contains(GLUED) { text.replace(GLUED, "-----\n-----BEGIN ").into() } else { text }
 }
 
 /// What a file is that holds no certificate a PEM reader sees, and how to make it one.
-fn kind(file: &[u8]) -> Option<&'static str> {
-    let has = |text: &str| place(file, text.as_bytes()).is_some();
-    let text = file.trim_ascii();
-    if text.is_empty() {
-        return Some("it is empty");
-    }
+fn kind(file: &[u8], text: &str) -> Option<&'static str> {
+    let has = |words: &str| text.contains(words);
     if let Some(kind) = of_bytes(file) {
         return Some(kind);
     }
@@ -114,14 +90,16 @@ fn kind(file: &[u8]) -> Option<&'static str> {
     if let Some((_, kind)) = labels.iter().find(|(label, _)| has(label)) {
         return Some(kind);
     }
-    if has("-----BEGIN CERTIFICATE-----") {
-        return of_pem(file);
+    if has(CERTIFICATE) {
+        return of_pem(text);
     }
-    Some(match text {
-        _ if text.starts_with(b"LS0tLS1CRUdJTi") => {
+    let text = text.trim_ascii();
+    Some(match text.as_bytes() {
+        [] => "it is empty",
+        _ if text.starts_with("LS0tLS1CRUdJTi") => {
             "it is base64 of a PEM file, as kubeconfig and Secrets hold it; decode it once with: base64 -d"
         }
-        _ if text.starts_with(b"MII") => {
+        _ if text.starts_with("MII") => {
             "it is base64 without the lines -----BEGIN CERTIFICATE----- and -----END CERTIFICATE-----; add them"
         }
         _ if has("certificate-authority-data:") => {
@@ -132,8 +110,8 @@ fn kind(file: &[u8]) -> Option<&'static str> {
         }
         [b'{' | b'[', ..] => "it is JSON; the bundle is one of its values",
         [b'<', ..] => "it is HTML or XML",
-        [b'/', ..] if text.len() < 4096 && !text.contains(&b'\n') => "it is a path; name that file instead",
-        _ if text.starts_with(b"ssh-") || text.starts_with(b"ecdsa-sha2-") => "it is an SSH public key",
+        [b'/', ..] if text.len() < 4096 && !text.contains('\n') => "it is a path; name that file instead",
+        _ if text.starts_with("ssh-") || text.starts_with("ecdsa-sha2-") => "it is an SSH public key",
         _ if has("BEGIN CERTIFICATE") => {
             "its header is damaged; it must be the line -----BEGIN CERTIFICATE-----, with five hyphens on either side"
         }
@@ -142,15 +120,14 @@ fn kind(file: &[u8]) -> Option<&'static str> {
 }
 
 /// Of PEM with the right header, that a reader does not find all the same.
-fn of_pem(file: &[u8]) -> Option<&'static str> {
-    let has = |text: &str| place(file, text.as_bytes()).is_some();
-    let header = place(file, CERTIFICATE)?;
-    let line =
-        file.get(..header).unwrap_or_default().rsplit(|&byte| byte == b'\n').next().unwrap_or_default();
+fn of_pem(text: &str) -> Option<&'static str> {
+    let has = |words: &str| text.contains(words);
+    let (before, after) = text.split_once(CERTIFICATE)?;
+    let line = before.rsplit('\n').next().unwrap_or_default();
     if has("-----\\n") || has("-----\\r\\n") {
         return Some("its line breaks are written as \\n; write real ones, for example with: printf '%b'");
     }
-    if line == b"\xef\xbb\xbf" {
+    if line == "\u{feff}" {
         return Some(
             "it begins with a byte order mark, which hides the certificate; save it as UTF-8 without one",
         );
@@ -166,8 +143,7 @@ fn of_pem(file: &[u8]) -> Option<&'static str> {
     if !has("-----END CERTIFICATE-----") {
         return Some("it ends before -----END CERTIFICATE-----: it is cut off");
     }
-    let after = file.get(header + CERTIFICATE.len()..).and_then(<[u8]>::first);
-    if !after.is_some_and(|byte| matches!(byte, b'\n' | b'\r' | b' ')) {
+    if !after.trim_start_matches(' ').starts_with(['\n', '\r']) {
         return Some(
             "its line breaks are missing; the header, the base64 and the trailer must be on lines of their own",
         );
@@ -182,16 +158,17 @@ fn of_bytes(file: &[u8]) -> Option<&'static str> {
     /// `1.2.840.113549.1.7.1`, data: in PKCS#12 after a version 3.
     const DATA: &[u8] = &[6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 7, 1];
     let head = file.get(..64).unwrap_or(file);
+    let has = |id: &[u8]| head.windows(id.len()).any(|window| window == id);
     Some(match file {
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "it is UTF-16; save it as UTF-8",
         [0x1f, 0x8b, ..] => "it is a gzip archive; unpack it",
         [b'P', b'K', 3, 4, ..] => "it is a zip archive; unpack it",
         [0xfe, 0xed, 0xfe, 0xed, ..] => "it is a Java keystore; export it with: keytool -exportcert -rfc",
         [0x7f, b'E', b'L', b'F', ..] => "it is a program",
-        [0x30, ..] if place(head, SIGNED_DATA).is_some() => {
+        [0x30, ..] if has(SIGNED_DATA) => {
             "it is PKCS#7 in binary form (DER); convert it with: openssl pkcs7 -inform der -print_certs -in FILE -out ca.crt"
         }
-        [0x30, ..] if place(head, DATA).is_some() => {
+        [0x30, ..] if has(DATA) => {
             "it is PKCS#12; convert it with: openssl pkcs12 -nokeys -in FILE -out ca.crt"
         }
         [0x30, ..] if Certificate::parse(file).is_some() => {

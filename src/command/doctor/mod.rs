@@ -21,7 +21,7 @@ use serde_json::Value;
 use self::evidence::{
     Evidence, First, Lookup, Mount, MountFile, Purpose, Question, SERVICE_NAMES, TokenFile,
 };
-use super::{end, now};
+use super::end;
 use crate::api::certificate::Certificate;
 use crate::api::status::{self, Answer, Shape};
 use crate::api::{Reply, Request, tls};
@@ -34,7 +34,7 @@ use crate::recognition::recognize;
 use crate::report::{Format, print, tracing};
 use crate::round::{Rounds, Spec};
 use crate::rules;
-use crate::time::date::http_date;
+use crate::time::date::now;
 use crate::time::deadline::Deadline;
 use crate::token::Token;
 use crate::trace::Tracing;
@@ -94,7 +94,14 @@ fn look(doctor: &Doctor, tracing: Tracing) -> Evidence {
     let left = doctor.timeout.saturating_sub(start.elapsed());
     if seen.no_contact().is_none() && seen.bundle.is_ok() && !left.is_zero() {
         let cluster = doctor.cluster.clone();
-        let spec = Spec { cluster, permissions, review: false, token_only: false, forbid_anonymous: false };
+        let spec = Spec {
+            cluster,
+            permissions,
+            review: false,
+            token_only: false,
+            forbid_anonymous: false,
+            min_token_life: None,
+        };
         // Warnings about the bundle and skipped certificates have been shown before.
         let tracing = Tracing { warnings: false, ..tracing };
         seen.round = Some(Rounds::new(spec).next(left, tracing));
@@ -184,7 +191,7 @@ fn visit(
 fn ask(visit: &Visit, namespace: Option<&str>, withheld: bool, evidence: &mut Evidence) {
     let start = Instant::now();
     let sent = visit.send(&Request::get("/version"), Identity::Anonymous);
-    let skew = sent.as_ref().ok().and_then(|reply| Some(http_date(reply.header("date")?)? - now()));
+    let skew = sent.as_ref().ok().and_then(Reply::skew);
     let (result, version) = match sent.and_then(read_version) {
         Ok((answer, version)) => (Ok(answer), version),
         Err(failure) => (Err(failure), None),
@@ -228,7 +235,7 @@ fn read_version(mut reply: Reply) -> Result<(Answer, Option<String>), Failure> {
         return Ok((status::answer(reply, &Shape::Path)?, None));
     }
     let body = reply.take(LARGEST)?;
-    let answer = status::answer_from(&reply, &Shape::Path, &body);
+    let answer = status::answer_from(&reply, &Shape::of_path("/version"), &body);
     let object = crate::api::json::parse(&body, reply.token()).unwrap_or_default();
     reply.drain()?;
     Ok((answer, object.get("gitVersion").and_then(Value::as_str).map(str::to_owned)))
@@ -321,5 +328,10 @@ fn list_pods(namespace: &str) -> Permission {
         subresource: None,
         namespace: Namespace::Named(namespace.into()),
     };
-    Permission { expected: Expected::Can, verb: "list".into(), target: Target::Objects(objects) }
+    Permission {
+        expected: Expected::Can,
+        verb: "list".into(),
+        target: Target::Objects(objects),
+        exact: false,
+    }
 }

@@ -19,6 +19,7 @@
     reason = "helpers of tests panic as tests do, and are called for that"
 )]
 
+pub mod audit;
 pub mod certificates;
 pub mod client;
 mod cluster;

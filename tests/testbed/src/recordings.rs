@@ -6,6 +6,9 @@ use serde_json::Value;
 pub const V1_36: &str = include_str!("../../recordings/v1.36.2.json");
 /// The same with `--anonymous-auth=false`.
 pub const V1_36_WITHOUT_ANONYMOUS: &str = include_str!("../../recordings/v1.36.2-anonymous-disabled.json");
+/// The same with requests in another user's name, and a group whose API service is down.
+pub const V1_36_IMPERSONATION_AND_AGGREGATION: &str =
+    include_str!("../../recordings/v1.36.2-impersonation-and-aggregation.json");
 /// Exchanges with a kube-apiserver 1.20.2.
 pub const V1_20: &str = include_str!("../../recordings/v1.20.2.json");
 

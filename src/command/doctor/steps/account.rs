@@ -38,7 +38,7 @@ pub fn identity(seen: &Evidence) -> Step {
         bearer: seen.bearer,
         claims,
         subject: recognition.name(),
-        now: seen.server_time(),
+        now: seen.now,
     };
     let advice = explain::request(code, &recognition.result, context);
     Step { mark: Mark::Broken, code, ..step }.advise(advice)
@@ -126,7 +126,7 @@ fn answered(
     round: &Round,
     seen: &Evidence,
 ) -> Step {
-    let explanation = explain(finding, Context::of(round, &seen.cluster, seen.server_time()));
+    let explanation = explain(finding, Context::of(round, &seen.cluster, seen.now));
     let found = if finding.was_asked() {
         let [phrase, anonymous, token] = row(finding);
         format!("{phrase}: {anonymous}, {token}: {}", outcome(finding))

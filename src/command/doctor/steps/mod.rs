@@ -57,7 +57,7 @@ mod tests {
     const USER: &str = "system:serviceaccount:ns-1:k-sa-1";
 
     fn answer(meaning: Meaning, status: u16) -> Answer {
-        Answer { status, meaning, user: None, reason: "some reason".into(), retry_after: None }
+        Answer { status, meaning, user: None, reason: "some reason".into(), retry_after: None, skew: None }
     }
 
     fn claims() -> Claims {
@@ -203,7 +203,7 @@ mod tests {
     }
 
     fn rejected(seen: &mut Evidence) {
-        let result = Ok(answer(Meaning::Unauthenticated, 401));
+        let result = Ok(Answer { skew: seen.skew(), ..answer(Meaning::Unauthenticated, 401) });
         seen.identity = Some((Recognition { user: None, result }, Duration::ZERO));
     }
 

@@ -150,8 +150,12 @@ impl Discovery {
         known.or_else(|| custom_resources(storage).into_iter().find(|known| is(known, group, version, name)))
     }
 
-    /// What is said when a resource is not there: a group of the server's own knows JSON, the rest is text.
-    pub fn absent(&self, group: &str) -> Answer {
+    /// What is said when a resource is not there: a group of the server's own knows JSON, the rest is text. No
+    /// aggregated server is up here.
+    pub fn absent(&self, storage: &Storage, group: &str, version: &str) -> Answer {
+        if api_services(storage).iter().any(|service| *service == (group.to_owned(), version.to_owned())) {
+            return Answer::text(503, "service unavailable\n");
+        }
         let known = group.is_empty() || self.resources.iter().any(|resource| resource.group == group);
         if known { no_such_resource() } else { page_not_found() }
     }
@@ -161,7 +165,7 @@ impl Discovery {
         let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
         let custom = custom_resources(storage);
         match parts.as_slice() {
-            ["api" | "apis"] if aggregated && !self.old => Some(self.all_at_once(path, &custom)),
+            ["api" | "apis"] if aggregated && !self.old => Some(self.all_at_once(storage, path, &custom)),
             ["api"] => {
                 let mut document = self.recorded("/api")?;
                 document["serverAddressByClientCIDRs"][0]["serverAddress"] = json!(address);
@@ -170,12 +174,12 @@ impl Discovery {
             ["apis"] => Some(Answer::json(
                 200,
                 &json!({
-                    "kind": "APIGroupList", "apiVersion": "v1", "groups": self.groups(&custom),
+                    "kind": "APIGroupList", "apiVersion": "v1", "groups": self.groups(storage, &custom),
                 }),
             )),
-            ["api", version] => Some(self.resource_list(path, "", version, &custom)),
+            ["api", version] => Some(self.resource_list(storage, path, "", version, &custom)),
             ["apis", group] => {
-                let groups = self.groups(&custom);
+                let groups = self.groups(storage, &custom);
                 let found = groups.into_iter().find(|known| known["name"] == *group);
                 Some(found.map_or_else(page_not_found, |mut document| {
                     document["kind"] = json!("APIGroup");
@@ -183,7 +187,7 @@ impl Discovery {
                     Answer::json(200, &document)
                 }))
             }
-            ["apis", group, version] => Some(self.resource_list(path, group, version, &custom)),
+            ["apis", group, version] => Some(self.resource_list(storage, path, group, version, &custom)),
             _ => None,
         }
     }
@@ -192,33 +196,39 @@ impl Discovery {
         self.recorded.iter().find(|(known, _)| known == path).map(|(_, document)| document.clone())
     }
 
-    fn groups(&self, custom: &[Resource]) -> Vec<Value> {
+    fn groups(&self, storage: &Storage, custom: &[Resource]) -> Vec<Value> {
         let recorded = self.recorded("/apis").unwrap_or_default();
         let mut groups = recorded["groups"].as_array().cloned().unwrap_or_default();
-        for resource in custom {
-            let version = json!({ "groupVersion": resource.api_version(), "version": resource.version });
-            let known = groups.iter_mut().find(|group| group["name"] == resource.group.as_str());
+        let custom = custom.iter().map(|resource| (resource.group.clone(), resource.version.clone()));
+        for (group, version) in custom.chain(api_services(storage)) {
+            let version = json!({ "groupVersion": group_version(&group, &version), "version": version });
+            let known = groups.iter_mut().find(|known| known["name"] == group.as_str());
             if let Some(versions) = known.and_then(|group| group["versions"].as_array_mut()) {
                 if !versions.contains(&version) {
                     versions.push(version);
                 }
             } else {
-                groups.push(json!({
-                    "name": resource.group, "versions": [version], "preferredVersion": version,
-                }));
+                groups.push(json!({ "name": group, "versions": [version], "preferredVersion": version }));
             }
         }
         groups
     }
 
-    fn resource_list(&self, path: &str, group: &str, version: &str, custom: &[Resource]) -> Answer {
+    fn resource_list(
+        &self,
+        storage: &Storage,
+        path: &str,
+        group: &str,
+        version: &str,
+        custom: &[Resource],
+    ) -> Answer {
         if let Some(document) = self.recorded(path) {
             return Answer::json(200, &document);
         }
         let all = self.resources.iter().chain(custom);
         let mut here = all.filter(|known| known.group == group && known.version == version).peekable();
         if here.peek().is_none() {
-            return self.absent(group);
+            return self.absent(storage, group, version);
         }
         let entries: Vec<Value> = here.flat_map(|resource| resource.list_entries(self.old)).collect();
         Answer::json(
@@ -230,7 +240,7 @@ impl Discovery {
         )
     }
 
-    fn all_at_once(&self, path: &str, custom: &[Resource]) -> Answer {
+    fn all_at_once(&self, storage: &Storage, path: &str, custom: &[Resource]) -> Answer {
         let document = self.aggregated.iter().find(|(known, _)| known == path);
         let mut document = document.map(|(_, document)| document.clone()).unwrap_or_default();
         if let Some(items) = document["items"].as_array_mut().filter(|_| path == "/apis") {
@@ -255,6 +265,10 @@ impl Discovery {
                     }
                 }
             }
+            items.extend(api_services(storage).into_iter().map(|(group, version)| {
+                let stale = json!({ "version": version, "freshness": "Stale" });
+                json!({ "metadata": { "name": group }, "versions": [stale] })
+            }));
         }
         Answer {
             content_type: AGGREGATED.to_owned(),
@@ -270,7 +284,7 @@ impl Discovery {
     /// where there is none, from 1.36 without what came later.
     fn old_resources(&self) -> Vec<Resource> {
         let current = current_resources();
-        let groups = self.groups(&[]);
+        let groups = self.groups(&Storage::new(), &[]);
         let versions = groups.iter().flat_map(|group| {
             let versions = group["versions"].as_array().into_iter().flatten();
             versions.map(|version| (text(&group["name"]), text(&version["version"])))
@@ -396,6 +410,13 @@ fn from_list(group: &str, version: &str, list: &Value) -> Vec<Resource> {
     resources
 }
 
+/// Group and version of the stored `APIService` objects that name a Service.
+fn api_services(storage: &Storage) -> Vec<(String, String)> {
+    let services = storage.list("apiregistration.k8s.io", "apiservices", "");
+    let away = services.filter(|(_, service)| service["spec"]["service"].is_object());
+    away.map(|(_, service)| (text(&service["spec"]["group"]), text(&service["spec"]["version"]))).collect()
+}
+
 /// What the stored `CustomResourceDefinition` objects define.
 fn custom_resources(storage: &Storage) -> Vec<Resource> {
     let definitions = storage.list("apiextensions.k8s.io", "customresourcedefinitions", "");
@@ -404,7 +425,7 @@ fn custom_resources(storage: &Storage) -> Vec<Resource> {
         let versions = spec["versions"].as_array().into_iter().flatten();
         let served = versions.filter(|version| version["served"] != false);
         served.map(|version| {
-            let names = &spec["names"];
+            let (names, subresources) = (&spec["names"], &version["subresources"]);
             let (group, version, name) =
                 (text(&spec["group"]), text(&version["name"]), text(&names["plural"]));
             let scope = if spec["scope"] == "Cluster" { "Cluster" } else { "Namespaced" };
@@ -417,6 +438,15 @@ fn custom_resources(storage: &Storage) -> Vec<Resource> {
                 if names[optional].is_array() {
                     entry[optional] = names[optional].clone();
                 }
+            }
+            if let Some(subresources) = subresources.as_object() {
+                let listed = subresources.keys().map(|name| {
+                    json!({
+                        "subresource": name, "verbs": ["get", "patch", "update"],
+                        "responseKind": entry["responseKind"],
+                    })
+                });
+                entry["subresources"] = listed.collect();
             }
             Resource { group, version, name, entry, custom: true }
         })

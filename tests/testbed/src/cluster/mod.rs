@@ -16,6 +16,7 @@ mod token;
 pub use discovery::custom_resource_definition;
 pub use token::{ISSUER, TokenSpec};
 
+use crate::audit::Event;
 use crate::certificates::{Authority, SERVER_NAMES};
 use crate::world::World;
 use discovery::Discovery;
@@ -180,6 +181,7 @@ impl Builder {
             anonymous: self.anonymous,
             strip_token: false,
             faults: Vec::new(),
+            audited: Vec::new(),
             address: address.to_string(),
         };
         let admin_token = state.admin_token.clone();
@@ -246,9 +248,17 @@ impl Cluster {
         seen.clone()
     }
 
+    /// What the audit log would have of the requests with this `User-Agent`.
+    pub fn audited(&self, agent: &str) -> Vec<Event> {
+        let is_it = |seen: &Seen| seen.header("user-agent") == Some(agent);
+        assert!(self.requests().iter().all(is_it), "another User-Agent than {agent}");
+        self.shared.state().audited.clone()
+    }
+
     /// Forgets requests and counters.
     pub fn forget(&self) {
         self.shared.seen.lock().unwrap().clear();
+        self.shared.state().audited.clear();
         self.shared.connections.store(0, Ordering::SeqCst);
         self.shared.handshakes.store(0, Ordering::SeqCst);
     }

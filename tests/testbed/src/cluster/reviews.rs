@@ -109,7 +109,7 @@ fn managed(agent: &str, group: &str, spec: &Value) -> Value {
         (format!("f:{attributes}"), Value::Object(names))
     });
     let fields: Map<String, Value> = fields.collect();
-    let manager = agent.split('/').next().unwrap_or_default();
+    let manager = agent.split('/').next().filter(|name| !name.is_empty()).unwrap_or("unknown");
     json!({
         "manager": manager, "operation": "Update", "apiVersion": format!("{group}/v1"),
         "time": timestamp(now()), "fieldsType": "FieldsV1", "fieldsV1": { "f:spec": fields },

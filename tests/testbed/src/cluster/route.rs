@@ -10,9 +10,10 @@ use super::protobuf;
 use super::rbac::{Attributes, User, authorize};
 use super::request::{Accepted, Query, attributes};
 use super::reviews::review;
-use super::storage::{Event, Storage};
+use super::storage::{self, Storage};
 use super::token::{TokenSpec, Tokens, random};
 use super::{Fault, Seen};
+use crate::audit::Event;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use hyper::body::Bytes;
@@ -41,6 +42,8 @@ pub struct State {
     pub strip_token: bool,
     /// What goes wrong next.
     pub faults: Vec<Rule>,
+    /// What was decided about whom.
+    pub audited: Vec<Event>,
     /// `127.0.0.1:PORT`.
     pub address: String,
 }
@@ -76,7 +79,39 @@ pub fn knock(state: &mut State, seen: &Seen) -> Outcome {
     if let Some(fault) = take_fault(state, seen, false) {
         return outcome_of(fault);
     }
-    Outcome::Answer(serve(state, &user, seen))
+    Outcome::Answer(match impersonated(state, user, seen) {
+        Ok(user) => serve(state, &user, seen),
+        Err(refused) => refused,
+    })
+}
+
+/// The user in whose name the request is (`Impersonate-User`), or that it must not be. 1.20 knows the verb
+/// `impersonate`; 1.36 takes that, too, and asks for more where it is not granted (constrained impersonation).
+fn impersonated(state: &State, user: User, seen: &Seen) -> Result<User, Answer> {
+    let Some(name) = seen.header("impersonate-user") else { return Ok(user) };
+    let (path, query) = seen.path_and_query.split_once('?').unwrap_or((&seen.path_and_query, ""));
+    let asked = attributes(&seen.method, path, &Query::new(query));
+    let on = Attributes { verb: format!("impersonate-on:user-info:{}", asked.verb), ..asked };
+    let whole = Attributes {
+        verb: "impersonate".to_owned(),
+        resource: "users".to_owned(),
+        name: name.to_owned(),
+        ..Attributes::default()
+    };
+    let info = Attributes {
+        verb: "impersonate:user-info".to_owned(),
+        group: "authentication.k8s.io".to_owned(),
+        ..whole.clone()
+    };
+    let is_allowed = |wanted: &Attributes| authorize(&state.storage, &user, wanted).allowed;
+    if is_allowed(&whole) {
+        return Ok(User::named(name));
+    }
+    let wanted = if state.old { vec![whole] } else { vec![on, info] };
+    match wanted.iter().find(|wanted| !is_allowed(wanted)) {
+        Some(refused) => Err(forbidden(&user, refused, "")),
+        None => Ok(User::named(name)),
+    }
 }
 
 /// Authorizes and routes the request of a user.
@@ -85,6 +120,12 @@ pub fn serve(state: &mut State, user: &User, seen: &Seen) -> Answer {
     let query = Query::new(query);
     let wanted = attributes(&seen.method, path, &query);
     let decision = authorize(&state.storage, user, &wanted);
+    state.audited.push(Event {
+        user: user.name.clone(),
+        verb: wanted.verb.clone(),
+        what: wanted.path.clone().unwrap_or_else(|| group_resource(&wanted.group, &wanted.resource)),
+        decision: if decision.allowed { "allow" } else { "forbid" }.to_owned(),
+    });
     if !decision.allowed {
         return forbidden(user, &wanted, &decision.reason);
     }
@@ -195,7 +236,7 @@ fn serve_resource(
 ) -> Answer {
     let Attributes { group, version, resource, subresource, namespace, name, verb, .. } = wanted;
     let Some(known) = state.discovery.resource(&state.storage, group, version, resource) else {
-        return state.discovery.absent(group);
+        return state.discovery.absent(&state.storage, group, version);
     };
     let Some(verbs) = known.verbs(subresource) else {
         return no_such_resource();
@@ -338,7 +379,7 @@ fn watch(state: &State, known: Resource, selection: Selection, partial: bool, qu
             match events.recv().await {
                 Err(RecvError::Closed) => break,
                 Err(RecvError::Lagged(_)) => {}
-                Ok(Event { what, kind, key, object }) => {
+                Ok(storage::Event { what, kind, key, object }) => {
                     let ours = kind.0 == known.group && kind.1 == known.name;
                     let ours = ours && selection.has(&key.0, &key.1);
                     if ours && frames.send(line(what, &object, &known)).is_err() {

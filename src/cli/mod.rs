@@ -139,11 +139,10 @@ fn understand(
         }
         (Err(fault), _) => return Err(fault),
     };
-    let context = Context { cluster, verbose: program.verbose };
+    let context = Context { cluster, verbose: program.verbose, disabled };
     match program.command {
         Command::Check(arguments) => check(arguments, context).map(Invocation::Check),
-        Command::Wait(arguments) => wait(arguments, context, sorted.after)
-            .map(|wait| Invocation::Wait(wait::Wait { disabled, ..wait })),
+        Command::Wait(arguments) => wait(arguments, context, sorted.after).map(Invocation::Wait),
         Command::Monitor(arguments) => monitor(arguments, context).map(Invocation::Monitor),
         Command::Grant(arguments) => grant(arguments, context).map(Invocation::Grant),
         Command::Install(arguments) => install(&arguments).map(Invocation::Install),
@@ -162,18 +161,20 @@ fn understand(
 struct Context {
     cluster: Cluster,
     verbose: bool,
+    /// Why a wait asks nothing: then it needs no file either.
+    disabled: Option<String>,
 }
 
 impl Context {
     /// For the commands without phrases.
     fn common(self, output: Value<Format>, timeout: Value<Duration>) -> Result<Common, Fault> {
-        let Context { cluster, verbose } = self;
+        let Context { cluster, verbose, disabled: _ } = self;
         Ok(Common { cluster, output: output.of("--output")?, timeout: timeout.of("--timeout")?, verbose })
     }
 
     /// For the commands that take phrases. What the reading of files takes comes off `patience`.
     fn knocking(self, phrases: Phrases, patience: &mut Duration) -> Result<Knocking, Fault> {
-        let Context { cluster, verbose } = self;
+        let Context { cluster, verbose, disabled } = self;
         let Phrases { filename, token_only, forbid_anonymous, review, quiet, typed, .. } = phrases;
         let reporting = Reporting {
             output: phrases.output.of("--output")?,
@@ -206,8 +207,9 @@ impl Context {
                 cluster.server
             ));
         }
-        let permissions = permissions(&typed, &filename, &defaults, patience)?;
-        if permissions.is_empty() {
+        let files: &[String] = if disabled.is_some() { &[] } else { &filename };
+        let permissions = permissions(&typed, files, &defaults, patience)?;
+        if permissions.is_empty() && filename.is_empty() {
             return usage("a permission phrase is missing, such as \"list pods\" or \"get /metrics\"");
         }
         let spec = Spec { cluster, permissions, review, token_only, forbid_anonymous, min_token_life };
@@ -241,6 +243,7 @@ fn wait(
         return usage("--fail-open goes on at the deadline, and --timeout 0 has none: set a --timeout");
     }
     let mut patience = if timeout.is_zero() { Duration::MAX } else { timeout };
+    let disabled = context.disabled.clone();
     Ok(wait::Wait {
         knocking: context.knocking(phrases, &mut patience)?,
         timeout: (!timeout.is_zero()).then_some(patience),
@@ -250,7 +253,7 @@ fn wait(
         fail_fast,
         stable: stable.of("--stable")?,
         command,
-        disabled: None,
+        disabled,
     })
 }
 

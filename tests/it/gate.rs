@@ -212,6 +212,7 @@ fn a_gate_that_is_disabled_opens_at_once() {
     let mut bare = Kubeknock::command(["wait", "list pods"]);
     bare.env("KUBERNETES_SERVICE_HOST", "no host").env("KUBERNETES_SERVICE_PORT", "443");
     run(bare, "why").is(0, "", &format!("{WARNING}why\n"));
+    run(scene.command(&["wait", "-f", "/no/such/file"]), "why").is(0, "", &format!("{WARNING}why\n"));
     let mut odd = scene.command(&["wait", "list pods"]);
     let reason = <std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(b"\xff");
     scene.pod.run(odd.env("KUBEKNOCK_DISABLED", reason)).gives(0, &[], Stderr::Has(WARNING));

@@ -15,7 +15,7 @@ use crate::round::{Finding, Round, State};
 use crate::time::duration::span;
 use crate::token::Claims;
 use aggregated::Aggregated;
-pub use aggregated::hint;
+pub use {aggregated::hint, granted::excess, refused::missing};
 
 /// An explanation has no more lines than this.
 const LINES: usize = 3;
@@ -120,7 +120,7 @@ pub fn explain(finding: &Finding, context: Context<'_>) -> Explanation {
     let why = match (finding.code, answer) {
         (Code::Ok, _) => granted::allowed(finding, answer),
         (Code::Forbidden, _) => {
-            let (why, remedy) = refused::forbidden(finding, answer, context.subject);
+            let (why, remedy) = refused::forbidden(finding, answer, context.bearer, context.subject);
             explanation.remedy = remedy;
             why
         }

@@ -3,6 +3,7 @@
 pub mod check;
 pub mod doctor;
 pub mod get;
+pub mod grant;
 pub mod install;
 pub mod monitor;
 pub mod rules;

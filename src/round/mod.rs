@@ -7,6 +7,7 @@ pub mod finding;
 
 use std::time::Duration;
 
+pub use ask::resources;
 pub use finding::{Finding, Round, Spec, State};
 
 use crate::api::access::Kept;

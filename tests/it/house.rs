@@ -19,7 +19,8 @@ const LAYERS: &[&[&str]] = &[
     &["files", "knock"],
     &["visit"],
     &["verdict"],
-    &["recognition", "rules"],
+    &["grant", "recognition"],
+    &["rules"],
     &["round"],
     &["remedy"],
     &["explain"],
@@ -29,6 +30,7 @@ const LAYERS: &[&[&str]] = &[
         "command::check",
         "command::doctor",
         "command::get",
+        "command::grant",
         "command::install",
         "command::monitor",
         "command::rules",
@@ -58,9 +60,9 @@ const OWNERS: [(&str, &[&str]); 17] = [
     ("rustls", &["api/"]),
     ("rustls_pemfile", &["api/tls/"]),
     ("serde", &["api/", "files/role.rs"]),
-    // The network's JSON is read in api, that of roles in files; tokens and remedies have JSON in them; the rest is
+    // The network's JSON is read in api, that of roles in files; tokens and grants have JSON in them; the rest is
     // reports.
-    ("serde_json", &["api/", "files/role.rs", "token/mod.rs", "remedy.rs", "report/", "command/"]),
+    ("serde_json", &["api/", "files/role.rs", "token/mod.rs", "grant.rs", "report/", "command/"]),
     ("base64", &["token/mod.rs"]),
     ("httpdate", &["time/date.rs"]),
     ("signal_hook", &["main.rs"]),

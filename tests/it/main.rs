@@ -14,6 +14,7 @@ mod field_names;
 mod field_trust;
 mod files;
 mod gate;
+mod grant;
 mod hostile;
 mod house;
 mod install;

@@ -34,6 +34,7 @@ mod running;
 pub mod scene;
 pub mod schema;
 mod world;
+pub mod yaml;
 
 pub use cluster::{
     Builder, Cluster, Fault, ISSUER, Seen, Times, Tls, TokenSpec, Version, custom_resource_definition,

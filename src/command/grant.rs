@@ -40,7 +40,7 @@ struct Place<'a> {
 pub fn run(grant: Grant) -> Code {
     let Grant { knocking: Knocking { spec, reporting }, timeout, all } = grant;
     let deadline = Deadline::after(timeout);
-    let mut rounds = Rounds::new(spec);
+    let mut rounds = Rounds::one(spec);
     let round = match rounds.next(timeout, reporting.tracing()) {
         Ok(round) => round,
         Err(fault) => return reporting.fault(&fault),
@@ -127,7 +127,7 @@ fn doubts(
             continue;
         }
         let visit = visit.get_or_insert_with(|| {
-            Visit::prepare(cluster, deadline.left().unwrap_or_default(), tracing).ok()
+            Visit::prepare(cluster, deadline.left().unwrap_or_default(), tracing, None).ok()
         });
         let request = Request::get(format!("/api/v1/namespaces/{name}"));
         let read = |reply| status::answer(reply, &Shape::Object(name.to_owned()));

@@ -123,7 +123,7 @@ impl ServerCertVerifier for Witness {
             None => Judgement { verdict: Ok(()), unknown_issuer: false },
         };
         self.facts.note(|facts| {
-            facts.certificate = Certificate::parse(end_entity);
+            facts.der = end_entity.to_vec();
             facts.verified = self.trust.is_some() && verdict.is_ok();
             facts.unknown_issuer = unknown_issuer;
         });

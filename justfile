@@ -45,7 +45,7 @@ test *arguments:
 e2e *arguments:
     KUBEBUILDER_ASSETS=$(.ci/kube-assets) CI=1 cargo test --test real {{ arguments }}
 
-# the cost of a check, compared with curl, kubectl and bare rustls, on the real API server (needs root and Debian, to build it once)
+# the cost of a check, compared with curl, kubectl and bare rustls, and of rounds and probes, on the real API server (needs root and Debian, to build it once)
 [group('test')]
 bench: static
     KUBEBUILDER_ASSETS=$(.ci/kube-assets) KUBEKNOCK_BINARY=$PWD/dist/kubeknock-$(uname -m | sed 's/x86_64/amd64/; s/aarch64/arm64/') cargo bench --bench speed

@@ -16,9 +16,9 @@ use crate::round::{Finding, Round, State};
 use crate::time::duration::span;
 use crate::token::Claims;
 use aggregated::Aggregated;
-pub use aggregated::hint;
 use unanswered::no_answer;
 pub use unanswered::{DOCTOR, advice};
+pub use {aggregated::hint, granted::excess, refused::missing};
 
 /// An explanation has no more lines than this.
 const LINES: usize = 4;
@@ -128,7 +128,7 @@ pub fn explain(finding: &Finding, context: Context<'_>) -> Explanation {
     let why = match (finding.code, answer) {
         (Code::Ok, _) => granted::allowed(finding, answer),
         (Code::Forbidden, _) => {
-            let (why, remedy) = refused::forbidden(finding, answer, context.subject);
+            let (why, remedy) = refused::forbidden(finding, answer, context.bearer, context.subject);
             explanation.remedy = remedy;
             why
         }

@@ -7,7 +7,7 @@ use crate::api::discovery::{self, FINALIZERS, Resource, SERVED, Wanted};
 use crate::api::review::Attributes;
 use crate::api::status::{self, Answer, Shape};
 use crate::api::{Reply, Request};
-use crate::failure::Failure;
+use crate::failure::{Failure, Fault};
 use crate::permission::{Namespace, Objects, Permission, ResourceName, Target, is_metric};
 
 /// Metadata only, with plain JSON after it against 406.
@@ -102,13 +102,13 @@ impl Question {
 
     /// Asks about objects, which the server serves as `resource`. `own_namespace` is used only where
     /// one is needed and none was said.
-    pub fn objects<E>(
+    pub fn objects(
         permission: &Permission,
         objects: &Objects,
         resource: &Resource,
-        own_namespace: impl FnOnce() -> Result<String, E>,
+        own_namespace: &dyn Fn() -> Result<String, Fault>,
         review: bool,
-    ) -> Result<Question, E> {
+    ) -> Result<Question, Fault> {
         let namespace = match &objects.namespace {
             _ if !resource.namespaced => None,
             Namespace::All => None,

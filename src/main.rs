@@ -10,8 +10,9 @@
 //! - `explain`: what happened, the likely cause, what to type: the lines under an outcome
 //! - `remedy`: the kubectl lines that grant a permission
 //! - `round`: every permission asked once, and what was found
-//! - `recognition`: which user the API server takes the sender of a request for
 //! - `rules`: the rules of a namespace, and how complete their list is
+//! - `recognition`: which user the API server takes the sender of a request for
+//! - `grant`: the RBAC objects that grant permissions
 //! - `verdict`: answers become an outcome
 //! - `visit`: some requests to the API server, as either identity, within one deadline
 //! - `files`: permission files, read once, as permissions
@@ -38,6 +39,7 @@ mod exit;
 mod explain;
 mod failure;
 mod files;
+mod grant;
 mod identity;
 mod knock;
 mod mount;
@@ -98,6 +100,7 @@ fn main() -> ExitCode {
             stops.store(true, Ordering::Relaxed);
             command::monitor::run(monitor, color())
         }
+        Ok(Invocation::Grant(grant)) => command::grant::run(grant),
         Ok(Invocation::Get(get)) => command::get::run(&get),
         Ok(Invocation::Whoami(whoami)) => command::whoami::run(&whoami),
         Ok(Invocation::Rules(rules)) => command::rules::run(&rules),

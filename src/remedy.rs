@@ -1,57 +1,19 @@
 //! The kubectl lines that would grant a permission. Pure.
 
-use serde_json::{Value, json};
-
 use crate::api::review::Attributes;
-use crate::text::{escape, quote};
-
-/// The subject of a grant: a user name as the API server knows it.
-enum Subject<'a> {
-    /// A service account: its namespace and its name.
-    Account(&'a str, &'a str),
-    /// Any other user.
-    User(&'a str),
-}
-
-impl Subject<'_> {
-    fn of(user: &str) -> Subject<'_> {
-        let account = user.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':'));
-        let account = account.filter(|(_, name)| !name.contains(':'));
-        account.map_or(Subject::User(user), |(namespace, name)| Subject::Account(namespace, name))
-    }
-
-    fn flag(&self) -> String {
-        match self {
-            Subject::Account(namespace, name) => format!("--serviceaccount={namespace}:{name}"),
-            Subject::User(name) => format!("--user={}", quote(name)),
-        }
-    }
-
-    /// What its roles begin with. Outside of the account's own namespace they begin with that
-    /// namespace: each has an account `default`.
-    fn prefix(&self, place: Option<&str>) -> String {
-        match self {
-            Subject::Account(namespace, name) if place == Some(*namespace) => (*name).to_owned(),
-            Subject::Account(namespace, name) => format!("{namespace}-{name}"),
-            Subject::User(_) => "grant".to_owned(),
-        }
-    }
-}
+use crate::grant::{Rule, Subject, place};
+use crate::text::quote;
 
 /// The two lines that grant it to `user`: a role and its binding, in the namespace or in the cluster. None where the
 /// name cannot be typed.
 pub fn grant(attributes: &Attributes, user: &str) -> Vec<String> {
-    if !is_plain(user) {
-        return Vec::new();
-    }
-    let subject = Subject::of(user);
-    let (rule, place, words) = match attributes {
-        Attributes::Path { verb, path } => (
-            format!("--verb={} --non-resource-url={}", quote(verb), quote(path)),
-            None,
-            vec![verb.as_str(), path],
-        ),
-        Attributes::Resource { verb, group, resource, subresource, name, namespace, .. } => {
+    let Some(subject) = Subject::of(user) else { return Vec::new() };
+    let place = place(attributes);
+    let (rule, words) = match attributes {
+        Attributes::Path { verb, path } => {
+            (format!("--verb={} --non-resource-url={}", quote(verb), quote(path)), vec![verb.as_str(), path])
+        }
+        Attributes::Resource { verb, group, resource, subresource, name, .. } => {
             let mut what = resource.clone();
             if !group.is_empty() {
                 what = format!("{what}.{group}");
@@ -63,17 +25,14 @@ pub fn grant(attributes: &Attributes, user: &str) -> Vec<String> {
             if let Some(name) = name {
                 rule.push_str(&format!(" --resource-name={}", quote(name)));
             }
-            // A namespace lies in itself, but before it is there nothing can be created in it.
-            let is_namespace = group.is_empty() && resource == "namespaces";
-            let place = namespace.as_deref().filter(|_| !is_namespace);
             // `events` of the core group and of its own are two: the group's first label keeps them apart.
             let group = group.split('.').next().filter(|group| !group.is_empty() && *group != "*");
             let words = [Some(verb.as_str()), Some(resource), group, subresource.as_deref(), name.as_deref()];
-            (rule, place, words.into_iter().flatten().collect())
+            (rule, words.into_iter().flatten().collect())
         }
     };
     let name = role_name(&subject.prefix(place), &words);
-    let flag = subject.flag();
+    let flag = flag(&subject);
     let (kind, at) = match place {
         Some(namespace) => ("role", format!(" --namespace={namespace}")),
         None => ("clusterrole", String::new()),
@@ -81,13 +40,8 @@ pub fn grant(attributes: &Attributes, user: &str) -> Vec<String> {
     let first = if kubectl_creates(attributes) {
         format!("kubectl create {kind} {name} {rule}{at}")
     } else {
-        let object = json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1",
-            "kind": if place.is_some() { "Role" } else { "ClusterRole" },
-            "metadata": { "name": name },
-            "rules": [rule_of(attributes)],
-        });
-        format!("echo {} | kubectl create -f -{at}", quote(&object.to_string()))
+        let capital = if place.is_some() { "Role" } else { "ClusterRole" };
+        format!("echo {} | kubectl create -f -{at}", quote(&Rule::of(attributes).json(capital, &name)))
     };
     vec![first, format!("kubectl create {kind}binding {name} --{kind}={name} {flag}{at}")]
 }
@@ -117,29 +71,13 @@ fn kubectl_creates(attributes: &Attributes) -> bool {
     }
 }
 
-fn rule_of(attributes: &Attributes) -> Value {
-    match attributes {
-        Attributes::Path { verb, path } => json!({ "verbs": [verb], "nonResourceURLs": [path] }),
-        Attributes::Resource { verb, group, resource, subresource, name, .. } => {
-            let tail = subresource.as_ref().map(|name| format!("/{name}")).unwrap_or_default();
-            let mut rule =
-                json!({ "verbs": [verb], "apiGroups": [group], "resources": [format!("{resource}{tail}")] });
-            if let (Some(name), Some(fields)) = (name, rule.as_object_mut()) {
-                fields.insert("resourceNames".into(), json!([name]));
-            }
-            rule
-        }
-    }
-}
-
 /// The line that gives a user one of the cluster's default roles, which every account has unless its binding was deleted.
 /// The binding is not to `system:authenticated`: some providers refuse to bind that group.
 pub fn grant_default(role: &str, user: Option<&str>) -> Vec<String> {
     let (prefix, flag) = match user {
-        Some(user) if !is_plain(user) => return Vec::new(),
         Some(user) => {
-            let subject = Subject::of(user);
-            (subject.prefix(None), subject.flag())
+            let Some(subject) = Subject::of(user) else { return Vec::new() };
+            (subject.prefix(None), flag(&subject))
         }
         None => ("serviceaccounts".to_owned(), "--group=system:serviceaccounts".to_owned()),
     };
@@ -147,9 +85,11 @@ pub fn grant_default(role: &str, user: Option<&str>) -> Vec<String> {
     vec![format!("kubectl create clusterrolebinding {name} --clusterrole={role} {flag}")]
 }
 
-/// Whether a user's name comes through a terminal as it is.
-fn is_plain(user: &str) -> bool {
-    escape(user) == user && !user.contains('\u{fffd}')
+fn flag(subject: &Subject<'_>) -> String {
+    match subject {
+        Subject::Account(namespace, name) => format!("--serviceaccount={namespace}:{name}"),
+        Subject::User(name) => format!("--user={}", quote(name)),
+    }
 }
 
 /// `k-sa-1-list-pods`: a name that says what it is for, and that needs no quotes.

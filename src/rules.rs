@@ -1,5 +1,7 @@
 //! The rules of a namespace: asks for them, and says how far the list can be relied on. Prints nothing.
 
+pub mod only;
+
 use crate::api::review::{self, Reviewed, Rules};
 use crate::api::status::Answer;
 use crate::failure::Failure;

@@ -11,6 +11,9 @@ pub fn lossy(bytes: &[u8]) -> Cow<'_, str> {
 /// Escapes control characters and those that reorder text or break lines, so that a server's words cannot paint the
 /// reader's terminal or forge lines.
 pub fn escape(text: &str) -> String {
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return text.to_owned();
+    }
     let reorders = |c| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {

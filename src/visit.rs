@@ -2,8 +2,10 @@
 //!
 //! The connection keeps the deadline. The result is what is known by then.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::api::access::{Access, Kept};
 use crate::api::{Client, Reply, Request};
 use crate::cluster::{Cluster, Trust};
 use crate::failure::{Failure, Fault};
@@ -26,18 +28,38 @@ pub struct Visit {
 }
 
 impl Visit {
-    /// Reads the mount and sets up the connection; the whole visit is over after `patience`.
-    pub fn prepare(cluster: &Cluster, patience: Duration, tracing: Tracing) -> Result<Visit, Fault> {
+    /// Reads the mount and sets up the connection; the whole visit is over after `patience`. `kept`: what an earlier
+    /// visit left is used again, and something is left to a later one.
+    pub fn prepare(
+        cluster: &Cluster,
+        patience: Duration,
+        tracing: Tracing,
+        kept: Option<&mut Kept>,
+    ) -> Result<Visit, Fault> {
         let deadline = Deadline::after(patience);
         let bundle = cluster.bundle(deadline)?;
         let token = cluster.token(deadline)?;
-        Visit::of(cluster, bundle.as_deref(), token, deadline, tracing)
+        let access = match kept {
+            None => Access::new(cluster, bundle.as_deref(), None),
+            Some(kept) => kept.access(cluster, bundle),
+        };
+        Visit::by(cluster, access, token, deadline, tracing)
     }
 
     /// The same with what has been read before.
     pub fn of(
         cluster: &Cluster,
         bundle: Option<&[u8]>,
+        token: Option<Token>,
+        deadline: Deadline,
+        tracing: Tracing,
+    ) -> Result<Visit, Fault> {
+        Visit::by(cluster, Access::new(cluster, bundle, None), token, deadline, tracing)
+    }
+
+    fn by(
+        cluster: &Cluster,
+        access: Result<Arc<Access>, Fault>,
         token: Option<Token>,
         deadline: Deadline,
         tracing: Tracing,
@@ -52,10 +74,11 @@ impl Visit {
             tracing.warn(format!("--insecure-skip-tls-verify: any server that answers {what}"));
         }
         let claims = token.as_ref().and_then(Token::claims);
-        let (client, warning) = Client::new(cluster, bundle, token.as_ref(), deadline)?;
-        if let Some(warning) = warning {
-            tracing.warn(warning);
+        let access = access?;
+        if let Some(warning) = &access.warning {
+            tracing.warn(warning.clone());
         }
+        let client = Client::new(access, token.as_ref(), deadline);
         if let Some(lender) = cluster.source().lender() {
             tracing
                 .warn(format!("this container has no mount: using {lender}: {}", cluster.mount().display()));

@@ -1,15 +1,11 @@
-//! One TCP connection, with TLS on it where the server has TLS, as ureq's transport.
+//! One connection to the API server, with TLS on it where the server has TLS, as ureq's transport.
 //!
 //! ureq's own connector hides which address was tried and has no server-name override; here both
-//! are known. The connection keeps the deadline, in short waits: the kernel rounds long socket timeouts up
-//! by seconds.
+//! are known. A connection keeps the deadline. One on which nothing is under way can be left to the next round.
 
 use std::fmt;
-use std::io::{self, IoSlice, Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::io::{self, Read, Write};
 use std::sync::Arc;
-use std::sync::mpsc::channel;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use rustls::pki_types::ServerName;
@@ -19,30 +15,31 @@ use ureq::http::Uri;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{self, Buffers, ConnectionDetails, LazyBuffers, NextTimeout, Transport};
 
-use super::facts::{Facts, SharedFacts};
+use super::access::Access;
+use super::facts::Facts;
+use super::tcp::{self, Socket};
 use super::tls;
-use crate::cluster::Server;
 use crate::failure::Failure;
 use crate::time::deadline::Deadline;
 
 /// The largest response head that is read, in bytes; real ones have a few hundred.
 pub const LARGEST_HEAD: usize = 32 * 1024;
 
+/// A connection of an earlier round has this long for its first answer, and a quarter of the time that there is: one that
+/// leads nowhere any more must leave time for a new one.
+const FIRST_ANSWER: Duration = Duration::from_secs(1);
+
 /// Opens connections to the one API server.
 pub struct Connector {
-    /// The address of the server.
-    pub server: Server,
-    /// TLS, and the name to verify; `None` over plain HTTP.
-    pub tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+    /// How to reach the server.
+    pub access: Arc<Access>,
     /// The deadline of the whole run.
     pub deadline: Deadline,
     /// The longest request head, in bytes: it must fit the output buffer.
     pub head: usize,
-    /// Where the connection notes its facts.
-    pub facts: SharedFacts,
 }
 
-/// Names are looked up when a connection is made, not for every request: see [`Connector::addresses`].
+/// Names are looked up when a connection is made, not for every request: see [`tcp::addresses`].
 #[derive(Debug)]
 pub struct NoLookup;
 
@@ -53,49 +50,32 @@ impl Resolver for NoLookup {
 }
 
 impl Connector {
-    fn addresses(&self) -> Result<Vec<SocketAddr>, Failure> {
-        if let Ok(address) = self.server.host.parse::<IpAddr>() {
-            return Ok(vec![SocketAddr::new(address, self.server.port)]);
-        }
-        let host = &self.server.host;
-        let Some(found) = look_up(host, self.server.port, self.deadline) else {
-            return Err(Failure::Timeout(format!("the name {host} was not resolved in time")));
-        };
-        match found {
-            Ok(addresses) => Ok(addresses),
-            Err(error) => {
-                let why = error.to_string();
-                let why = why.strip_prefix("failed to lookup address information: ").unwrap_or(&why);
-                Err(Failure::Unresolved(format!("the name {host} does not resolve: {why}")))
-            }
-        }
-    }
-
-    fn tcp(&self) -> Result<TcpStream, Failure> {
-        self.facts.note(|facts| *facts = Facts::default());
-        let addresses = self.addresses()?;
-        self.facts.note(|facts| facts.resolved = true);
+    fn tcp(&self) -> Result<Socket, Failure> {
+        let Access { server, facts, .. } = &*self.access;
+        let found = tcp::addresses(server, self.deadline);
+        facts.note(|facts| *facts = Facts { resolved: found.is_ok(), ..Facts::default() });
         let start = Instant::now();
-        let stream = connect(&addresses, self.deadline).unwrap_or_else(|| {
-            Err(Failure::Unresolved(format!("the name {} has no address", self.server.host)))
+        let stream = tcp::connect(&found?, self.deadline).unwrap_or_else(|| {
+            Err(Failure::Unresolved(format!("the name {} has no address", server.host)))
         })?;
         let peer = stream.peer_addr().ok();
-        self.facts.note(|facts| facts.tcp = peer.map(|peer| (peer, start.elapsed())));
-        Ok(stream)
+        facts.note(|facts| facts.tcp = peer.map(|peer| (peer, start.elapsed())));
+        Socket::new(stream, self.deadline).map_err(|error| tls::failure(&error, &server.authority()))
     }
 
-    fn open(&self) -> Result<Connection, ureq::Error> {
-        let mut socket = Socket::new(self.tcp().map_err(carry)?, self.deadline)?;
-        let server = self.server.authority();
-        let tls = match &self.tls {
+    fn open(&self) -> Result<Connection, Failure> {
+        if let Some(kept) = self.kept() {
+            return Ok(kept);
+        }
+        let mut socket = self.tcp()?;
+        let Access { server, tls, facts, .. } = &*self.access;
+        let tls = match tls {
             None => None,
             Some((config, name)) => {
-                let mut session = ClientConnection::new(Arc::clone(config), name.clone())
-                    .map_err(|error| carry(tls::failure(&io::Error::other(error), &server)))?;
                 let start = Instant::now();
-                shake_hands(&mut session, &mut socket)
-                    .map_err(|error| carry(handshake_failure(&error, &server)))?;
-                self.facts.note(|facts| {
+                let session = shake_hands(config, name, &mut socket)
+                    .map_err(|error| handshake_failure(&error, &server.authority()))?;
+                facts.note(|facts| {
                     facts.tls = Some(start.elapsed());
                     facts.version = match session.protocol_version() {
                         Some(ProtocolVersion::TLSv1_3) => "TLS 1.3",
@@ -109,106 +89,38 @@ impl Connector {
                 Some(session)
             }
         };
-        Ok(Connection { socket, tls, server, buffers: LazyBuffers::new(LARGEST_HEAD, self.head) })
-    }
-}
-
-/// Looks a name up. `None`: not before the deadline. It runs on a thread of its own, because a lookup cannot be
-/// cancelled; if no thread can be started, it runs in place.
-fn look_up(host: &str, port: u16, deadline: Deadline) -> Option<io::Result<Vec<SocketAddr>>> {
-    let addresses = move |host: &str| (host, port).to_socket_addrs().map(Iterator::collect);
-    let (found, lookups) = channel();
-    let name = host.to_owned();
-    match thread::Builder::new().spawn(move || drop(found.send(addresses(&name)))) {
-        Ok(_) => deadline.receive(&lookups),
-        Err(_) => Some(addresses(host)),
-    }
-}
-
-/// Tries one address after the other, until one takes the connection; each gets an even share of the time
-/// that is left. The failure is the last one's. `None`: there is no address.
-fn connect(addresses: &[SocketAddr], deadline: Deadline) -> Option<Result<TcpStream, Failure>> {
-    let mut tried = None;
-    for (address, to_come) in addresses.iter().zip((1..=addresses.len()).rev()) {
-        let left = deadline.left().unwrap_or(Duration::MAX);
-        // A timeout of zero would be an error.
-        let share = (left / u32::try_from(to_come).unwrap_or(u32::MAX)).max(Duration::from_millis(1));
-        let failure = match TcpStream::connect_timeout(address, share) {
-            Ok(stream) => return Some(Ok(stream)),
-            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-                Failure::Timeout(format!("{address} did not accept the connection within {share:.0?}"))
-            }
-            Err(error) => Failure::Unreachable(format!("{address}: {}", tls::reason(&error))),
-        };
-        tried = Some(Err(failure));
-    }
-    tried
-}
-
-/// A TCP connection that waits for its peer until the deadline, and no longer.
-struct Socket {
-    stream: TcpStream,
-    deadline: Deadline,
-}
-
-/// The longest wait in one go: the kernel rounds one of this length up by 10 ms at most.
-const ONE_WAIT: Duration = Duration::from_millis(250);
-
-impl Socket {
-    fn new(stream: TcpStream, deadline: Deadline) -> io::Result<Socket> {
-        // Without it a second small write would wait for the first one's acknowledgement.
-        stream.set_nodelay(true)?;
-        let socket = Socket { stream, deadline };
-        socket.wait_at_most(ONE_WAIT)?;
-        Ok(socket)
+        Ok(self.connection(socket, tls, None))
     }
 
-    fn wait_at_most(&self, wait: Duration) -> io::Result<()> {
-        self.stream.set_read_timeout(Some(wait))?;
-        self.stream.set_write_timeout(Some(wait))
+    fn connection(
+        &self,
+        socket: Socket,
+        tls: Option<ClientConnection>,
+        unproven: Option<Deadline>,
+    ) -> Connection {
+        let buffers = LazyBuffers::new(LARGEST_HEAD, self.head);
+        Connection { socket, tls, access: Arc::clone(&self.access), buffers, is_idle: false, unproven }
     }
 
-    /// Repeats the attempt until it is done or the deadline has passed.
-    fn within<T>(&self, attempt: &mut dyn FnMut(&TcpStream) -> io::Result<T>) -> io::Result<T> {
-        loop {
-            match self.deadline.left() {
-                Some(Duration::ZERO) => return Err(io::ErrorKind::TimedOut.into()),
-                Some(left) if left < ONE_WAIT => self.wait_at_most(left)?,
-                _ => {}
-            }
-            match attempt(&self.stream) {
-                Err(error)
-                    if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
-                done => return done,
-            }
-        }
-    }
-}
-
-impl Read for Socket {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.within(&mut |mut stream| stream.read(buffer))
-    }
-}
-
-impl Write for Socket {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.within(&mut |mut stream| stream.write(bytes))
-    }
-
-    fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.within(&mut |mut stream| stream.write_vectored(pieces))
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+    /// The connection that the last round left, unless the server has closed it.
+    fn kept(&self) -> Option<Connection> {
+        let (socket, tls) = self.access.idle.as_ref()?.take()?;
+        let patience = self.deadline.left().map_or(FIRST_ANSWER, |left| FIRST_ANSWER.min(left / 4));
+        let mut connection = self.connection(socket, Some(tls), Some(self.deadline));
+        let is_good = connection.socket.wait_until(Deadline::after(patience)).is_ok() && connection.is_open();
+        is_good.then_some(connection)
     }
 }
 
 /// The TLS handshake except for our last message, which is sent with the first request, in one packet.
-fn shake_hands(session: &mut ClientConnection, socket: &mut Socket) -> io::Result<()> {
+fn shake_hands(
+    config: &Arc<ClientConfig>,
+    name: &ServerName<'static>,
+    socket: &mut Socket,
+) -> io::Result<ClientConnection> {
+    let mut session = ClientConnection::new(Arc::clone(config), name.clone()).map_err(io::Error::other)?;
     while session.is_handshaking() {
-        flush(session, socket)?;
+        flush(&mut session, socket)?;
         match session.read_tls(socket) {
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
             read => drop(read?),
@@ -219,7 +131,7 @@ fn shake_hands(session: &mut ClientConnection, socket: &mut Socket) -> io::Resul
             return Err(io::Error::new(io::ErrorKind::InvalidData, fault));
         }
     }
-    Ok(())
+    Ok(session)
 }
 
 /// Sends the bytes, in one packet with other pending output where it fits.
@@ -263,13 +175,13 @@ impl transport::Connector for Connector {
         _: &ConnectionDetails<'_>,
         _chained: Option<()>,
     ) -> Result<Option<Connection>, ureq::Error> {
-        self.open().map(Some)
+        self.open().map(Some).map_err(carry)
     }
 }
 
 impl fmt::Debug for Connector {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "Connector({})", self.server)
+        formatter.write_str("Connector")
     }
 }
 
@@ -277,13 +189,26 @@ impl fmt::Debug for Connector {
 pub struct Connection {
     socket: Socket,
     tls: Option<ClientConnection>,
-    server: String,
+    access: Arc<Access>,
     buffers: LazyBuffers,
+    /// Whatever was asked has been answered.
+    is_idle: bool,
+    /// The deadline of one that an earlier round left, until it has been heard in this one.
+    unproven: Option<Deadline>,
 }
 
 impl Connection {
+    /// Of one that an earlier round left, no failure says anything about the server: it is closed, and
+    /// [`super::Client::send`] asks on a new one.
     fn carry(&self, error: &io::Error) -> ureq::Error {
-        carry(tls::failure(error, &self.server))
+        if self.unproven.is_none() {
+            return carry(tls::failure(error, &self.access.server.authority()));
+        }
+        if let (io::ErrorKind::TimedOut, Some(idle)) = (error.kind(), &self.access.idle) {
+            // Something on the way forgets connections, or the server is slow: the next would cost as much.
+            idle.close();
+        }
+        carry(Failure::Closed(error.to_string()))
     }
 
     /// Whether the peer has neither closed the connection nor sent data that was not requested. Session tickets do not
@@ -320,6 +245,7 @@ impl Transport for Connection {
     }
 
     fn transmit_output(&mut self, amount: usize, _: NextTimeout) -> Result<(), ureq::Error> {
+        self.is_idle = false;
         let output = self.buffers.output();
         let output = output.get(..amount).unwrap_or(output);
         let written = match &mut self.tls {
@@ -333,7 +259,7 @@ impl Transport for Connection {
         let input = self.buffers.input_append_buf();
         if input.is_empty() {
             // Reading nothing would look like the end of the connection.
-            let why = format!("{} sends a head without an end", self.server);
+            let why = format!("{} sends a head without an end", self.access.server.authority());
             return Err(carry(Failure::Unintelligible(why)));
         }
         let read = match &mut self.tls {
@@ -341,14 +267,18 @@ impl Transport for Connection {
             None => self.socket.read(input),
         };
         let amount = read.map_err(|error| self.carry(&error))?;
+        if let Some(deadline) = self.unproven.take() {
+            self.socket.wait_until(deadline)?;
+        }
         self.buffers.input_appended(amount);
         Ok(amount > 0)
     }
 
     fn is_open(&mut self) -> bool {
-        self.socket.stream.set_nonblocking(true).is_ok()
+        self.is_idle = self.socket.stream.set_nonblocking(true).is_ok()
             && self.is_quiet().unwrap_or(false)
-            && self.socket.stream.set_nonblocking(false).is_ok()
+            && self.socket.stream.set_nonblocking(false).is_ok();
+        self.is_idle
     }
 
     fn is_tls(&self) -> bool {
@@ -356,45 +286,20 @@ impl Transport for Connection {
     }
 }
 
-impl fmt::Debug for Connection {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "Connection({})", self.server)
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if self.is_idle
+            && let Some(idle) = &self.access.idle
+            && let Some(tls) = self.tls.take()
+            && let Ok(socket) = self.socket.again()
+        {
+            idle.put((socket, tls));
+        }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::net::{Ipv4Addr, TcpListener};
-
-    use rustix::net::{AddressFamily, SocketType, bind, listen, socket};
-
-    use super::*;
-    use crate::exit::Code;
-
-    #[test]
-    fn the_last_address_gets_all_the_time_that_is_left() {
-        // Nothing listens any more at one; at the other, nothing accepts and the queue is full.
-        let at_loopback = || SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let closed = TcpListener::bind(at_loopback()).unwrap().local_addr().unwrap();
-        let full = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
-        bind(&full, &at_loopback()).unwrap();
-        listen(&full, 0).unwrap();
-        let full = TcpListener::from(full);
-        let silent = full.local_addr().unwrap();
-        let mut queue = Vec::new();
-        while let Ok(waiting) = TcpStream::connect_timeout(&silent, Duration::from_millis(50)) {
-            queue.push(waiting);
-        }
-        for (addresses, code, least) in
-            [([closed, silent], Code::Timeout, 400), ([silent, closed], Code::Unreachable, 200)]
-        {
-            let start = Instant::now();
-            let failure = connect(&addresses, Deadline::after(Duration::from_millis(400))).unwrap();
-            assert_eq!(failure.unwrap_err().code(), code);
-            assert!(start.elapsed() >= Duration::from_millis(least), "{:?}", start.elapsed());
-        }
-        let good = TcpListener::bind(at_loopback()).unwrap();
-        assert!(connect(&[closed, good.local_addr().unwrap()], Deadline::NEVER).unwrap().is_ok());
-        assert!(connect(&[], Deadline::NEVER).is_none());
+impl fmt::Debug for Connection {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Connection")
     }
 }

@@ -19,7 +19,9 @@ pub struct Facts {
     pub version: &'static str,
     /// `TLS13_AES_128_GCM_SHA256`.
     pub suite: String,
-    /// The server's own certificate, also where it is not trusted.
+    /// The server's own certificate as it shows it, also where it is not trusted.
+    pub der: Vec<u8>,
+    /// The same taken apart, which is left until somebody asks.
     pub certificate: Option<Certificate>,
     /// Whether the CA bundle verifies it.
     pub verified: bool,
@@ -41,6 +43,7 @@ impl SharedFacts {
 
     /// A copy of the facts.
     pub fn get(&self) -> Facts {
-        self.0.lock().map(|facts| facts.clone()).unwrap_or_default()
+        let facts = self.0.lock().map(|facts| facts.clone()).unwrap_or_default();
+        Facts { certificate: Certificate::parse(&facts.der), ..facts }
     }
 }

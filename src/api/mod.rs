@@ -1,32 +1,35 @@
 //! Talks to the API server: the only place that knows HTTP and TLS.
 
+pub mod access;
 mod answer;
 pub mod certificate;
 mod connection;
 pub mod discovery;
 pub mod facts;
 mod glance;
+mod idle;
 pub mod json;
 pub mod refusal;
 pub mod review;
 pub mod status;
 mod stranger;
+mod tcp;
 pub mod tls;
 
 use std::cell::Cell;
 use std::io::{self, Read};
+use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::pki_types::ServerName;
 use ureq::http;
 
-use crate::cluster::{self, Cluster, Origin};
-use crate::failure::{Failure, Fault};
+use crate::failure::Failure;
 use crate::time::date::{http_date, now};
 use crate::time::deadline::Deadline;
 use crate::token::{Redactor, Token};
+use access::Access;
 use connection::{Connector, LARGEST_HEAD, NoLookup};
-use facts::SharedFacts;
+use idle::Idle;
 
 pub use facts::Facts;
 
@@ -179,47 +182,17 @@ impl Reply {
 /// The connection to one API server for one round.
 pub struct Client {
     agent: ureq::Agent,
-    server: cluster::Server,
+    access: Arc<Access>,
     /// The token, which no answer may show.
     token: Option<Token>,
-    facts: SharedFacts,
     /// Whether the connection has answered before, and may have been idle since.
     answered: Cell<bool>,
 }
 
 impl Client {
-    /// Sets up; connects with the first request. Nothing is waited for beyond the deadline. `token` is what
-    /// no answer may show, to whomever: a server that saw it once can say it to anybody later. The second
-    /// value is a warning about the CA bundle.
-    pub fn new(
-        cluster: &Cluster,
-        bundle: Option<&[u8]>,
-        token: Option<&Token>,
-        deadline: Deadline,
-    ) -> Result<(Client, Option<String>), Fault> {
-        let server = cluster.server.clone();
-        let mut warning = None;
-        let facts = SharedFacts::default();
-        let tls = match (&cluster.trust, bundle) {
-            (cluster::Trust::Plain, _) => None,
-            (trust, bundle) => {
-                let name = match trust {
-                    cluster::Trust::Bundle(path) => path.display().to_string(),
-                    _ => String::new(),
-                };
-                let verify = bundle.map_or(tls::Verify::Nothing, |pem| tls::Verify::Bundle(pem, &name));
-                let setup = tls::Setup::new(&verify, &facts)?;
-                if setup.skipped > 0 {
-                    let certificates = if setup.skipped == 1 { "certificate" } else { "certificates" };
-                    warning = Some(format!(
-                        "CA bundle {name}: {} {certificates} in it cannot be read and {} ignored",
-                        setup.skipped,
-                        if setup.skipped == 1 { "is" } else { "are" }
-                    ));
-                }
-                Some((setup.config, server_name(cluster)?))
-            }
-        };
+    /// Connects with the first request. Nothing is waited for beyond the deadline. `token` is what no answer may
+    /// show, to whomever: a server that saw it once can say it to anybody later.
+    pub fn new(access: Arc<Access>, token: Option<&Token>, deadline: Deadline) -> Client {
         let config = ureq::Agent::config_builder()
             .proxy(None)
             .max_redirects(0)
@@ -231,14 +204,15 @@ impl Client {
             .max_idle_age(Duration::from_secs(3600))
             .build();
         let head = 4096 + token.map_or(0, Token::len);
-        let connector = Connector { server: server.clone(), tls, deadline, head, facts: facts.clone() };
+        let answered = Cell::new(access.idle.as_ref().is_some_and(Idle::is_taken));
+        let connector = Connector { access: Arc::clone(&access), deadline, head };
         let agent = ureq::Agent::with_parts(config, connector, NoLookup);
-        Ok((Client { agent, server, token: token.cloned(), facts, answered: Cell::new(false) }, warning))
+        Client { agent, access, token: token.cloned(), answered }
     }
 
     /// What is known of the latest connection.
     pub fn facts(&self) -> Facts {
-        self.facts.get()
+        self.access.facts.get()
     }
 
     /// Sends the request, with the token or without, and waits for the head of the answer.
@@ -256,9 +230,9 @@ impl Client {
     }
 
     fn send_once(&self, request: &Request, token: Option<&Token>) -> Result<Reply, Failure> {
-        let server = self.server.authority();
+        let server = self.access.server.authority();
         let mut builder = http::Request::builder()
-            .uri(format!("{}{}", self.server, request.path))
+            .uri(format!("{}{}", self.access.server, request.path))
             .header("Accept", request.accept);
         if let Some(token) = token {
             builder = builder.header("Authorization", token.authorization());
@@ -292,20 +266,6 @@ impl Client {
         let body = Body { inner, redactor, ready: Vec::new(), ended: false };
         Ok(Reply { head, body, server, token: self.token.clone() })
     }
-}
-
-fn server_name(cluster: &Cluster) -> Result<ServerName<'static>, Fault> {
-    let (what, name) = match &cluster.tls_server_name {
-        Some(name) => ("--tls-server-name", name),
-        None => (cluster.origin.of_host(), &cluster.server.host),
-    };
-    ServerName::try_from(name.clone()).map_err(|_| {
-        let why = format!("{what} {name:?}: not a name that a certificate can hold");
-        match (&cluster.tls_server_name, cluster.origin) {
-            (None, Origin::Variables) => Fault::Setup(why),
-            (Some(_), _) | (None, Origin::Option | Origin::Default) => Fault::Usage(why),
-        }
-    })
 }
 
 fn failure(error: ureq::Error, server: &str) -> Failure {

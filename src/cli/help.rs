@@ -44,7 +44,7 @@ fn of_command(program: &CommandInfoWithArgs, command: &CommandInfoWithArgs) -> S
     }
     for positional in command.positionals {
         usage.push_str(&match (positional.name, command.name) {
-            ("PHRASE", "doctor") => " [PHRASE…]".to_owned(),
+            ("PHRASE", "doctor" | "rules") => " [PHRASE…]".to_owned(),
             ("PHRASE", "wait") => " PHRASE… [-- CMD ARG…]".to_owned(),
             ("PHRASE", _) => " PHRASE…".to_owned(),
             (name, _) => format!(" {name}"),

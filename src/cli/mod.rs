@@ -3,6 +3,7 @@
 mod arguments;
 mod help;
 mod options;
+mod value;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use argh::FromArgs;
 
 use crate::cluster::{Cluster, ServiceVariables, Where};
-use crate::command::{Common, Knocking, Reporting, check, doctor, get, monitor, rules, wait, whoami};
+use crate::command::{Common, Knocking, Reporting, check, doctor, get, grant, monitor, rules, wait, whoami};
 use crate::failure::Fault;
 use crate::files;
 use crate::permission::{self, Defaults, Namespace, Permission};
@@ -19,7 +20,8 @@ use crate::report::{Format, termination};
 use crate::round::Spec;
 use crate::text::escape;
 use arguments::Sorted;
-use options::{Command, Phrases, Program, Value};
+use options::{Command, Phrases, Program};
+use value::Value;
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -32,6 +34,8 @@ pub enum Invocation {
     Wait(wait::Wait),
     /// `monitor`.
     Monitor(monitor::Monitor),
+    /// `grant`.
+    Grant(grant::Grant),
     /// `get`.
     Get(get::Get),
     /// `whoami`.
@@ -67,8 +71,8 @@ pub fn parse(
 
 /// How to report, whatever else is wrong. What is malformed is reported as by default.
 fn reporting(sorted: &Sorted) -> Reporting {
-    let output = sorted.value("output").and_then(|typed| options::output(typed).ok());
-    let log = sorted.value("termination-log").and_then(|typed| options::termination_log(typed).ok());
+    let output = sorted.value("output").and_then(|typed| value::output(typed).ok());
+    let log = sorted.value("termination-log").and_then(|typed| value::termination_log(typed).ok());
     Reporting {
         output: output.map_or(Format::Text, |output| output.or(Format::Text)),
         quiet: sorted.has("quiet"),
@@ -122,6 +126,7 @@ fn understand(
         | Command::Whoami(_)
         | Command::Rules(_)
         | Command::Doctor(_)
+        | Command::Grant(_)
         | Command::Install(_) => None,
     };
     let (cluster, bad_variables) = match (Cluster::resolve(place.clone(), variables), &program.command) {
@@ -139,6 +144,7 @@ fn understand(
         Command::Check(arguments) => check(arguments, context).map(Invocation::Check),
         Command::Wait(arguments) => wait(arguments, context, sorted.after).map(Invocation::Wait),
         Command::Monitor(arguments) => monitor(arguments, context).map(Invocation::Monitor),
+        Command::Grant(arguments) => grant(arguments, context).map(Invocation::Grant),
         Command::Install(arguments) => install(&arguments).map(Invocation::Install),
         Command::Get(arguments) => get(arguments, context).map(Invocation::Get),
         Command::Whoami(arguments) => whoami(arguments, context).map(Invocation::Whoami),
@@ -265,6 +271,15 @@ fn monitor(arguments: options::Monitor, context: Context) -> Result<monitor::Mon
     })
 }
 
+fn grant(arguments: options::Grant, context: Context) -> Result<grant::Grant, Fault> {
+    let (phrases, all, timeout) = arguments.part();
+    let mut timeout = timeout.of("--timeout")?;
+    let mut knocking = context.knocking(phrases, &mut timeout)?;
+    // No anonymous knock is shown. Over plain HTTP there is no other.
+    knocking.spec.token_only = knocking.spec.cluster.server.tls;
+    Ok(grant::Grant { knocking, timeout, all })
+}
+
 fn install(arguments: &options::Install) -> Result<PathBuf, Fault> {
     match arguments.dest.as_slice() {
         [dest] if !dest.as_os_str().is_empty() => Ok(dest.clone()),
@@ -306,8 +321,23 @@ fn whoami(arguments: options::Whoami, context: Context) -> Result<whoami::Whoami
 }
 
 fn rules(arguments: options::Rules, context: Context) -> Result<rules::RulesOf, Fault> {
-    let options::Rules { namespace: typed, output, timeout } = arguments;
-    Ok(rules::RulesOf { common: context.common(output, timeout)?, namespace: namespace(typed)? })
+    let options::Rules { filename, namespace: typed, only, output, timeout, phrases } = arguments;
+    let mut common = context.common(output, timeout)?;
+    if let (Some(file), false) = (filename.first(), only) {
+        return usage(format!("--filename \"{}\": rules takes a file with --only alone", escape(file)));
+    }
+    if let (Some(word), false) = (phrases.first(), only) {
+        return usage(format!("rules takes phrases with --only alone, found \"{}\"", escape(word)));
+    }
+    let namespace = namespace(typed)?;
+    let mut named = || permissions(&phrases, &filename, &defaults(namespace.clone()), &mut common.timeout);
+    let only = only.then(&mut named).transpose()?;
+    Ok(rules::RulesOf { common, namespace, only })
+}
+
+/// `--namespace` for phrases without one.
+fn defaults(namespace: Option<String>) -> Defaults {
+    Defaults { namespace: namespace.map_or(Namespace::Own, Namespace::Named), subresource: None }
 }
 
 fn doctor(
@@ -318,9 +348,7 @@ fn doctor(
     let options::Doctor { filename, namespace: typed, output, timeout, phrases } = arguments;
     let Common { cluster, output, mut timeout, verbose } = context.common(output, timeout)?;
     let namespace = namespace(typed)?;
-    let own = namespace.clone().map_or(Namespace::Own, Namespace::Named);
-    let defaults = Defaults { namespace: own, subresource: None };
-    let permissions = permissions(&phrases, &filename, &defaults, &mut timeout)?;
+    let permissions = permissions(&phrases, &filename, &defaults(namespace.clone()), &mut timeout)?;
     Ok(doctor::Doctor { cluster, surroundings, namespace, permissions, output, timeout, verbose })
 }
 
@@ -364,7 +392,7 @@ mod tests {
     /// The command with what it needs beside options.
     fn whole(command: &str) -> Vec<OsString> {
         let needs: &[&str] = match command {
-            "check" | "wait" | "monitor" => &["list pods"],
+            "check" | "wait" | "monitor" | "grant" => &["list pods"],
             "get" => &["/version"],
             "install" => &["/dest"],
             "whoami" | "rules" | "doctor" => &[],

@@ -1,92 +1,14 @@
 //! The command line as argh has it: every command and option, and its line of help. Knows no rule between options.
-//!
-//! argh never refuses a value: it would do so in words of its own. What a value cannot be read as is kept in
-//! [`Value`] until the option that it belongs to is known.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use argh::{ArgsInfo, FromArgs};
 
-use crate::failure::Fault;
+use super::value::{
+    Address, Value, count, duration, listen, output, positive_duration, seconds, termination_log, text,
+};
 use crate::report::{Format, termination};
-use crate::text::escape;
-use crate::time::duration::parse_duration;
-
-/// The value of an option, or what was typed and why it cannot be one.
-#[derive(Debug)]
-pub struct Value<T>(Result<T, (String, String)>);
-
-impl<T> Value<T> {
-    /// What it is read as. Always `Ok`, because argh would word an error itself.
-    #[expect(clippy::unnecessary_wraps, reason = "argh's signature")]
-    fn read(typed: &str, read: impl FnOnce(&str) -> Result<T, String>) -> Result<Value<T>, String> {
-        Ok(Value(read(typed).map_err(|why| (typed.to_owned(), why))))
-    }
-
-    /// The value; the fault names the option.
-    pub fn of(self, option: &str) -> Result<T, Fault> {
-        self.0.map_err(|(typed, why)| Fault::Usage(format!("{option} \"{}\": {why}", escape(&typed))))
-    }
-
-    /// The value, or this one where there is none.
-    pub fn or(self, other: T) -> T {
-        self.0.unwrap_or(other)
-    }
-}
-
-const fn seconds(seconds: u64) -> Value<Duration> {
-    Value(Ok(Duration::from_secs(seconds)))
-}
-
-/// `--output`.
-pub fn output(typed: &str) -> Result<Value<Format>, String> {
-    Value::read(typed, |typed| match typed {
-        "text" => Ok(Format::Text),
-        "json" => Ok(Format::Json),
-        _ => Err("it must be text or json".into()),
-    })
-}
-
-/// `--termination-log`.
-pub fn termination_log(typed: &str) -> Result<Value<termination::Target>, String> {
-    Value::read(typed, |typed| match typed {
-        "" => Err("it must be a file, or none".into()),
-        "none" => Ok(termination::Target::None),
-        path => Ok(termination::Target::File(path.into())),
-    })
-}
-
-fn duration(typed: &str) -> Result<Value<Duration>, String> {
-    Value::read(typed, parse_duration)
-}
-
-fn positive_duration(typed: &str) -> Result<Value<Duration>, String> {
-    Value::read(typed, |typed| match parse_duration(typed)? {
-        Duration::ZERO => Err("the duration must be more than 0".into()),
-        duration => Ok(duration),
-    })
-}
-
-/// The value of `--listen`.
-pub type Address = Value<SocketAddr>;
-
-/// `ADDR:PORT`, or `:PORT` for all addresses, as servers in Go take it.
-fn listen(typed: &str) -> Result<Address, String> {
-    Value::read(typed, |typed| {
-        let full = if typed.starts_with(':') { format!("[::]{typed}") } else { typed.to_owned() };
-        full.parse()
-            .map_err(|_| "it must be ADDR:PORT, such as :8086, 127.0.0.1:8086 or [::1]:8086".to_owned())
-    })
-}
-
-fn count(typed: &str) -> Result<Value<u32>, String> {
-    Value::read(typed, |typed| match typed.parse() {
-        Ok(0) | Err(_) => Err(format!("the number of rounds must be between 1 and {}", u32::MAX)),
-        Ok(count) => Ok(count),
-    })
-}
 
 /// Knock on the Kubernetes API server without and with the pod's token; the exit code says what the
 /// pod may do.
@@ -129,6 +51,7 @@ pub enum Command {
     Check(Check),
     Wait(Wait),
     Monitor(Monitor),
+    Grant(Grant),
     Get(Get),
     Whoami(Whoami),
     Rules(Rules),
@@ -136,7 +59,7 @@ pub enum Command {
     Install(Install),
 }
 
-/// What `check`, `wait` and `monitor` share.
+/// What `check`, `wait`, `monitor` and `grant` share; `grant` has no option for some of it.
 #[derive(Debug)]
 pub struct Phrases {
     /// `--filename`.
@@ -196,13 +119,13 @@ macro_rules! phrase_command {
             #[argh(option, arg_name = "DURATION", from_str_fn(positive_duration))]
             min_token_life: Option<Value<Duration>>,
             /// text or json [default: text]
-            #[argh(option, short = 'o', arg_name = "FORMAT", from_str_fn(output), default = "Value(Ok(Format::Text))")]
+            #[argh(option, short = 'o', arg_name = "FORMAT", from_str_fn(output), default = "text()")]
             output: Value<Format>,
             /// print nothing on stdout
             #[argh(switch, short = 'q')]
             quiet: bool,
             /// file for the verdict, or none [default: as PID 1 /dev/termination-log]
-            #[argh(option, arg_name = "FILE", from_str_fn(termination_log), default = "Value(Ok(termination::Target::Automatic))")]
+            #[argh(option, arg_name = "FILE", from_str_fn(termination_log), default = "Value::is(termination::Target::Automatic)")]
             termination_log: Value<termination::Target>,
             $($(#[$option])* pub $own: $type $(<$of>)?,)*
             /// permission phrases
@@ -262,7 +185,7 @@ phrase_command! {
         #[argh(switch)]
         fail_fast: bool,
         /// good rounds in a row, each on a new connection [default: 1]
-        #[argh(option, arg_name = "N", from_str_fn(count), default = "Value(Ok(1))")]
+        #[argh(option, arg_name = "N", from_str_fn(count), default = "Value::is(1)")]
         stable: Value<u32>,
     }
 }
@@ -290,6 +213,55 @@ phrase_command! {
     }
 }
 
+/// Print the RBAC objects that this identity still lacks, as YAML for kubectl apply -f -.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "grant")]
+pub struct Grant {
+    /// phrases from a file, one a line, or a role as JSON; - is stdin; repeatable
+    #[argh(option, short = 'f', arg_name = "FILE")]
+    filename: Vec<String>,
+    /// namespace of phrases without "in" [default: the pod's own]
+    #[argh(option, short = 'n', arg_name = "NS")]
+    namespace: Option<String>,
+    /// the same as "in *"
+    #[argh(switch, short = 'A')]
+    all_namespaces: bool,
+    /// subresource of phrases without one
+    #[argh(option, arg_name = "NAME")]
+    subresource: Option<String>,
+    /// also what is already granted
+    #[argh(switch)]
+    all: bool,
+    /// the whole run [default: 10s]
+    #[argh(option, arg_name = "DURATION", from_str_fn(positive_duration), default = "seconds(10)")]
+    timeout: Value<Duration>,
+    /// permission phrases
+    #[argh(positional, arg_name = "PHRASE")]
+    phrases: Vec<String>,
+}
+
+impl Grant {
+    /// Parts what it shares with the other commands from what is its own.
+    pub fn part(self) -> (Phrases, bool, Value<Duration>) {
+        let Grant { filename, namespace, all_namespaces, subresource, all, timeout, phrases: typed } = self;
+        let shared = Phrases {
+            filename,
+            namespace,
+            all_namespaces,
+            subresource,
+            token_only: false,
+            min_token_life: None,
+            forbid_anonymous: false,
+            review: false,
+            output: text(),
+            quiet: false,
+            termination_log: Value::is(termination::Target::Automatic),
+            typed,
+        };
+        (shared, all, timeout)
+    }
+}
+
 /// Copy this binary to DEST (file or folder), so that other images can use it.
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand, name = "install")]
@@ -310,13 +282,7 @@ pub struct Get {
     #[argh(switch)]
     pub anonymous: bool,
     /// text or json [default: text]
-    #[argh(
-        option,
-        short = 'o',
-        arg_name = "FORMAT",
-        from_str_fn(output),
-        default = "Value(Ok(Format::Text))"
-    )]
+    #[argh(option, short = 'o', arg_name = "FORMAT", from_str_fn(output), default = "text()")]
     pub output: Value<Format>,
     /// the whole run [default: 10s]
     #[argh(option, arg_name = "DURATION", from_str_fn(positive_duration), default = "seconds(10)")]
@@ -331,13 +297,7 @@ pub struct Get {
 #[argh(subcommand, name = "whoami")]
 pub struct Whoami {
     /// text or json [default: text]
-    #[argh(
-        option,
-        short = 'o',
-        arg_name = "FORMAT",
-        from_str_fn(output),
-        default = "Value(Ok(Format::Text))"
-    )]
+    #[argh(option, short = 'o', arg_name = "FORMAT", from_str_fn(output), default = "text()")]
     pub output: Value<Format>,
     /// the whole run [default: 10s]
     #[argh(option, arg_name = "DURATION", from_str_fn(positive_duration), default = "seconds(10)")]
@@ -348,21 +308,24 @@ pub struct Whoami {
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand, name = "rules")]
 pub struct Rules {
+    /// phrases from a file, one a line, or a role as JSON; - is stdin; repeatable
+    #[argh(option, short = 'f', arg_name = "FILE")]
+    pub filename: Vec<String>,
     /// the namespace [default: the pod's own]
     #[argh(option, short = 'n', arg_name = "NS")]
     pub namespace: Option<String>,
+    /// list only what goes beyond the phrases and every account's rights (exit 13)
+    #[argh(switch)]
+    pub only: bool,
     /// text or json [default: text]
-    #[argh(
-        option,
-        short = 'o',
-        arg_name = "FORMAT",
-        from_str_fn(output),
-        default = "Value(Ok(Format::Text))"
-    )]
+    #[argh(option, short = 'o', arg_name = "FORMAT", from_str_fn(output), default = "text()")]
     pub output: Value<Format>,
     /// the whole run [default: 10s]
     #[argh(option, arg_name = "DURATION", from_str_fn(positive_duration), default = "seconds(10)")]
     pub timeout: Value<Duration>,
+    /// with --only: what the account may do
+    #[argh(positional, arg_name = "PHRASE")]
+    pub phrases: Vec<String>,
 }
 
 /// Check every step from this process to a permission, and name the first broken one.
@@ -376,13 +339,7 @@ pub struct Doctor {
     #[argh(option, short = 'n', arg_name = "NS")]
     pub namespace: Option<String>,
     /// text or json [default: text]
-    #[argh(
-        option,
-        short = 'o',
-        arg_name = "FORMAT",
-        from_str_fn(output),
-        default = "Value(Ok(Format::Text))"
-    )]
+    #[argh(option, short = 'o', arg_name = "FORMAT", from_str_fn(output), default = "text()")]
     pub output: Value<Format>,
     /// the whole run [default: 30s]
     #[argh(option, arg_name = "DURATION", from_str_fn(positive_duration), default = "seconds(30)")]

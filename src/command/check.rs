@@ -22,7 +22,7 @@ pub struct Check {
 /// Runs it. `color`: stdout is a terminal, and NO_COLOR is not set.
 pub fn run(check: Check, color: bool) -> Code {
     let Check { knocking: Knocking { spec, reporting }, timeout, fail_open } = check;
-    let mut rounds = Rounds::new(spec);
+    let mut rounds = Rounds::one(spec);
     let round = match rounds.next(timeout, reporting.tracing()) {
         Ok(round) => round,
         Err(fault) if fail_open && fault.code().class() == Class::NoAnswer => {

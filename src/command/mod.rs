@@ -3,6 +3,7 @@
 pub mod check;
 pub mod doctor;
 pub mod get;
+pub mod grant;
 pub mod install;
 pub mod monitor;
 pub mod rules;
@@ -39,7 +40,7 @@ pub struct Common {
 impl Common {
     /// Reads the mount and sets up the connection.
     fn visit(&self) -> Result<Visit, Fault> {
-        Visit::prepare(&self.cluster, self.timeout, report::tracing(self.verbose))
+        Visit::prepare(&self.cluster, self.timeout, report::tracing(self.verbose), None)
     }
 }
 

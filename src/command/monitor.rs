@@ -47,7 +47,7 @@ pub fn run(monitor: Monitor, color: bool) -> Code {
         Err(fault) => return reporting.fault(&fault),
     };
     let tracing = board.map_or_else(|| reporting.tracing(), |board| counting(board, reporting.verbose));
-    let mut rounds = Rounds::new(spec);
+    let mut rounds = Rounds::many(spec, true);
     let mut backoff = Backoff::new(max_interval);
     let mut state = Vec::new();
     let mut fault_shown = String::new();
@@ -81,12 +81,15 @@ pub fn run(monitor: Monitor, color: bool) -> Code {
                     reporting.termination.write(code, &termination::message(&report));
                     return code;
                 }
-                if code.class() == Class::NoAnswer {
-                    backoff.next(draw(), round.retry_after(SystemTime::now()))
-                } else {
+                let answered = code.class() != Class::NoAnswer;
+                let pause = if answered {
                     backoff.reset();
                     jittered(interval, draw())
-                }
+                } else {
+                    backoff.next(draw(), round.retry_after(SystemTime::now()))
+                };
+                rounds.rest(pause, answered);
+                pause
             }
         };
         if let Some(board) = board {

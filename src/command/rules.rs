@@ -3,14 +3,20 @@
 use serde_json::{Value, json};
 
 use super::{Common, end, visit_context};
-use crate::api::review::Rule;
+use crate::api::discovery::Resource;
+use crate::api::review::{Attributes, Rule, Rules};
 use crate::exit::Code;
 use crate::explain;
 use crate::failure::Fault;
+use crate::grant::place;
+use crate::knock::Question;
+use crate::permission::{Expected, Objects, Permission, Target};
 use crate::report::{Format, complain, json, print, summary};
-use crate::rules;
+use crate::round::resources;
+use crate::rules::{self, only};
 use crate::text::escape;
 use crate::verdict;
+use crate::visit::Visit;
 
 /// The settings of `rules`.
 #[derive(Debug)]
@@ -19,47 +25,153 @@ pub struct RulesOf {
     pub common: Common,
     /// Where; `None` is the pod's own namespace.
     pub namespace: Option<String>,
+    /// `--only`: what the account may do.
+    pub only: Option<Vec<Permission>>,
+}
+
+/// What was found.
+struct Found {
+    code: Code,
+    namespace: String,
+    rules: Rules,
+    /// With `--only`: the rights beyond it.
+    excess: Option<Vec<String>>,
+    why: Vec<String>,
 }
 
 /// Runs it.
 pub fn run(command: &RulesOf) -> Code {
-    end(ask(command), command.common.output)
+    let shown = find(command).map(|found| {
+        if command.common.output == Format::Json {
+            print(&json(&found, command));
+        } else if let Some(excess) = found.excess.as_ref().filter(|_| is_judged(found.code)) {
+            let mut text = String::new();
+            for (indent, lines) in [("", excess), ("    ", &found.why), ("", &vec![message(&found)])] {
+                for line in lines {
+                    text.push_str(indent);
+                    text.push_str(&escape(line));
+                    text.push('\n');
+                }
+            }
+            print(&text);
+        } else if found.code == Code::Ok {
+            print(&table(&found.rules.list));
+        }
+        if !is_judged(found.code) {
+            complain(&summary(found.code));
+            for line in &found.why {
+                complain(&escape(line));
+            }
+        } else if let Some(warning) = rules::doubt(&found.rules) {
+            complain(&format!("warning: {}", escape(&warning)));
+        }
+        found.code
+    });
+    end(shown, command.common.output)
 }
 
-fn ask(command: &RulesOf) -> Result<Code, Fault> {
+/// Whether there is a list to show.
+fn is_judged(code: Code) -> bool {
+    matches!(code, Code::Ok | Code::Excess)
+}
+
+fn find(command: &RulesOf) -> Result<Found, Fault> {
     let visit = command.common.visit()?;
     let namespace = match &command.namespace {
         Some(namespace) => namespace.clone(),
         None => command.common.cluster.namespace()?,
     };
-    let (result, rules) = rules::list(&visit, &namespace);
-    let code = verdict::deciding_code(&result, visit.bearer);
-    let why = explain::request(code, &result, visit_context(&visit, &command.common.cluster));
-    if command.common.output == Format::Json {
-        let mut object = json::object(code);
-        let message =
-            if code == Code::Ok { "ok (0): the rules are listed".to_owned() } else { summary(code) };
-        object.insert("message".into(), message.into());
-        object.insert("server".into(), command.common.cluster.server.to_string().into());
-        object.insert("serverVersion".into(), Value::Null);
-        object.insert("namespace".into(), namespace.clone().into());
-        object.insert("incomplete".into(), rules.incomplete.into());
-        object.insert("evaluationError".into(), rules.error.clone().into());
-        object.insert("rules".into(), rules.list.iter().map(rule_json).collect());
-        object.insert("why".into(), why.clone().into());
-        print(&json::line(object));
-    } else if code == Code::Ok {
-        print(&table(&rules.list));
-    }
-    if code != Code::Ok {
-        complain(&summary(code));
-        for line in why {
-            complain(&escape(&line));
+    let named = command.only.as_ref().map(|only| named(only, &visit, &namespace)).transpose()?;
+    let mut places = vec![namespace.as_str()];
+    for named in named.iter().flatten() {
+        if let Some(place) = place(named)
+            && !places.contains(&place)
+        {
+            places.push(place);
         }
-    } else if let Some(warning) = rules::doubt(&rules) {
-        complain(&format!("warning: {}", escape(&warning)));
     }
-    Ok(code)
+    let context = visit_context(&visit, &command.common.cluster);
+    let (mut code, mut why, mut shown) = (Code::Ok, Vec::new(), None);
+    let (mut excess, mut doubt) = (Vec::new(), None);
+    for place in places {
+        let (result, rules) = rules::list(&visit, place);
+        let got = verdict::deciding_code(&result, visit.bearer);
+        if code == Code::Ok {
+            (code, why) = (got, explain::request(got, &result, context));
+        }
+        if let Some(named) = &named {
+            only::add_excess(&mut excess, &rules.list, named, place);
+            doubt = doubt.or_else(|| rules::doubt(&rules));
+        }
+        shown.get_or_insert(rules);
+    }
+    // A right that is there is beyond doubt, whatever else is not known.
+    if !excess.is_empty() {
+        (code, why) = (Code::Excess, explain::excess(context.subject));
+    } else if let (Code::Ok, Some(doubt)) = (code, doubt) {
+        (code, why) = (Code::Unavailable, vec![doubt]);
+    }
+    let excess = named.is_some().then_some(excess);
+    Ok(Found { code, rules: shown.unwrap_or_default(), excess, why, namespace: namespace.clone() })
+}
+
+/// What the phrases name, as the API server knows it. A name that it does not serve stands in rules as it is typed.
+fn named(permissions: &[Permission], visit: &Visit, namespace: &str) -> Result<Vec<Attributes>, Fault> {
+    let mut named = Vec::new();
+    for (permission, resource) in permissions.iter().zip(resources(permissions, &[], visit)) {
+        let question = match (&permission.target, resource) {
+            // It allows nothing.
+            _ if permission.expected == Expected::Cannot => continue,
+            (Target::Path(path), _) => Question::path(permission, path, true),
+            (Target::Objects(objects), resource) => {
+                let resource = resource.and_then(Result::ok).unwrap_or_else(|| {
+                    complain(&format!(
+                        "warning: the API server has no resource of the name in \"{}\": it is compared as it is typed",
+                        escape(&permission.to_string())
+                    ));
+                    as_typed(objects)
+                });
+                let own = || Ok(namespace.to_owned());
+                Question::objects(permission, objects, &resource, &own, true)?
+            }
+        };
+        named.push(question.attributes);
+    }
+    Ok(named)
+}
+
+fn as_typed(objects: &Objects) -> Resource {
+    Resource {
+        group: objects.resource.qualifier.clone().unwrap_or_default(),
+        plural: objects.resource.name.clone(),
+        namespaced: true,
+        ..Resource::default()
+    }
+}
+
+fn message(found: &Found) -> String {
+    match (&found.excess, found.code) {
+        (None, Code::Ok) => "ok (0): the rules are listed".into(),
+        (Some(_), Code::Ok) => "ok (0): nothing beyond what --only names".into(),
+        (Some(_), Code::Excess) => "excess (13): more than --only names".into(),
+        (_, code) => summary(code),
+    }
+}
+
+fn json(found: &Found, command: &RulesOf) -> String {
+    let mut object = json::object(found.code);
+    object.insert("message".into(), message(found).into());
+    object.insert("server".into(), command.common.cluster.server.to_string().into());
+    object.insert("serverVersion".into(), Value::Null);
+    object.insert("namespace".into(), found.namespace.clone().into());
+    object.insert("incomplete".into(), found.rules.incomplete.into());
+    object.insert("evaluationError".into(), found.rules.error.clone().into());
+    object.insert("rules".into(), found.rules.list.iter().map(rule_json).collect());
+    if let Some(excess) = &found.excess {
+        object.insert("excess".into(), excess.clone().into());
+    }
+    object.insert("why".into(), found.why.clone().into());
+    json::line(object)
 }
 
 /// kubectl's table: columns as wide as their longest cell and three spaces.

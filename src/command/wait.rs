@@ -52,7 +52,8 @@ pub fn run(wait: &Wait, color: bool) -> Code {
         return start(command.as_deref(), Code::Ok, reporting);
     }
     let begun = Instant::now();
-    let mut rounds = Rounds::new(spec.clone());
+    // Good rounds in a row are each on a new connection: behind one address, API servers learn of a grant one by one.
+    let mut rounds = Rounds::many(spec.clone(), wait.stable == 1);
     let ended = knock(wait, &mut rounds);
     let waited = Some((begun.elapsed(), rounds.made));
     let code = match ended {
@@ -129,6 +130,7 @@ fn knock(wait: &Wait, rounds: &mut Rounds) -> Result<(Round, Code), Fault> {
                 backoff.next(draw(), round.retry_after(SystemTime::now()))
             }
         };
+        rounds.rest(pause, code.class() != Class::NoAnswer);
         shown = Some(code);
         completed = Some((round, code));
         if !deadline.sleep(pause)

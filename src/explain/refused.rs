@@ -2,14 +2,27 @@
 
 use crate::api::discovery::Unresolved;
 use crate::api::refusal::Refusal;
+use crate::api::review::Attributes;
 use crate::api::status::{Answer, Meaning};
+use crate::exit::Code;
+use crate::identity::Bearer;
 use crate::remedy;
 use crate::round::{Finding, State};
+
+/// What a grant has to hold for this permission: `None` where it is not refused, and where no grant lifts the refusal.
+pub fn missing(finding: &Finding, bearer: Bearer) -> Option<&Attributes> {
+    let asked =
+        finding.asked().filter(|asked| finding.code == Code::Forbidden && !asked.question.misspelled)?;
+    let answer = finding.answer(bearer)?;
+    let says_nothing = matches!(answer.meaning, Meaning::ReviewForbidden | Meaning::OtherForbidden);
+    (!says_nothing && beyond_rbac(answer, finding).is_none()).then_some(&asked.question.attributes)
+}
 
 /// The reason, and the kubectl lines that would grant it to `subject`.
 pub fn forbidden(
     finding: &Finding,
     answer: Option<&Answer>,
+    bearer: Bearer,
     subject: Option<&str>,
 ) -> (Vec<String>, Vec<String>) {
     let words = answer.map(|answer| answer.reason.as_str()).unwrap_or_default();
@@ -33,10 +46,8 @@ pub fn forbidden(
             " (a binding names a role that does not exist: create the role, or correct the binding)",
         );
     }
-    let grant = match (finding.asked(), subject) {
-        (Some(asked), Some(subject)) if !asked.question.misspelled => {
-            remedy::grant(&asked.question.attributes, subject)
-        }
+    let grant = match (missing(finding, bearer), subject) {
+        (Some(attributes), Some(subject)) => remedy::grant(attributes, subject),
         (Some(_) | None, _) => Vec::new(),
     };
     (vec![reason], grant)

@@ -3,10 +3,11 @@
 use super::Report;
 use crate::api::status::Meaning;
 use crate::exit::{Class, Code};
+use crate::explain;
 use crate::knock::Knock;
 use crate::permission::Expected;
 use crate::round::Finding;
-use crate::text::escape;
+use crate::text::{escape, quote};
 
 /// Renders the report. `color`: for a terminal.
 pub fn render(report: &Report<'_>, color: bool) -> String {
@@ -16,10 +17,21 @@ pub fn render(report: &Report<'_>, color: bool) -> String {
         rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
     };
     let (first, second, third) = (width(0), width(1), width(2));
+    let mut missing = Vec::new();
     for ((finding, explanation), [phrase, anonymous, token]) in report.explained().zip(&rows) {
         let outcome = paint(outcome(finding), finding.code, color);
         lines.push(format!("{phrase:first$}  {anonymous:second$}  {token:third$}  {outcome}"));
         lines.extend(explanation.lines().iter().map(|line| format!("    {}", escape(line))));
+        if !explanation.remedy.is_empty() && explain::missing(finding, report.round.bearer).is_some() {
+            missing.push(quote(phrase));
+        }
+    }
+    if missing.len() > 1 {
+        lines.push(format!(
+            "all {} grants at once, as YAML: kubeknock grant {}",
+            missing.len(),
+            missing.join(" ")
+        ));
     }
     lines.push(paint(&report.summary(), report.code, color));
     lines.join("\n") + "\n"

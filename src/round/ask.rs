@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::finding::{Asked, Finding, Round, Spec, State};
+use crate::api::access::Kept;
 use crate::api::discovery::{self, Resource, Unresolved, Wanted};
 use crate::api::refusal::Refusal;
 use crate::api::review::is_of;
@@ -18,16 +19,18 @@ use crate::trace::Tracing;
 use crate::verdict;
 use crate::visit::Visit;
 
-/// Asks all of them, in at most `patience`. `known`: what an earlier round found each name to mean.
+/// Asks all of them, in at most `patience`. `known`: what an earlier round found each name to mean; `kept`: what rounds
+/// leave to each other.
 pub fn round(
     spec: &Spec,
     known: &[Option<Resource>],
+    kept: Option<&mut Kept>,
     patience: Duration,
     anonymous_too: bool,
     tracing: Tracing,
 ) -> Result<Round, Fault> {
     let own_namespace = OwnNamespace::of(spec);
-    let visit = Visit::prepare(&spec.cluster, patience, tracing)?;
+    let visit = Visit::prepare(&spec.cluster, patience, tracing, kept)?;
     let own_namespace = own_namespace?;
     let bearer = visit.bearer;
     let mut findings: Vec<Finding> = spec.permissions.iter().map(unasked).collect();
@@ -128,6 +131,38 @@ fn wanted(permission: &Permission) -> Option<Wanted> {
     }
 }
 
+/// What each permission's name means; `None` for a path. `known`: what has been found before.
+pub fn resources(
+    permissions: &[Permission],
+    known: &[Option<Resource>],
+    visit: &Visit,
+) -> Vec<Option<Result<Resource, Unresolved>>> {
+    let wanted: Vec<Option<Wanted>> = permissions.iter().map(wanted).collect();
+    let known = wanted.iter().enumerate().map(|(at, wanted)| {
+        let known = known.get(at).cloned().flatten();
+        known.or_else(|| wanted.as_ref().and_then(discovery::known))
+    });
+    let known: Vec<Option<Resource>> = known.collect();
+    let to_ask: Vec<Wanted> = wanted
+        .iter()
+        .zip(&known)
+        .filter(|(_, known)| known.is_none())
+        .filter_map(|(wanted, _)| wanted.clone())
+        .collect();
+    let mut asked = if to_ask.is_empty() {
+        Vec::new().into_iter()
+    } else {
+        let identity = visit.bearer.deciding();
+        discovery::resolve(&to_ask, &mut |request| visit.send(request, identity)).into_iter()
+    };
+    let resolved = |(wanted, known): (Option<Wanted>, Option<Resource>)| match (wanted, known) {
+        (None, _) => None,
+        (Some(_), Some(known)) => Some(Ok(known)),
+        (Some(_), None) => asked.next(),
+    };
+    wanted.into_iter().zip(known).map(resolved).collect()
+}
+
 /// The pod's own namespace, if a phrase may need it.
 enum OwnNamespace {
     /// No phrase leaves its namespace out.
@@ -182,7 +217,7 @@ enum End {
 
 impl Asker<'_> {
     fn ask_all(&self, findings: &mut [Finding]) -> Result<(), End> {
-        let resources = self.resources();
+        let resources = resources(&self.spec.permissions, self.known, self.visit);
         for index in schedule(&self.spec.permissions) {
             if let (Some(permission), Some(finding), Some(resource)) =
                 (self.spec.permissions.get(index), findings.get_mut(index), resources.get(index))
@@ -191,33 +226,6 @@ impl Asker<'_> {
             }
         }
         Ok(())
-    }
-
-    /// What each permission's name means; `None` for a path.
-    fn resources(&self) -> Vec<Option<Result<Resource, Unresolved>>> {
-        let wanted: Vec<Option<Wanted>> = self.spec.permissions.iter().map(wanted).collect();
-        let known = |(wanted, known): (&Option<Wanted>, &Option<Resource>)| {
-            known.clone().or_else(|| wanted.as_ref().and_then(discovery::known))
-        };
-        let known: Vec<Option<Resource>> = wanted.iter().zip(self.known).map(known).collect();
-        let to_ask: Vec<Wanted> = wanted
-            .iter()
-            .zip(&known)
-            .filter(|(_, known)| known.is_none())
-            .filter_map(|(wanted, _)| wanted.clone())
-            .collect();
-        let mut asked = if to_ask.is_empty() {
-            Vec::new().into_iter()
-        } else {
-            let identity = self.visit.bearer.deciding();
-            discovery::resolve(&to_ask, &mut |request| self.visit.send(request, identity)).into_iter()
-        };
-        let resolved = |(wanted, known): (Option<Wanted>, Option<Resource>)| match (wanted, known) {
-            (None, _) => None,
-            (Some(_), Some(known)) => Some(Ok(known)),
-            (Some(_), None) => asked.next(),
-        };
-        wanted.into_iter().zip(known).map(resolved).collect()
     }
 
     fn ask(
@@ -237,7 +245,8 @@ impl Asker<'_> {
             }
             (Target::Objects(objects), Some(Ok(resource))) => {
                 let own = || self.own_namespace.get();
-                Question::objects(permission, objects, resource, own, self.spec.review).map_err(End::Fault)?
+                Question::objects(permission, objects, resource, &own, self.spec.review)
+                    .map_err(End::Fault)?
             }
         };
         finding.phrase.clone_from(&question.phrase);

@@ -7,8 +7,10 @@ pub mod finding;
 
 use std::time::Duration;
 
+pub use ask::resources;
 pub use finding::{Finding, Round, Spec, State};
 
+use crate::api::access::Kept;
 use crate::api::discovery::Resource;
 use crate::exit::Code;
 use crate::failure::Fault;
@@ -17,7 +19,6 @@ use crate::trace::Tracing;
 
 /// Rounds of the same spec. The first makes both knocks; later ones only those that decide, and look
 /// up only the names that have no resource yet.
-#[derive(Debug)]
 pub struct Rounds {
     /// What is asked.
     pub spec: Spec,
@@ -27,7 +28,13 @@ pub struct Rounds {
     asked: bool,
     /// What an earlier round learned of each permission.
     memory: Vec<Memory>,
+    /// What a round leaves to the next; `None`: there is one round.
+    kept: Option<Kept>,
 }
+
+/// No connection is kept over a longer pause, nor would it last: the API server itself closes one that is idle for 90 s.
+/// A minute with its jitter is shorter than this.
+const LONGEST_IDLE: Duration = Duration::from_secs(75);
 
 /// What later rounds need not ask again.
 #[derive(Clone, Debug, Default)]
@@ -37,9 +44,21 @@ struct Memory {
 }
 
 impl Rounds {
-    /// Rounds of which none has been made yet.
-    pub fn new(spec: Spec) -> Rounds {
-        Rounds { made: 0, asked: false, memory: vec![Memory::default(); spec.permissions.len()], spec }
+    /// A single round, which has not been made yet.
+    pub fn one(spec: Spec) -> Rounds {
+        Rounds {
+            made: 0,
+            asked: false,
+            memory: vec![Memory::default(); spec.permissions.len()],
+            spec,
+            kept: None,
+        }
+    }
+
+    /// Many rounds, of which none has been made yet. They resume their TLS sessions; with `on_one_connection`, they also
+    /// keep the connection.
+    pub fn many(spec: Spec, on_one_connection: bool) -> Rounds {
+        Rounds { kept: Some(Kept::new(on_one_connection)), ..Rounds::one(spec) }
     }
 
     /// Makes a round, in at most `patience`. Faults are found before anything is asked, but for a
@@ -49,8 +68,8 @@ impl Rounds {
         // A warning about the setup is shown once.
         let tracing = Tracing { warnings: tracing.warnings && first, ..tracing };
         let known: Vec<_> = self.memory.iter().map(|memory| memory.resource.clone()).collect();
-        let anonymous_too = !self.asked || self.owes_anonymous();
-        let mut round = ask::round(&self.spec, &known, patience, anonymous_too, tracing)?;
+        let owed = !self.asked || self.owes_anonymous();
+        let mut round = ask::round(&self.spec, &known, self.kept.as_mut(), patience, owed, tracing)?;
         self.made = self.made.saturating_add(1);
         self.asked |= round.findings.iter().any(Finding::was_asked);
         for (finding, memory) in round.findings.iter_mut().zip(&mut self.memory) {
@@ -68,11 +87,47 @@ impl Rounds {
         Ok(round)
     }
 
+    /// Before a pause: ends the connection unless it is worth keeping.
+    pub fn rest(&self, pause: Duration, answered: bool) {
+        if let Some(kept) = &self.kept
+            && !is_worth_keeping(pause, answered)
+        {
+            kept.hang_up();
+        }
+    }
+
     /// The anonymous knock is repeated until it is answered, unless it used up the time of the token's.
     fn owes_anonymous(&self) -> bool {
         self.memory
             .iter()
             .filter_map(|memory| memory.anonymous.as_ref())
             .any(|knock| matches!(&knock.result, Err(failure) if failure.code() != Code::Timeout))
+    }
+}
+
+/// Whether a connection is kept over a pause: a short one, and not after a round without an answer, because another
+/// server behind the same address may have one.
+fn is_worth_keeping(pause: Duration, answered: bool) -> bool {
+    answered && pause <= LONGEST_IDLE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::backoff::jittered;
+
+    #[test]
+    fn a_connection_is_kept_over_a_minute_and_its_jitter() {
+        let minute = Duration::from_secs(60);
+        for (pause, answered, kept) in [
+            (Duration::ZERO, true, true),
+            (jittered(minute, 1.0), true, true),
+            (jittered(minute * 2, 0.0), true, false),
+            (Duration::from_secs(3600), true, false),
+            (Duration::ZERO, false, false),
+            (minute, false, false),
+        ] {
+            assert_eq!(is_worth_keeping(pause, answered), kept, "{pause:?} {answered}");
+        }
     }
 }

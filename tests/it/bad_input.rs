@@ -111,7 +111,7 @@ fn options() {
         (&[][..], "a command is missing, such as check \"list pods\": see kubeknock --help"),
         (
             &["chek", "list pods"],
-            "\"chek\" is not a command: use one of check, wait, monitor, get, whoami, rules, doctor, install",
+            "\"chek\" is not a command: use one of check, wait, monitor, grant, get, whoami, rules, doctor, install",
         ),
         (&["check"], "a permission phrase is missing, such as \"list pods\" or \"get /metrics\""),
         (&["check", "--nope", "list pods"], "check has no option --nope: see kubeknock check --help"),

@@ -138,7 +138,7 @@ fn the_default_is_in_the_help() {
 }
 
 #[test]
-fn whoami_and_rules_keep_their_deadline() {
+fn whoami_rules_and_grant_keep_their_deadline() {
     for (name, listener, code) in [
         ("silent", faults::silent(), 23),
         ("never accepts", faults::never_accepts(), 23),
@@ -151,8 +151,9 @@ fn whoami_and_rules_keep_their_deadline() {
         ("other cluster", faults::certificate(Certificate::OtherCluster), 22),
     ] {
         let pod = Pod::in_front_of(&listener);
-        for command in ["whoami", "rules"] {
-            let finished = pod.runs(&[command, "--timeout", "1s"]).gives(code, &[], Stderr::Any);
+        for command in [&["whoami"][..], &["rules"], &["rules", "--only"], &["grant", "list pods in default"]]
+        {
+            let finished = pod.runs(&[command, &["--timeout", "1s"]].concat()).gives(code, &[], Stderr::Any);
             assert!(
                 finished.took < Duration::from_millis(1500) + runner_delay(),
                 "{name}: {}",

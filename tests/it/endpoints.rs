@@ -314,3 +314,25 @@ fn a_thousand_connections_at_once() {
     assert!(peak < limit || testbed::memory_is_the_runners(), "{peak} KiB");
     sidecar.stop();
 }
+
+#[test]
+fn many_requests_take_no_more_than_a_hundred() {
+    let scene = Scene::with_lister();
+    let sidecar = Sidecar::start(&scene, &["-q"]);
+    eventually("ready", || sidecar.get("/readyz").0 == 200);
+    let ask = |count: usize| {
+        for number in 0..count {
+            let path = ["/readyz", "/livez", "/metrics", "/"][number % 4];
+            assert_eq!(sidecar.get(path).0, 200);
+        }
+        sidecar.running.status("RssAnon")
+    };
+    let (early, descriptors) = (ask(100), sidecar.running.descriptors());
+    let count = if testbed::is_released() { 10_000 } else { 2000 };
+    let late = ask(count);
+    println!("{early} KiB after 100 requests, {late} KiB after {count}");
+    eventually("descriptors are given back", || sidecar.running.descriptors() <= descriptors);
+    let more = if testbed::is_released() { 64 } else { 512 };
+    assert!(late <= early + more || testbed::memory_is_the_runners(), "{early} KiB, then {late} KiB");
+    assert_eq!(sidecar.stop(), (String::new(), String::new()));
+}

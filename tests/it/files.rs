@@ -269,7 +269,8 @@ fn a_role_is_asked_as_its_permissions() {
              pods is forbidden: User \"system:serviceaccount:ns-1:k-sa-1\" cannot list resource \"pods\" in API group \"\" in the namespace \"ns-1\"; to grant it, as an admin:\n    \
              kubectl create role k-sa-1-list-pods --verb=list --resource=pods --namespace=ns-1\n    \
              kubectl create rolebinding k-sa-1-list-pods --role=k-sa-1-list-pods --serviceaccount=ns-1:k-sa-1 --namespace=ns-1\n\
-         forbidden (10): the token's identity does not have the permission\n",
+         all 2 grants at once, as YAML: kubeknock grant 'get pods in ns-1' 'list pods in ns-1'
+forbidden (10): the token's identity does not have the permission\n",
         "",
     );
     scene.grant("pod-lister", &["get", "list"], "", &["pods"]);

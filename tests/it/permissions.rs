@@ -85,6 +85,7 @@ delete pods/web-1 in default  anonymous unknown  token no   forbidden
     nothing grants it to system:serviceaccount:ns-1:k-sa-1; to grant it, as an admin:
     kubectl create role ns-1-k-sa-1-delete-pods-web-1 --verb=delete --resource=pods --resource-name=web-1 --namespace=default
     kubectl create rolebinding ns-1-k-sa-1-delete-pods-web-1 --role=ns-1-k-sa-1-delete-pods-web-1 --serviceaccount=ns-1:k-sa-1 --namespace=default
+all 2 grants at once, as YAML: kubeknock grant 'list nodes' 'delete pods/web-1 in default'
 forbidden (10): the token's identity does not have the permission
 ",
             "",

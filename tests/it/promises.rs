@@ -275,6 +275,7 @@ create pods in ns-1          anonymous no   token -  forbidden
     nothing grants it to system:serviceaccount:ns-1:k-sa-1; to grant it, as an admin:
     kubectl create role k-sa-1-create-pods --verb=create --resource=pods --namespace=ns-1
     kubectl create rolebinding k-sa-1-create-pods --role=k-sa-1-create-pods --serviceaccount=ns-1:k-sa-1 --namespace=ns-1
+all 2 grants at once, as YAML: kubeknock grant 'list configmaps in ns-1' 'create pods in ns-1'
 forbidden (10): the token's identity does not have the permission
 ",
         "",

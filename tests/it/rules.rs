@@ -1,8 +1,8 @@
 //! `rules` on the stand-in, as 1.36 and as 1.20.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use testbed::scene::report;
-use testbed::{Stderr, Version, World};
+use testbed::{Fault, Stderr, Times, Version, World};
 
 use crate::Scene;
 
@@ -44,4 +44,163 @@ fn of_a_server_that_is_gone() {
     let mut scene = Scene::new();
     scene.cluster.stop();
     scene.runs(&["rules"]).gives(21, &[], Stderr::Has("unreachable (21)"));
+}
+
+/// A fresh account has what every account has, and one binding more is named.
+#[test]
+fn only() {
+    for version in [Version::V1_36, Version::V1_20] {
+        let scene = Scene::of(version);
+        let nothing = "ok (0): nothing beyond what --only names\n";
+        scene.runs(&["rules", "--only"]).is(0, nothing, "");
+        scene.grant("reader", &["get", "list"], "", &["pods", "secrets"]);
+        scene.runs(&["rules", "--only"]).is(
+            13,
+            "\
+get,list pods in ns-1
+get,list secrets in ns-1
+    it is granted to this identity, directly or through one of its groups: find the binding, and delete it or its rule
+    kubectl get rolebindings,clusterrolebindings -A -o wide | grep -E 'ns-1/k-sa-1|system:(serviceaccounts|authenticated)'
+excess (13): more than --only names
+"
+            .replace("this identity", testbed::scene::USER)
+            .as_str(),
+            "",
+        );
+        scene.runs(&["rules", "--only", "get,list po", "cannot list secrets"]).gives(
+            13,
+            &["get,list secrets in ns-1\n    it is granted"],
+            Stderr::Empty,
+        );
+        scene.runs(&["rules", "--only", "list", "secrets"]).gives(
+            13,
+            &["get,list pods in ns-1\n", "\nget secrets in ns-1\n"],
+            Stderr::Empty,
+        );
+        scene.runs(&["rules", "--only", "get,list pods", "get,list secrets in *"]).is(0, nothing, "");
+        scene.runs(&["rules", "-n", "default", "--only"]).is(0, nothing, "");
+        // A resource of a group is the one that the API server serves.
+        scene.grant("deployer", &["patch"], "apps", &["deployments", "deployments/scale"]);
+        let rest = ["get,list pods", "get,list secrets", "patch deploy"];
+        scene.runs(&[&["rules", "--only"], &rest[..]].concat()).gives(
+            13,
+            &["patch deployments.apps/*/scale in ns-1\n    it is granted"],
+            Stderr::Empty,
+        );
+        scene.runs(&[&["rules", "--only", "patch deploy/*/scale"], &rest[..]].concat()).is(0, nothing, "");
+        // One that it does not serve may stand in a rule.
+        scene.grant("odd", &["list"], "example.org", &["gizmos"]);
+        scene.runs(&[&["rules", "--only", "patch deploy/*/scale", "list gizmos.example.org"], &rest[..]].concat()).is(
+            0,
+            nothing,
+            "kubeknock: warning: the API server has no resource of the name in \"list gizmos.example.org\": it is compared as \
+             it is typed\n",
+        );
+    }
+}
+
+/// In the account's namespace, and in each that a phrase names.
+#[test]
+fn only_in_several_namespaces() {
+    let scene = Scene::with_lister();
+    scene.cluster.role("default", "pods", &["list", "delete"], "", &["pods"]);
+    scene.cluster.role_binding("default", "pods", "pods", "ns-1", "k-sa-1");
+    scene.grant_everywhere(
+        "metrics",
+        json!([
+            { "verbs": ["get"], "nonResourceURLs": ["/metrics"] },
+            { "verbs": ["get"], "apiGroups": [""], "resources": ["nodes"] },
+        ]),
+    );
+    scene.asked();
+    let finished = scene.runs(&["rules", "--only", "list pods", "list pods in default", "-o", "json"]);
+    let report = report(&finished.gives(13, &[], Stderr::Empty));
+    assert_eq!(report["excess"], json!(["get /metrics", "get nodes", "delete pods in default"]), "{report}");
+    assert_eq!((&report["outcome"], &report["namespace"]), (&json!("excess"), &json!("ns-1")));
+    assert_eq!(scene.asked().len(), 2, "one review for each namespace, and no name to look up");
+    scene.runs(&["rules", "--only", "list pods", "get /metrics", "get nodes"]).gives(
+        0,
+        &["ok (0)"],
+        Stderr::Empty,
+    );
+    let elsewhere =
+        scene.runs(&["rules", "-n", "default", "--only", "list,delete pods", "get nodes", "get /metrics"]);
+    elsewhere.gives(0, &["ok (0)"], Stderr::Empty);
+}
+
+/// An incomplete list shows what is there, and never that nothing else is.
+#[test]
+fn only_of_an_incomplete_list() {
+    let review = |rules: Value, more: Value| {
+        let mut status = json!({ "resourceRules": rules, "nonResourceRules": [], "incomplete": false });
+        status.as_object_mut().unwrap().append(&mut more.as_object().unwrap().clone());
+        json!({ "kind": "SelfSubjectRulesReview", "apiVersion": "authorization.k8s.io/v1", "status": status })
+    };
+    let pods = json!([{ "verbs": ["list"], "apiGroups": [""], "resources": ["pods"] }]);
+    let scene = Scene::new();
+    for (rules, more, arguments, code, warning) in [
+        (json!([]), json!({ "incomplete": true }), &["rules", "--only"][..], 24, "this list is incomplete"),
+        (json!([]), json!({ "evaluationError": "x" }), &["rules", "--only"], 24, "some rules cannot be read"),
+        (
+            pods.clone(),
+            json!({ "incomplete": true }),
+            &["rules", "--only"],
+            13,
+            "warning: the API server says",
+        ),
+        (
+            pods.clone(),
+            json!({ "incomplete": true }),
+            &["rules", "--only", "list pods"],
+            24,
+            "this list is incomplete",
+        ),
+        (pods, json!({ "incomplete": true }), &["rules"], 0, "warning: the API server says"),
+        (json!([]), json!({}), &["rules", "--only"], 0, ""),
+    ] {
+        let answer = review(rules, more).to_string();
+        scene.cluster.fail(Times::Next(1), Fault::raw(201, "application/json", &answer));
+        let finished = scene.runs(arguments).gives(code, &[], Stderr::Any);
+        assert!(finished.stderr.contains(warning), "{}", finished.transcript());
+        assert_eq!(finished.stderr.is_empty(), warning.is_empty(), "{}", finished.transcript());
+        assert_eq!(finished.stdout.is_empty(), code == 24, "{}", finished.transcript());
+    }
+}
+
+#[test]
+fn only_without_an_answer() {
+    let mut scene = Scene::new();
+    scene.runs(&["rules", "list pods"]).gives(
+        30,
+        &[],
+        Stderr::Has("rules takes phrases with --only alone, found \"list pods\""),
+    );
+    scene.runs(&["rules", "--only", "list"]).gives(30, &[], Stderr::Has("a resource or a path is missing"));
+    scene.cluster.delete("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/system:basic-user");
+    scene
+        .runs(&["rules", "--only"])
+        .gives(10, &[], Stderr::Has("--clusterrole=system:basic-user"))
+        .has_no_stdout();
+    scene.cluster.stop();
+    scene
+        .runs(&["rules", "--only", "list deploy"])
+        .gives(21, &[], Stderr::Has("unreachable (21)"))
+        .has_no_stdout();
+}
+
+/// A file names the rights, and what grants them comes of the same file.
+#[test]
+fn only_from_a_file() {
+    let scene = Scene::new().with_file("permissions", "get,list pods\ncannot list secrets\n");
+    let file = scene.pod.mount().join("permissions");
+    let file = file.to_str().unwrap();
+    let granted =
+        scene.runs(&["grant", "-f", file]).gives(10, &["verbs: [\"get\",\"list\"]\n"], Stderr::Empty);
+    for document in testbed::yaml::documents(&granted.stdout) {
+        scene.cluster.apply(document);
+    }
+    scene.runs(&["check", "-f", file]).gives(0, &["ok (0)"], Stderr::Empty);
+    scene.runs(&["rules", "--only", "-f", file]).gives(0, &["ok (0)"], Stderr::Empty);
+    scene.runs(&["rules", "--only"]).gives(13, &["get,list pods in ns-1\n"], Stderr::Empty);
+    scene.runs(&["rules", "-f", file]).gives(30, &[], Stderr::Has("rules takes a file with --only alone"));
 }

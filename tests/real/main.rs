@@ -11,9 +11,11 @@ mod can_i;
 mod doctor;
 mod files;
 mod gate;
+mod grant;
 mod names;
 mod outcomes;
 mod remedies;
+mod rounds;
 mod rules;
 mod settings;
 mod whoami;
@@ -45,13 +47,16 @@ fn one_cluster_for_all() {
         ("machine readable", outcomes::machine_readable),
         ("agrees with kubectl", can_i::agrees_with_kubectl),
         ("rules are kubectl's", rules::rules_are_kubectls),
+        ("rules --only", rules::only),
         ("doctor", doctor::finds_the_first_broken_step),
         ("whoami without a review", whoami::without_a_review),
         ("names resolve as kubectl's", names::resolved_as_kubectl_does),
         ("remedies hold", remedies::remedies_hold),
+        ("grant", grant::sixty_permissions_at_once),
         ("default roles hold", files::default_roles_hold),
         ("roles to the letter", files::roles_are_asked_to_the_letter),
         ("roles in YAML", files::yaml_becomes_json),
+        ("rounds resume the session", rounds::sessions_are_resumed),
         ("timeout", outcomes::timeout),
     ];
     let Some(cluster) = cluster(&[]) else { return };

@@ -52,3 +52,28 @@ fn same_table(cluster: &RealCluster, pod: &Pod, namespace: &str) {
     assert!(theirs.lines().count() > 3, "kubectl lists nothing: {}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(finished.stdout, theirs, "{}", finished.transcript());
 }
+
+/// A fresh account may do nothing but what every account may; one binding more is named.
+pub fn only(cluster: &RealCluster) {
+    newcomer(cluster, "only");
+    let pod = Pod::of(cluster, "only", "k-sa-1");
+    pod.runs(&["rules", "--only"]).gives(0, &["ok (0)"], Stderr::Empty);
+    cluster.role("only", "reader", &["get", "list"], "", &["secrets"]);
+    cluster.role_binding("only", "reader", "reader", "only", "k-sa-1");
+    pod.runs(&["rules", "--only"]).gives(13, &["get,list secrets in only\n", "excess (13)"], Stderr::Empty);
+    pod.runs(&["rules", "--only", "list secrets"]).gives(13, &["get secrets in only\n"], Stderr::Empty);
+    pod.runs(&["rules", "--only", "get,list secrets"]).gives(0, &["ok (0)"], Stderr::Empty);
+    cluster.cluster_role(
+        "only",
+        json!([
+            {"nonResourceURLs": ["/metrics", "/logs/*"], "verbs": ["get"]},
+            {"apiGroups": ["apps"], "resources": ["deployments"], "resourceNames": ["web"], "verbs": ["patch"]},
+        ]),
+    );
+    cluster.cluster_role_binding("only", "only", "only", "k-sa-1");
+    let wide = ["rules", "--only", "get,list secrets", "get /metrics"];
+    pod.runs(&wide).gives(13, &["get /logs/*\n", "patch deployments.apps/web in only\n"], Stderr::Empty);
+    let all = [&wide[..], &["get /logs/*", "patch deploy/web"]].concat();
+    pod.runs(&all).gives(0, &["ok (0)"], Stderr::Empty);
+    pod.runs(&[&all[..], &["-n", "default"]].concat()).gives(0, &["ok (0)"], Stderr::Empty);
+}

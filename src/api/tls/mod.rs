@@ -52,9 +52,9 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// Builds the TLS set-up, which notes in `facts` what the server shows. A bundle without one good
-    /// certificate is a setup fault.
-    pub fn new(verify: &Verify<'_>, facts: &SharedFacts) -> Result<Setup, Fault> {
+    /// Builds the TLS set-up, which notes in `facts` what the server shows. `resumes`: a later connection resumes the
+    /// session of an earlier one. A bundle without one good certificate is a setup fault.
+    pub fn new(verify: &Verify<'_>, facts: &SharedFacts, resumes: bool) -> Result<Setup, Fault> {
         let provider = Arc::new(CryptoProvider {
             cipher_suites: SUITES.to_vec(),
             key_provider: &NoKeys,
@@ -76,8 +76,10 @@ impl Setup {
         };
         let witness = Arc::new(Witness { trust, provider, facts: SharedFacts::clone(facts) });
         let mut config = builder.dangerous().with_custom_certificate_verifier(witness).with_no_client_auth();
-        // One connection a round: a session ticket would never be used.
-        config.resumption = Resumption::disabled();
+        if !resumes {
+            // Of one connection only, a session would never be used.
+            config.resumption = Resumption::disabled();
+        }
         Ok(Setup { config: Arc::new(config), skipped })
     }
 }
@@ -98,7 +100,8 @@ impl KeyProvider for NoKeys {
     }
 }
 
-/// Notes the certificate that the server shows, and has it judged. Without trust (`--insecure-skip-tls-verify`) it takes
+/// Notes the certificate that the server shows in a whole handshake (in one that resumes a session it shows none), and has
+/// it judged. Without trust (`--insecure-skip-tls-verify`) it takes
 /// any, yet requires that the server holds its key.
 #[derive(Debug)]
 struct Witness {
@@ -121,7 +124,7 @@ impl ServerCertVerifier for Witness {
             None => Judgement { verdict: Ok(()), unknown_issuer: false },
         };
         self.facts.note(|facts| {
-            facts.certificate = Certificate::parse(end_entity);
+            facts.der = end_entity.to_vec();
             facts.verified = self.trust.is_some() && verdict.is_ok();
             facts.unknown_issuer = unknown_issuer;
         });

@@ -62,9 +62,13 @@ impl Trust {
         provider: &CryptoProvider,
     ) -> Judgement {
         let verdict = self.verify(end_entity, intermediates, name, now, provider);
-        let unknown_issuer = is_unknown(&verdict);
+        let unknown_issuer = is_unknown(&verdict) && !self.is_foreign_ca(end_entity);
         let why = || {
             let shown = Certificate::parse(end_entity)?;
+            if self.is_foreign_ca(end_entity) {
+                let why = "its certificate is a CA's (CA:TRUE), which counts as a server's only where it is itself in the CA bundle";
+                return Some(why.to_owned());
+            }
             let sent = intermediates.iter().filter_map(|der| Certificate::parse(der)).collect::<Vec<_>>();
             if unknown_issuer {
                 return Some(self.why_unknown(&shown, &sent, now.as_secs()));
@@ -92,10 +96,6 @@ impl Trust {
             }
             return verify_server_name(&parsed, name);
         }
-        if Certificate::parse(end_entity).is_some_and(|certificate| certificate.is_ca) {
-            let why = "its certificate is a CA's (CA:TRUE), which counts as a server's only where it is itself in the CA bundle";
-            return Err(Distrust(why.into()).into());
-        }
         let algorithms = provider.signature_verification_algorithms.all;
         let signed_by = |roots: &RootCertStore, intermediates: &[CertificateDer<'_>]| {
             verify_server_cert_signed_by_trust_anchor(&parsed, roots, intermediates, now, algorithms)
@@ -111,6 +111,12 @@ impl Trust {
             verdict = signed_by(&self.lowest, &[]);
         }
         verdict.and_then(|()| verify_server_name(&parsed, name))
+    }
+
+    /// Whether it is a CA that is not in the bundle: rustls verifies no server by it.
+    fn is_foreign_ca(&self, end_entity: &CertificateDer<'_>) -> bool {
+        self.certificates.iter().all(|(der, _)| der != end_entity)
+            && Certificate::parse(end_entity).is_some_and(|certificate| certificate.is_ca)
     }
 
     /// Why no CA of the bundle has signed it. Each cause has its own remedy.

@@ -103,7 +103,7 @@ fn look(doctor: &Doctor, tracing: Tracing) -> Evidence {
         };
         // Warnings about the bundle and skipped certificates have been shown before.
         let tracing = Tracing { warnings: false, ..tracing };
-        seen.round = Some(Rounds::new(spec).next(left, tracing));
+        seen.round = Some(Rounds::one(spec).next(left, tracing));
     }
     seen
 }

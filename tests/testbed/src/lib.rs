@@ -30,18 +30,21 @@ pub mod pod;
 mod program;
 pub mod real;
 pub mod recordings;
+mod relay;
 mod running;
 pub mod scene;
 pub mod schema;
 mod screen;
 mod world;
+pub mod yaml;
 
 pub use cluster::{
-    Builder, Cluster, Fault, ISSUER, Seen, Times, TokenSpec, Version, custom_resource_definition,
+    Builder, Cluster, Fault, ISSUER, Seen, Times, Tls, TokenSpec, Version, custom_resource_definition,
 };
 pub use mount::{write_mount, write_mount_with};
 pub use pod::{Finished, Stderr};
-pub use program::{Program, memory_is_the_runners, program, runner, runner_delay};
+pub use program::{Program, is_released, memory_is_the_runners, program, runner, runner_delay};
 pub use real::RealCluster;
+pub use relay::Relay;
 pub use running::{Running, eventually};
 pub use world::{World, rbac_path};

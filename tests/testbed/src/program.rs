@@ -64,6 +64,11 @@ pub fn runner_delay() -> Duration {
     delay
 }
 
+/// Whether the released binary itself runs, without an emulator.
+pub fn is_released() -> bool {
+    std::env::var_os("KUBEKNOCK_BINARY").is_some() && runner().is_none()
+}
+
 /// Whether memory cannot be measured, because it is the emulator's. Prints a line if so.
 pub fn memory_is_the_runners() -> bool {
     let Some(runner) = runner() else { return false };

@@ -67,6 +67,15 @@ pub trait World {
         self.create(&rbac_path("", "clusterrolebindings"), binding);
     }
 
+    /// Creates a role or a binding from its whole object, as `kubectl apply` does if there is none yet.
+    fn apply(&self, object: Value) {
+        let text =
+            |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+        assert_eq!(text("/apiVersion"), "rbac.authorization.k8s.io/v1", "{object}");
+        let resource = text("/kind").to_lowercase() + "s";
+        self.create(&rbac_path(&text("/metadata/namespace"), &resource), object);
+    }
+
     /// Writes `token`, `ca.crt` and `namespace` into `dir` as the kubelet does. A second call rotates them.
     fn mount(&self, dir: &Path, namespace: &str, service_account: &str) {
         write_mount(dir, &self.token(namespace, service_account), &self.ca_pem(), namespace);

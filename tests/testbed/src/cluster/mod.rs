@@ -30,6 +30,9 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 use storage::Storage;
 use token::{Tokens, hex};
+use tokio_rustls::rustls::crypto::ring::Ticketer;
+use tokio_rustls::rustls::server::NoServerSessionStorage;
+use tokio_rustls::rustls::{ServerConfig, version};
 
 /// The kube-apiserver version that the stand-in imitates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,9 +125,28 @@ pub struct Builder {
     anonymous: bool,
     proxied_user: Option<String>,
     listen: String,
+    tls: Tls,
+}
+
+/// Which TLS a server speaks, and how its sessions are resumed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tls {
+    /// Whatever there is, by tickets.
+    Any,
+    /// 1.2 alone, by session ids.
+    V1_2WithIds,
+    /// 1.2 alone, by tickets.
+    V1_2WithTickets,
 }
 
 impl Builder {
+    /// Sets the TLS version and how sessions resume; the default is any.
+    #[must_use]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = tls;
+        self
+    }
+
     /// Sets the server version; the default is 1.36.
     #[must_use]
     pub fn version(mut self, version: Version) -> Self {
@@ -192,6 +214,8 @@ impl Builder {
             manner: Mutex::new(Manner::default()),
             connections: AtomicUsize::new(0),
             handshakes: AtomicUsize::new(0),
+            resumptions: AtomicUsize::new(0),
+            talks: Mutex::default(),
         });
         let (authority, running) = (Authority::new(), None);
         let mut cluster = Cluster { built: self, authority, address, admin_token, shared, running };
@@ -223,6 +247,7 @@ impl Cluster {
             anonymous: true,
             proxied_user: None,
             listen: "127.0.0.1:0".to_owned(),
+            tls: Tls::Any,
         }
     }
 
@@ -234,6 +259,11 @@ impl Cluster {
     /// Requests in the order they came, since the start or [`Cluster::forget`].
     pub fn requests(&self) -> Vec<Seen> {
         self.shared.seen.lock().unwrap().clone()
+    }
+
+    /// The number of requests.
+    pub fn request_count(&self) -> usize {
+        self.shared.seen.lock().unwrap().len()
     }
 
     /// Waits until there are this many requests, and returns them.
@@ -261,6 +291,7 @@ impl Cluster {
         self.shared.state().audited.clear();
         self.shared.connections.store(0, Ordering::SeqCst);
         self.shared.handshakes.store(0, Ordering::SeqCst);
+        self.shared.resumptions.store(0, Ordering::SeqCst);
     }
 
     /// How many connections were accepted.
@@ -271,6 +302,11 @@ impl Cluster {
     /// How many TLS handshakes were completed.
     pub fn handshakes(&self) -> usize {
         self.shared.handshakes.load(Ordering::SeqCst)
+    }
+
+    /// How many handshakes resumed a session.
+    pub fn resumptions(&self) -> usize {
+        self.shared.resumptions.load(Ordering::SeqCst)
     }
 
     /// A token as specified, valid or not.
@@ -335,6 +371,13 @@ impl Cluster {
         self.shared.state().strip_token = on;
     }
 
+    /// Closes every connection, and serves new ones.
+    pub fn hang_up(&self) {
+        for talk in self.shared.talks.lock().unwrap().drain(..) {
+            talk.abort();
+        }
+    }
+
     /// Closes the listener and every connection. Objects and tokens stay.
     pub fn stop(&mut self) {
         self.running = None;
@@ -357,8 +400,28 @@ impl Cluster {
     }
 
     fn serve(&mut self, listener: TcpListener) {
-        let tls = self.built.proxied_user.is_none().then(|| self.authority.server(&SERVER_NAMES, false));
+        let tls = self.built.proxied_user.is_none().then(|| self.tls());
         self.running = Some(server::serve(listener, tls, Arc::clone(&self.shared)));
+    }
+
+    /// The TLS settings, with a new key and without earlier sessions.
+    fn tls(&self) -> Arc<ServerConfig> {
+        let config = self.authority.server(&SERVER_NAMES, false);
+        match self.built.tls {
+            Tls::Any => config,
+            tls @ (Tls::V1_2WithIds | Tls::V1_2WithTickets) => {
+                let mut old = ServerConfig::builder_with_provider(Arc::clone(config.crypto_provider()))
+                    .with_protocol_versions(&[&version::TLS12])
+                    .unwrap()
+                    .with_no_client_auth()
+                    .with_cert_resolver(Arc::clone(&config.cert_resolver));
+                if tls == Tls::V1_2WithTickets {
+                    old.session_storage = Arc::new(NoServerSessionStorage {});
+                    old.ticketer = Ticketer::new().unwrap();
+                }
+                Arc::new(old)
+            }
+        }
     }
 
     /// Sends a request as the cluster administrator without the network: it is not counted, faults do not

@@ -17,8 +17,9 @@ use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::{HandshakeKind, ServerConfig};
 
 /// What the network side and the test share.
 pub struct Shared {
@@ -34,6 +35,10 @@ pub struct Shared {
     pub connections: AtomicUsize,
     /// TLS handshakes completed.
     pub handshakes: AtomicUsize,
+    /// Those of them that resumed a session.
+    pub resumptions: AtomicUsize,
+    /// What serves each connection.
+    pub talks: Mutex<Vec<AbortHandle>>,
 }
 
 impl Shared {
@@ -88,18 +93,22 @@ async fn accept(listener: tokio::net::TcpListener, tls: Option<TlsAcceptor>, sha
         let Ok((stream, _)) = listener.accept().await else { continue };
         drop(stream.set_nodelay(true));
         shared.connections.fetch_add(1, Ordering::SeqCst);
-        let (tls, shared) = (tls.clone(), Arc::clone(&shared));
-        tokio::spawn(async move {
+        let (tls, of_all, shared) = (tls.clone(), Arc::clone(&shared), Arc::clone(&shared));
+        let talk = tokio::spawn(async move {
             match tls {
                 None => talk(stream, connection, shared).await,
                 Some(tls) => {
                     if let Ok(stream) = tls.accept(stream).await {
+                        if stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed) {
+                            shared.resumptions.fetch_add(1, Ordering::SeqCst);
+                        }
                         shared.handshakes.fetch_add(1, Ordering::SeqCst);
                         talk(stream, connection, shared).await;
                     }
                 }
             }
         });
+        of_all.talks.lock().unwrap().push(talk.abort_handle());
     }
 }
 

@@ -130,6 +130,11 @@ impl RealCluster {
         self.apiserver.as_ref().expect("the API server runs").freeze();
     }
 
+    /// The process id of the API server.
+    pub fn apiserver_pid(&self) -> u32 {
+        self.apiserver.as_ref().expect("the API server runs").id()
+    }
+
     /// Lets a frozen API server continue.
     pub fn thaw_apiserver(&self) {
         self.apiserver.as_ref().expect("the API server runs").thaw();

@@ -33,6 +33,11 @@ impl Process {
         Some(self.log())
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The last lines of its log.
     pub fn log(&self) -> String {
         let log = fs::read(&self.log).unwrap_or_default();

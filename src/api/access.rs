@@ -1,0 +1,147 @@
+//! How connections to the API server are made, and what a round leaves to the next one: the TLS set-up with its sessions,
+//! and a connection that is still open.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+
+use super::facts::SharedFacts;
+use super::idle::Idle;
+use super::tls::{Setup, Verify};
+use crate::cluster::{Cluster, Origin, Server, Trust};
+use crate::failure::Fault;
+
+/// How connections to one API server are made; any number of them.
+pub struct Access {
+    /// The address of the server.
+    pub server: Server,
+    /// TLS, and the name to verify; `None` over plain HTTP.
+    pub tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+    /// A warning about the CA bundle.
+    pub warning: Option<String>,
+    /// Where the connection notes its facts.
+    pub facts: SharedFacts,
+    /// Where a connection waits for the next round; `None`: there is no next round.
+    pub idle: Option<Idle>,
+}
+
+impl Access {
+    /// By what a CA bundle vouches for. `idle`: where connections may wait; then sessions are resumed, too.
+    pub fn new(cluster: &Cluster, bundle: Option<&[u8]>, idle: Option<Idle>) -> Result<Arc<Access>, Fault> {
+        let mut warning = None;
+        let facts = SharedFacts::default();
+        let tls = match (&cluster.trust, bundle) {
+            (Trust::Plain, _) => None,
+            (trust, bundle) => {
+                let name = match trust {
+                    Trust::Bundle(path) => path.display().to_string(),
+                    Trust::Anything | Trust::Plain => String::new(),
+                };
+                let verify = bundle.map_or(Verify::Nothing, |pem| Verify::Bundle(pem, &name));
+                let setup = Setup::new(&verify, &facts, idle.is_some())?;
+                if setup.skipped > 0 {
+                    let (certificates, are) =
+                        if setup.skipped == 1 { ("certificate", "is") } else { ("certificates", "are") };
+                    warning = Some(format!(
+                        "CA bundle {name}: {} {certificates} in it cannot be read and {are} ignored",
+                        setup.skipped
+                    ));
+                }
+                Some((setup.config, server_name(cluster)?))
+            }
+        };
+        Ok(Arc::new(Access { server: cluster.server.clone(), tls, warning, facts, idle }))
+    }
+}
+
+fn server_name(cluster: &Cluster) -> Result<ServerName<'static>, Fault> {
+    let (what, name) = match &cluster.tls_server_name {
+        Some(name) => ("--tls-server-name", name),
+        None => (cluster.origin.of_host(), &cluster.server.host),
+    };
+    ServerName::try_from(name.clone()).map_err(|_| {
+        let why = format!("{what} {name:?}: not a name that a certificate can hold");
+        match (&cluster.tls_server_name, cluster.origin) {
+            (None, Origin::Variables) => Fault::Setup(why),
+            (Some(_), _) | (None, Origin::Option | Origin::Default) => Fault::Usage(why),
+        }
+    })
+}
+
+/// A resumed session shows no certificate: after this long a whole handshake shows whether the server's has expired or is
+/// another one.
+const LONGEST_USE: Duration = Duration::from_secs(3600);
+
+/// What the rounds of one process, which all ask the same cluster, leave to each other.
+pub struct Kept {
+    connections: bool,
+    /// Of which bundle, and since when.
+    access: Option<(Arc<Access>, Option<Vec<u8>>, Instant)>,
+}
+
+impl Kept {
+    /// Nothing yet. `connections`: not only sessions are kept.
+    pub fn new(connections: bool) -> Kept {
+        Kept { connections, access: None }
+    }
+
+    /// That of the last round, if it is of the same bundle; else [`Access::new`], without the sessions that another
+    /// bundle vouched for.
+    pub fn access(&mut self, cluster: &Cluster, bundle: Option<Vec<u8>>) -> Result<Arc<Access>, Fault> {
+        if let Some((access, of, since)) = &self.access
+            && *of == bundle
+            && since.elapsed() < LONGEST_USE
+        {
+            return Ok(Arc::clone(access));
+        }
+        self.access = None;
+        let access = Access::new(cluster, bundle.as_deref(), Some(Idle::new(self.connections)))?;
+        self.access = Some((Arc::clone(&access), bundle, Instant::now()));
+        Ok(access)
+    }
+
+    /// The next round makes a new connection.
+    pub fn hang_up(&self) {
+        if let Some(idle) = self.access.as_ref().and_then(|(access, ..)| access.idle.as_ref()) {
+            idle.hang_up();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::{ServiceVariables, Where};
+
+    fn bundle() -> Vec<u8> {
+        rcgen::generate_simple_self_signed(["kubernetes".to_owned()]).unwrap().cert.pem().into_bytes()
+    }
+
+    #[test]
+    fn an_access_is_of_one_bundle_and_ends_after_an_hour() {
+        let place = Where { server: Some("https://127.0.0.1:6443".into()), ..Where::default() };
+        let variables = ServiceVariables { host: None, port: None, hostname: None };
+        let cluster = Cluster::resolve(place, &variables).unwrap();
+        let (one, other) = (bundle(), bundle());
+        let mut kept = Kept::new(true);
+        let mut access = |bundle: &[u8], age: Duration| {
+            if let Some((_, _, since)) = &mut kept.access {
+                *since -= age;
+            }
+            kept.access(&cluster, Some(bundle.to_vec()))
+        };
+        let first = access(&one, Duration::ZERO).unwrap();
+        assert!(Arc::ptr_eq(&first, &access(&one, LONGEST_USE / 2).unwrap()), "the same bundle");
+        let second = access(&one, LONGEST_USE / 2).unwrap();
+        assert!(!Arc::ptr_eq(&first, &second), "an hour later");
+        let third = access(&other, Duration::ZERO).unwrap();
+        assert!(!Arc::ptr_eq(&second, &third), "another bundle");
+        assert!(!Arc::ptr_eq(&second, &access(&one, Duration::ZERO).unwrap()), "the first one again");
+        // A bundle that cannot be used leaves nothing of the one before.
+        assert!(access(b"nothing", Duration::ZERO).is_err());
+        let last = access(&one, Duration::ZERO).unwrap();
+        assert!(!Arc::ptr_eq(&second, &last) && Arc::ptr_eq(&last, &access(&one, Duration::ZERO).unwrap()));
+    }
+}

@@ -19,7 +19,7 @@ pub enum Subject<'a> {
 }
 
 impl Subject<'_> {
-    /// `None` where the name does not come through a terminal as it is.
+    /// `None` if a terminal does not show the name unchanged.
     pub fn of(user: &str) -> Option<Subject<'_>> {
         if escape(user) != user || user.contains('\u{fffd}') {
             return None;
@@ -29,8 +29,8 @@ impl Subject<'_> {
         Some(account.map_or(Subject::User(user), |(namespace, name)| Subject::Account(namespace, name)))
     }
 
-    /// What its roles begin with. Outside of the account's own namespace they begin with that
-    /// namespace: each has an account `default`.
+    /// The prefix of its role names. Outside of the account's own namespace it includes that namespace, because each
+    /// namespace has an account `default`.
     pub fn prefix(&self, place: Option<&str>) -> String {
         match self {
             Subject::Account(namespace, name) if place == Some(*namespace) => (*name).to_owned(),
@@ -39,7 +39,7 @@ impl Subject<'_> {
         }
     }
 
-    /// As it stands in a binding: one line each, indented.
+    /// The subject in a binding, as lines of YAML.
     fn yaml(&self) -> String {
         match self {
             Subject::Account(namespace, name) => {
@@ -51,18 +51,18 @@ impl Subject<'_> {
     }
 }
 
-/// The namespace of the role that grants it; `None` is a cluster role.
+/// The namespace of the role that grants it. `None`: a cluster role.
 pub fn place(attributes: &Attributes) -> Option<&str> {
     match attributes {
         Attributes::Path { .. } => None,
-        // A namespace lies in itself, but before it is there nothing can be created in it.
+        // A namespace is in itself, but nothing can be created in it before it exists.
         Attributes::Resource { group, resource, namespace, .. } => {
             namespace.as_deref().filter(|_| !group.is_empty() || resource != "namespaces")
         }
     }
 }
 
-/// A rule of a role. Each verb is granted on each of its targets, and on each of the names where there are any.
+/// A rule of a role. Each verb is granted on each of its targets, and on each of the names, if there are any.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
     /// The API group; `None`: the targets are paths.
@@ -96,7 +96,7 @@ impl Rule {
         }
     }
 
-    /// Its fields, each with its list.
+    /// The fields of the rule, each with its list.
     fn fields(&self) -> Vec<(&'static str, String)> {
         let list = |items: &[String]| Value::from(items).to_string();
         let mut fields = Vec::new();
@@ -114,7 +114,7 @@ impl Rule {
         fields
     }
 
-    /// An item of a list: each field on a line.
+    /// The rule as an item of a YAML list: each field on a line.
     fn yaml(&self) -> String {
         let mut text = String::new();
         for (field, list) in self.fields() {
@@ -143,12 +143,12 @@ impl Rule {
     }
 }
 
-/// As JSON quotes a text, which YAML reads the same.
+/// A text in the quotes of JSON, which YAML reads in the same way.
 fn quoted(text: &str) -> String {
     Value::from(text).to_string()
 }
 
-/// Puts rules together, none wider than before: two become one where they differ in one list alone.
+/// Combines rules without granting more: two become one if they differ in one list only.
 pub fn merged(rules: Vec<Rule>) -> Vec<Rule> {
     let rules = join(rules, |rule| &mut rule.verbs);
     let rules = join(rules, |rule| &mut rule.names);
@@ -182,7 +182,7 @@ fn join(rules: Vec<Rule>, list: fn(&mut Rule) -> &mut Vec<String>) -> Vec<Rule> 
 
 /// The role with these rules, and its binding, as two documents of YAML.
 ///
-/// No other set of rules has the same name for this subject, so that applying it takes back no earlier grant; the order
+/// No other set of rules has the same name for this subject, so applying it removes no earlier grant; the order
 /// of the rules does not change the name.
 pub fn yaml(subject: &Subject<'_>, place: Option<&str>, rules: &[Rule]) -> String {
     let subjects = subject.yaml();

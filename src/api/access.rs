@@ -1,5 +1,5 @@
-//! How connections to the API server are made, and what a round leaves to the next one: the TLS set-up with its sessions,
-//! and a connection that is still open.
+//! How connections to the API server are made, and what a round passes to the next one: the TLS configuration with its
+//! sessions, and a connection that is still open.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -28,7 +28,7 @@ pub struct Access {
 }
 
 impl Access {
-    /// By what a CA bundle vouches for. `idle`: where connections may wait; then sessions are resumed, too.
+    /// Access to a server that the CA bundle verifies. `idle`: where connections may wait; sessions are resumed, too, then.
     pub fn new(cluster: &Cluster, bundle: Option<&[u8]>, idle: Option<Idle>) -> Result<Arc<Access>, Fault> {
         let mut warning = None;
         let facts = SharedFacts::default();
@@ -70,25 +70,25 @@ fn server_name(cluster: &Cluster) -> Result<ServerName<'static>, Fault> {
     })
 }
 
-/// A resumed session shows no certificate: after this long a whole handshake shows whether the server's has expired or is
-/// another one.
+/// A resumed session shows no certificate: after this time a full handshake shows whether the certificate has expired or
+/// changed.
 const LONGEST_USE: Duration = Duration::from_secs(3600);
 
-/// What the rounds of one process, which all ask the same cluster, leave to each other.
+/// What a round of one process passes to the next. All rounds ask the same cluster.
 pub struct Kept {
     connections: bool,
-    /// Of which bundle, and since when.
+    /// The access, its bundle, and when it began.
     access: Option<(Arc<Access>, Option<Vec<u8>>, Instant)>,
 }
 
 impl Kept {
-    /// Nothing yet. `connections`: not only sessions are kept.
+    /// Empty. `connections`: whether connections are kept, too, not only sessions.
     pub fn new(connections: bool) -> Kept {
         Kept { connections, access: None }
     }
 
-    /// That of the last round, if it is of the same bundle; else [`Access::new`], without the sessions that another
-    /// bundle vouched for.
+    /// The access of the last round, if its bundle is the same; otherwise [`Access::new`], without the sessions that
+    /// another bundle verified.
     pub fn access(&mut self, cluster: &Cluster, bundle: Option<Vec<u8>>) -> Result<Arc<Access>, Fault> {
         if let Some((access, of, since)) = &self.access
             && *of == bundle
@@ -102,7 +102,7 @@ impl Kept {
         Ok(access)
     }
 
-    /// The next round makes a new connection.
+    /// Makes the next round use a new connection.
     pub fn hang_up(&self) {
         if let Some(idle) = self.access.as_ref().and_then(|(access, ..)| access.idle.as_ref()) {
             idle.hang_up();
@@ -139,7 +139,7 @@ mod tests {
         let third = access(&other, Duration::ZERO).unwrap();
         assert!(!Arc::ptr_eq(&second, &third), "another bundle");
         assert!(!Arc::ptr_eq(&second, &access(&one, Duration::ZERO).unwrap()), "the first one again");
-        // A bundle that cannot be used leaves nothing of the one before.
+        // After a bundle that cannot be used, nothing of the earlier one remains.
         assert!(access(b"nothing", Duration::ZERO).is_err());
         let last = access(&one, Duration::ZERO).unwrap();
         assert!(!Arc::ptr_eq(&second, &last) && Arc::ptr_eq(&last, &access(&one, Duration::ZERO).unwrap()));

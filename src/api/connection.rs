@@ -1,7 +1,7 @@
 //! One connection to the API server, with TLS on it where the server has TLS, as ureq's transport.
 //!
 //! ureq's own connector hides which address was tried and has no server-name override; here both
-//! are known. A connection keeps the deadline. One on which nothing is under way can be left to the next round.
+//! are known. A connection keeps the deadline. An idle connection can be left to the next round.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -25,8 +25,8 @@ use crate::time::deadline::Deadline;
 /// The largest response head that is read, in bytes; real ones have a few hundred.
 pub const LARGEST_HEAD: usize = 32 * 1024;
 
-/// A connection of an earlier round has this long for its first answer, and a quarter of the time that there is: one that
-/// leads nowhere any more must leave time for a new one.
+/// The longest wait for the first answer on a connection of an earlier round, at most a quarter of the time that is left:
+/// if that connection is dead, there must be time for a new one.
 const FIRST_ANSWER: Duration = Duration::from_secs(1);
 
 /// Opens connections to the one API server.
@@ -191,21 +191,21 @@ pub struct Connection {
     tls: Option<ClientConnection>,
     access: Arc<Access>,
     buffers: LazyBuffers,
-    /// Whatever was asked has been answered.
+    /// Whether every request has its answer.
     is_idle: bool,
-    /// The deadline of one that an earlier round left, until it has been heard in this one.
+    /// The deadline of a connection of an earlier round, until the server answers on it in this round.
     unproven: Option<Deadline>,
 }
 
 impl Connection {
-    /// Of one that an earlier round left, no failure says anything about the server: it is closed, and
-    /// [`super::Client::send`] asks on a new one.
+    /// A failure on a connection of an earlier round says nothing about the server: the connection is closed, and
+    /// [`super::Client::send`] uses a new one.
     fn carry(&self, error: &io::Error) -> ureq::Error {
         if self.unproven.is_none() {
             return carry(tls::failure(error, &self.access.server.authority()));
         }
         if let (io::ErrorKind::TimedOut, Some(idle)) = (error.kind(), &self.access.idle) {
-            // Something on the way forgets connections, or the server is slow: the next would cost as much.
+            // Something on the way drops idle connections, or the server is slow: the next one would cost as much.
             idle.close();
         }
         carry(Failure::Closed(error.to_string()))

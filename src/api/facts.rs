@@ -21,7 +21,7 @@ pub struct Facts {
     pub suite: String,
     /// The server's own certificate as it shows it, also where it is not trusted.
     pub der: Vec<u8>,
-    /// The same taken apart, which is left until somebody asks.
+    /// The same, parsed when it is needed.
     pub certificate: Option<Certificate>,
     /// Whether the CA bundle verifies it.
     pub verified: bool,

@@ -15,7 +15,7 @@ struct Place {
 }
 
 impl Idle {
-    /// Empty. `keeps`: whether any connection may wait there.
+    /// An empty place. `keeps`: whether a connection may wait there.
     pub fn new(keeps: bool) -> Idle {
         Idle(Mutex::new(Place { connection: None, keeps }))
     }
@@ -24,17 +24,17 @@ impl Idle {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether one waits.
+    /// Whether a connection waits.
     pub fn is_taken(&self) -> bool {
         self.place().connection.is_some()
     }
 
-    /// The one that waits.
+    /// Takes the connection that waits.
     pub fn take(&self) -> Option<(Socket, ClientConnection)> {
         self.place().connection.take()
     }
 
-    /// One that the next round may use.
+    /// Leaves a connection for the next round.
     pub fn put(&self, connection: (Socket, ClientConnection)) {
         let mut place = self.place();
         if place.keeps {
@@ -42,12 +42,12 @@ impl Idle {
         }
     }
 
-    /// Ends the one that waits.
+    /// Closes the connection that waits.
     pub fn hang_up(&self) {
         self.place().connection = None;
     }
 
-    /// No connection may wait there any more.
+    /// Lets no connection wait there any more.
     pub fn close(&self) {
         self.place().keeps = false;
     }

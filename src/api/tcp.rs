@@ -13,7 +13,7 @@ use crate::cluster::Server;
 use crate::failure::Failure;
 use crate::time::deadline::Deadline;
 
-/// Where the server may be reached.
+/// The addresses of the server.
 pub fn addresses(server: &Server, deadline: Deadline) -> Result<Vec<SocketAddr>, Failure> {
     let host = &server.host;
     if let Ok(address) = host.parse::<IpAddr>() {
@@ -76,7 +76,7 @@ pub struct Socket {
 const ONE_WAIT: Duration = Duration::from_millis(250);
 
 impl Socket {
-    /// Of a connection.
+    /// A socket for a connection.
     pub fn new(stream: TcpStream, deadline: Deadline) -> io::Result<Socket> {
         // Without it a second small write would wait for the first one's acknowledgement.
         stream.set_nodelay(true)?;
@@ -85,13 +85,13 @@ impl Socket {
         Ok(socket)
     }
 
-    /// Has another deadline from now on.
+    /// Sets another deadline.
     pub fn wait_until(&mut self, deadline: Deadline) -> io::Result<()> {
         self.deadline = deadline;
         self.wait_at_most(ONE_WAIT)
     }
 
-    /// The same connection once more.
+    /// A second handle of the same connection.
     pub fn again(&self) -> io::Result<Socket> {
         Ok(Socket { stream: self.stream.try_clone()?, deadline: self.deadline })
     }

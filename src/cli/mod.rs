@@ -275,7 +275,7 @@ fn grant(arguments: options::Grant, context: Context) -> Result<grant::Grant, Fa
     let (phrases, all, timeout) = arguments.part();
     let mut timeout = timeout.of("--timeout")?;
     let mut knocking = context.knocking(phrases, &mut timeout)?;
-    // No anonymous knock is shown. Over plain HTTP there is no other.
+    // The anonymous knock is not shown. Over plain HTTP there is no other.
     knocking.spec.token_only = knocking.spec.cluster.server.tls;
     Ok(grant::Grant { knocking, timeout, all })
 }

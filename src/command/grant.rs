@@ -19,24 +19,24 @@ use crate::time::deadline::Deadline;
 use crate::trace::Tracing;
 use crate::visit::Visit;
 
-/// What `grant` was asked to do.
+/// The settings of `grant`.
 #[derive(Debug)]
 pub struct Grant {
-    /// What to ask.
+    /// What to ask, and how.
     pub knocking: Knocking,
-    /// The whole run.
+    /// The deadline of the whole run.
     pub timeout: Duration,
-    /// `--all`: also what is already granted.
+    /// `--all`: whether to print grants that exist, too.
     pub all: bool,
 }
 
-/// What is to be granted in one namespace, or in the cluster.
+/// The rules to grant in one namespace, or in the cluster.
 struct Place<'a> {
     namespace: Option<&'a str>,
     rules: Vec<Rule>,
 }
 
-/// Runs it. The code is that of `check`, whatever of it could be printed.
+/// Runs `grant`. The exit code is that of `check`, even if only a part could be printed.
 pub fn run(grant: Grant) -> Code {
     let Grant { knocking: Knocking { spec, reporting }, timeout, all } = grant;
     let deadline = Deadline::after(timeout);
@@ -88,7 +88,7 @@ pub fn run(grant: Grant) -> Code {
     code
 }
 
-/// What the permission is, where it is granted and is to be.
+/// The attributes of a permission that is granted and must be.
 fn granted(finding: &Finding) -> Option<&Attributes> {
     let asked = finding.asked().filter(|_| finding.code == Code::Ok && finding.expected == Expected::Can)?;
     Some(&asked.question.attributes)
@@ -102,7 +102,7 @@ fn add<'a>(places: &mut Vec<Place<'a>>, attributes: &'a Attributes) {
     }
 }
 
-/// Why nothing is printed for it, on stderr.
+/// Prints on stderr why there is no grant for a permission.
 fn say(finding: &Finding, context: Context<'_>) {
     complain(&format!("{}: {}", escape(&finding.phrase), text::outcome(finding)));
     let explanation = explain(finding, context);
@@ -111,8 +111,8 @@ fn say(finding: &Finding, context: Context<'_>) {
     }
 }
 
-/// The namespaces that are not there, or may not be, as comments: what is granted in them cannot be applied. That of
-/// the account itself is there.
+/// Comments about namespaces that do not exist, or may not: a grant in them cannot be applied. The account's own
+/// namespace exists.
 fn doubts(
     cluster: &Cluster,
     subject: &Subject<'_>,

@@ -25,11 +25,11 @@ pub struct RulesOf {
     pub common: Common,
     /// Where; `None` is the pod's own namespace.
     pub namespace: Option<String>,
-    /// `--only`: what the account may do.
+    /// `--only`: the permissions that the account may have.
     pub only: Option<Vec<Permission>>,
 }
 
-/// What was found.
+/// The result.
 struct Found {
     code: Code,
     namespace: String,
@@ -70,7 +70,7 @@ pub fn run(command: &RulesOf) -> Code {
     end(shown, command.common.output)
 }
 
-/// Whether there is a list to show.
+/// Whether there is a list to print.
 fn is_judged(code: Code) -> bool {
     matches!(code, Code::Ok | Code::Excess)
 }
@@ -105,7 +105,7 @@ fn find(command: &RulesOf) -> Result<Found, Fault> {
         }
         shown.get_or_insert(rules);
     }
-    // A right that is there is beyond doubt, whatever else is not known.
+    // A listed right is certain, even if the list is incomplete.
     if !excess.is_empty() {
         (code, why) = (Code::Excess, explain::excess(context.subject));
     } else if let (Code::Ok, Some(doubt)) = (code, doubt) {
@@ -115,7 +115,7 @@ fn find(command: &RulesOf) -> Result<Found, Fault> {
     Ok(Found { code, rules: shown.unwrap_or_default(), excess, why, namespace: namespace.clone() })
 }
 
-/// What the phrases name, as the API server knows it. A name that it does not serve stands in rules as it is typed.
+/// What the phrases name, as the API server knows it. A name that it does not serve is compared as it is typed.
 fn named(permissions: &[Permission], visit: &Visit, namespace: &str) -> Result<Vec<Attributes>, Fault> {
     let mut named = Vec::new();
     for (permission, resource) in permissions.iter().zip(resources(permissions, &[], visit)) {

@@ -9,7 +9,7 @@ use crate::identity::Bearer;
 use crate::remedy;
 use crate::round::{Finding, State};
 
-/// What a grant has to hold for this permission: `None` where it is not refused, and where no grant lifts the refusal.
+/// What a grant of this permission must contain. `None` if it is not refused, or if no grant can change that.
 pub fn missing(finding: &Finding, bearer: Bearer) -> Option<&Attributes> {
     let asked =
         finding.asked().filter(|asked| finding.code == Code::Forbidden && !asked.question.misspelled)?;

@@ -19,8 +19,8 @@ use crate::trace::Tracing;
 use crate::verdict;
 use crate::visit::Visit;
 
-/// Asks all of them, in at most `patience`. `known`: what an earlier round found each name to mean; `kept`: what rounds
-/// leave to each other.
+/// Asks all of them, in at most `patience`. `known`: what an earlier round found each name to mean; `kept`: what a
+/// round passes to the next.
 pub fn round(
     spec: &Spec,
     known: &[Option<Resource>],

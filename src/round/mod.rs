@@ -28,12 +28,12 @@ pub struct Rounds {
     asked: bool,
     /// What an earlier round learned of each permission.
     memory: Vec<Memory>,
-    /// What a round leaves to the next; `None`: there is one round.
+    /// What a round passes to the next. `None`: there is one round.
     kept: Option<Kept>,
 }
 
-/// No connection is kept over a longer pause, nor would it last: the API server itself closes one that is idle for 90 s.
-/// A minute with its jitter is shorter than this.
+/// The longest pause over which a connection is kept. The API server closes a connection that is idle for 90 s. A minute
+/// with its jitter is shorter than this.
 const LONGEST_IDLE: Duration = Duration::from_secs(75);
 
 /// What later rounds need not ask again.

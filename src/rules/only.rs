@@ -1,4 +1,4 @@
-//! Which rights go beyond those that are named, and those that every account has. Pure.
+//! Finds rights beyond those that are named, and beyond those that every account has. Pure.
 
 use crate::api::discovery::{self, Wanted};
 use crate::api::review::{Attributes, Rule};
@@ -63,8 +63,8 @@ fn is_everyones(rule: &Rule, verb: &str) -> bool {
     }
 }
 
-/// Whether a grant of the named permission holds all of the rule, as the API server finds it when a role is created by
-/// one who must not grant more than he has (Kubernetes, k8s.io/component-helpers/auth/rbac/validation, `ruleCovers`).
+/// Whether a grant of the named permission covers all of the rule, by the check of the API server when a user, who must
+/// not grant more than their own rights, creates a role (Kubernetes, k8s.io/component-helpers/auth/rbac/validation, `ruleCovers`).
 fn covers(named: &Attributes, rule: &Rule, verb: &str) -> bool {
     let all_or = |named: &str, found: &str| named == "*" || named == found;
     match (named, &rule.url) {
@@ -114,7 +114,7 @@ fn phrase(verbs: String, rule: &Rule, namespace: &str) -> String {
         phrase.push('/');
         phrase.push_str(part);
     }
-    // A namespace is found in itself: a binding in it may be what grants it.
+    // A namespace is in itself: a binding in it may grant it.
     let is_everywhere = rule.group.is_empty() && resource != "namespaces" && is_cluster_scoped(resource);
     if !is_everywhere {
         phrase.push_str(" in ");
@@ -123,7 +123,7 @@ fn phrase(verbs: String, rule: &Rule, namespace: &str) -> String {
     phrase
 }
 
-/// Whether a resource of the core group is known to lie in no namespace.
+/// Whether a resource of the core group is known to be in no namespace.
 fn is_cluster_scoped(plural: &str) -> bool {
     let resource = ResourceName { name: plural.to_owned(), qualifier: None };
     let wanted = Wanted { verb: "get".into(), resource, subresource: None, exact: false };

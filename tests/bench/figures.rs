@@ -1,4 +1,4 @@
-//! Figures: what is measured, and how it is shown beside limits.
+//! The measured figures, and how they are printed with their limits.
 
 use std::fs;
 use std::path::Path;

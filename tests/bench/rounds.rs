@@ -2,7 +2,7 @@
 //!
 //! The server's CPU time for a round's request on a new connection, on a new connection that resumes the session of the
 //! one before, and on the connection of the one before, as a bare client sends them; and what its memory pays for an
-//! idle connection. That rounds do resume and keep them, tests hold. Then a probe over HTTP beside one that is executed.
+//! idle connection. Tests check that rounds resume and keep them. Then a probe over HTTP beside one that is executed.
 
 use std::cell::Cell;
 use std::fs;
@@ -40,7 +40,7 @@ pub fn table(cluster: &RealCluster, pod: &Pod, keys: Keys) -> bool {
     for (name, cost) in [("new connection", fresh), ("session resumed", resumed), ("connection kept", kept)] {
         println!("{name:22} {:>8.2} {:>7}", cost * 1000.0, format!("{:.2} x", cost / fresh));
     }
-    println!("\nWhat it takes when nobody asks, {:.1} ms a second, is taken off.", server.idle * 1000.0);
+    println!("\nIts CPU time without requests, {:.1} ms a second, is subtracted.", server.idle * 1000.0);
     println!("An idle connection takes {:.1} KiB of its memory.\n", memory_of_a_connection(cluster));
 
     let executed =

@@ -1,11 +1,11 @@
 //! The cost of a check, compared with what it replaces: `just bench`.
 //!
-//! Side by side in one run, against a real kube-apiserver: one whole check (two knocks), the tutorial's two
-//! curl calls, `kubectl auth can-i`, and as the floor a bare rustls client that sends the same two requests
-//! from a process that is warm. Then the check by instructions (callgrind), and how it grows with the number
-//! of permissions. Then rounds and probes, see [`rounds`]. Ends with 1 if a limit on what is counted (memory,
-//! instructions, the server's CPU time of a round) is not kept; another time over its limit is only said, because
-//! another machine may be busy.
+//! Side by side in one run, against a real kube-apiserver: one complete check (two knocks), the two curl calls
+//! of the tutorial, `kubectl auth can-i`, and as the lower bound a bare rustls client that sends the same two
+//! requests from a process that is already running. Then the instructions of a check (callgrind), and how they
+//! grow with the number of permissions. Then rounds and probes, see [`rounds`]. Exits with 1 if a limit on a count
+//! (memory, instructions, the server's CPU time of a round) is exceeded; any other time above its limit is only
+//! reported, because the machine may be busy.
 //!
 //! Needs `KUBEBUILDER_ASSETS` (see `.ci/kube-assets`), `KUBEKNOCK_BINARY` (the static binary), and curl,
 //! valgrind, GNU time and ldd on the machine.

@@ -146,7 +146,7 @@ fn rules_are_put_together() {
         .gives(0, &[], Stderr::Empty);
 }
 
-/// A second grant does not take the first one back, though it holds only what is missing now.
+/// A second grant does not remove the first one, although it contains only what is missing now.
 #[test]
 fn one_grant_after_another() {
     let scene = Scene::new();
@@ -211,7 +211,9 @@ fn what_must_be_refused_is_not_granted() {
     let finished = scene.runs(&["grant", "list secrets", "cannot list pods", "cannot list services"]).gives(
         10,
         &[],
-        Stderr::Has("kubeknock: cannot list pods in ns-1: excess\nkubeknock:     it is granted to "),
+        Stderr::Has(
+            "kubeknock: cannot list pods in ns-1: excess\nkubeknock:     the permission is granted to ",
+        ),
     );
     let secrets = json!([{ "apiGroups": [""], "resources": ["secrets"], "verbs": ["list"] }]);
     assert_eq!(rules(&finished), [("Role ns-1".to_owned(), secrets)]);
@@ -226,7 +228,7 @@ fn what_must_be_refused_is_not_granted() {
         .has_no_stdout();
 }
 
-/// What was not decided is said; what is known to be missing is printed all the same.
+/// Undecided permissions are named on stderr; missing grants are still printed.
 #[test]
 fn half_an_answer() {
     let scene = Scene::new();
@@ -280,7 +282,7 @@ fn no_answer_is_no_grant() {
     pod.runs(&["grant", "-o", "json", "list pods"]).gives(30, &[], Stderr::Has("grant has no option -o"));
 }
 
-/// Nobody but an account that may read it sees that a namespace is not there.
+/// Only an account that may read a namespace sees that it does not exist.
 #[test]
 fn a_namespace_that_is_not_there() {
     let scene = Scene::new();

@@ -1,5 +1,5 @@
-//! What rounds of one process leave to each other: the TLS session, and the connection. A promise to the API server, which
-//! pays for each handshake, and never at the cost of a verdict.
+//! What a round of one process passes to the next: the TLS session, and the connection. This spares the API server
+//! handshakes, and never changes a verdict.
 
 use std::time::Duration;
 

@@ -59,8 +59,9 @@ fn only() {
             "\
 get,list pods in ns-1
 get,list secrets in ns-1
-    it is granted to this identity, directly or through one of its groups: find the binding, and delete it or its rule
-    kubectl get rolebindings,clusterrolebindings -A -o wide | grep -E 'ns-1/k-sa-1|system:(serviceaccounts|authenticated)'
+    the permission is granted to this identity, directly or through a group: delete the binding, or the rule in its role
+    kubectl get rolebindings,clusterrolebindings -A -o wide | grep -E 'ns-1/k-sa-1( |,|$)|system:(serviceaccounts|authenticated)'
+    keep the default ones (system:basic-user, system:discovery); what a role grants: kubectl describe clusterrole ROLE
 excess (13): more than --only names
 "
             .replace("this identity", testbed::scene::USER)
@@ -69,7 +70,7 @@ excess (13): more than --only names
         );
         scene.runs(&["rules", "--only", "get,list po", "cannot list secrets"]).gives(
             13,
-            &["get,list secrets in ns-1\n    it is granted"],
+            &["get,list secrets in ns-1\n    the permission is granted"],
             Stderr::Empty,
         );
         scene.runs(&["rules", "--only", "list", "secrets"]).gives(
@@ -84,7 +85,7 @@ excess (13): more than --only names
         let rest = ["get,list pods", "get,list secrets", "patch deploy"];
         scene.runs(&[&["rules", "--only"], &rest[..]].concat()).gives(
             13,
-            &["patch deployments.apps/*/scale in ns-1\n    it is granted"],
+            &["patch deployments.apps/*/scale in ns-1\n    the permission is granted"],
             Stderr::Empty,
         );
         scene.runs(&[&["rules", "--only", "patch deploy/*/scale"], &rest[..]].concat()).is(0, nothing, "");

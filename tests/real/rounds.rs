@@ -1,4 +1,4 @@
-//! What rounds leave to each other, where the real API server has to agree.
+//! What a round passes to the next, with the real API server.
 
 use rustix::process::Signal;
 use testbed::{RealCluster, Relay, Running, World, eventually};

@@ -52,8 +52,8 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// Builds the TLS set-up, which notes in `facts` what the server shows. `resumes`: a later connection resumes the
-    /// session of an earlier one. A bundle without one good certificate is a setup fault.
+    /// Builds the TLS set-up, which notes in `facts` what the server shows. `resumes`: whether a later connection resumes
+    /// the session of an earlier one. A bundle without one good certificate is a setup fault.
     pub fn new(verify: &Verify<'_>, facts: &SharedFacts, resumes: bool) -> Result<Setup, Fault> {
         let provider = Arc::new(CryptoProvider {
             cipher_suites: SUITES.to_vec(),

@@ -1,5 +1,5 @@
-//! A relay before a server that hangs up once an answer is there, as a load balancer of little patience does: a kept
-//! connection never lasts until the next round. Counts what passes, and knows nothing of TLS.
+//! A relay before a server that hangs up once an answer is there, as a load balancer with a short timeout does: a kept
+//! connection never lasts until the next round. Counts bytes, and knows nothing about TLS.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};

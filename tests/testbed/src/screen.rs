@@ -8,8 +8,9 @@ const PLACES: [(&str, &str); 2] =
     [("SERVER", "10.96.0.1:443"), ("MOUNT", "/var/run/secrets/kubernetes.io/serviceaccount")];
 
 /// A part of each line that quotes a server, and of each line that a person copies.
-const QUOTES: [&str; 9] = [
+const QUOTES: [&str; 10] = [
     "kubectl ",
+    "kubeknock grant ",
     "openssl ",
     " User \"",
     "status ",

@@ -16,8 +16,6 @@
     reason = "it is there to be read, and panics as tests do"
 )]
 
-mod delay;
-
 use std::env;
 use std::fs;
 use std::net::SocketAddr;
@@ -28,6 +26,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tempfile::TempDir;
+use testbed::far::Proxy;
 use testbed::real::keys::ServerKeys;
 use testbed::{RealCluster, World};
 use wait4::Wait4 as _;
@@ -168,7 +167,7 @@ impl Bench {
         let mount = tempfile::tempdir().expect("a folder for the mount");
         cluster.mount(mount.path(), NAMESPACE, ACCOUNT);
         let server = cluster.server().trim_start_matches("https://").parse().expect("an address");
-        let process = cluster.apiserver_id();
+        let process = cluster.apiserver_pid();
         let (before, pause) = (cpu_of(process), Duration::from_secs(5));
         thread::sleep(pause);
         let idle = cpu_of(process).saturating_sub(before).as_secs_f64() / pause.as_secs_f64();
@@ -187,7 +186,7 @@ impl Bench {
     fn far(&self, milliseconds: u64) -> SocketAddr {
         match milliseconds {
             0 => self.server,
-            _ => delay::proxy(self.server, Duration::from_millis(milliseconds)),
+            _ => Proxy::of(self.server, Duration::from_millis(milliseconds)).address,
         }
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::crew::{self, Job, Made};
 use super::finding::{Asked, Finding, Round, Spec, State};
 use super::knocking::knock;
+use super::several::Several;
 use super::spread::{further, too_late};
 use crate::api::access::Kept;
 use crate::api::discovery::{self, Resource, Unresolved, Wanted};
@@ -44,7 +45,7 @@ pub fn round(
         return Ok((Round { findings, bearer, claims: visit.claims, timed_out: false }, Vec::new()));
     }
     let anonymous = !spec.token_only && (anonymous_too || spec.forbid_anonymous || bearer != Bearer::Token);
-    let mut asker = Asker { spec, visit, known, own_namespace, anonymous };
+    let mut asker = Asker { spec, visit, further: Vec::new(), known, own_namespace, anonymous };
     let names = asker.resources();
     let (timed_out, broken) = match asker.ask_all(&names, &mut findings) {
         Ok(()) => (false, None),
@@ -182,6 +183,8 @@ impl OwnNamespace {
 struct Asker<'r> {
     spec: &'r Spec,
     visit: Visit,
+    /// Other connections that were made.
+    further: Vec<Visit>,
     /// Names that an earlier round resolved.
     known: &'r [Named],
     own_namespace: OwnNamespace,
@@ -248,7 +251,8 @@ impl Asker<'_> {
         let spare = self.visit.another();
         let deadline = spare.deadline();
         let late = too_late(round_trip, deadline.left().unwrap_or(Duration::MAX));
-        let mut visits: Vec<Visit> = (0..further).map(|_| spare.another()).collect();
+        let mut visits = mem::take(&mut self.further);
+        visits.resize_with(further, || spare.another());
         visits.push(mem::replace(&mut self.visit, spare));
         // A name whose lookup lost the connection has its turn, and ends the round.
         let ends = |index: &usize| match resources.get(*index).and_then(Option::as_deref) {
@@ -274,7 +278,7 @@ impl Asker<'_> {
     }
 
     /// What each permission's name means.
-    fn resources(&self) -> Vec<Named> {
+    fn resources(&mut self) -> Vec<Named> {
         // Permissions of one resource mostly stand together.
         let mut latest = None;
         let mut share = |resolved: Result<Resource, Unresolved>| {
@@ -295,8 +299,9 @@ impl Asker<'_> {
             names.push(known);
         }
         if !to_ask.is_empty() {
-            let identity = self.visit.bearer.deciding();
-            let asked = discovery::resolve(&to_ask, &mut |request| self.visit.send(request, identity));
+            let mut several = Several::new(&self.visit, self.visit.bearer.deciding());
+            let asked = discovery::resolve(&to_ask, &mut |requests| several.send(requests));
+            self.further = several.further;
             for (at, resolved) in places.into_iter().zip(asked) {
                 if let Some(name) = names.get_mut(at) {
                     *name = Some(share(resolved));

@@ -6,6 +6,7 @@ mod ask;
 mod crew;
 pub mod finding;
 mod knocking;
+mod several;
 mod spread;
 
 use std::time::Duration;

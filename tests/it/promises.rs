@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use testbed::faults::{self, Certificate, read_request, tcp_listener, tls_listener};
-use testbed::{Cluster, Fault, Seen, Stderr, Times, World};
+use testbed::{Cluster, Fault, Seen, Stderr, Times, Version, World};
 
 use crate::{Pod, Scene};
 
@@ -80,6 +80,25 @@ fn further_connections_ask_each_question_once_and_report_the_same() {
     let reviews = |line: &&str| line.contains("selfsubjectaccessreviews");
     assert_eq!(far.stderr.lines().count(), seen.len(), "a line for each request\n{}", far.story());
     assert_eq!(lines.iter().filter(|line| !reviews(line)).count(), seen.len() - 16, "{}", far.story());
+}
+
+/// So are the many documents of a server without aggregated discovery.
+#[test]
+fn further_connections_ask_for_each_document_once() {
+    let scene = Scene::of(Version::V1_20);
+    let phrases = ["list gadgets", "list deploy", "list leases"];
+    let near = scene.runs(&[&["check"], &phrases[..]].concat());
+    let mut wanted = scene.asked();
+    scene.cluster.delay(Duration::from_millis(20));
+    let far = scene.runs(&[&["check"], &phrases[..]].concat());
+    assert_eq!((far.code, &far.stdout, &far.stderr), (near.code, &near.stdout, &near.stderr));
+    let connections = scene.cluster.connections();
+    assert!((2..=9).contains(&connections), "{connections} connections");
+    let mut asked = scene.asked();
+    assert!(asked.len() > 20, "{asked:?}");
+    asked.sort_unstable();
+    wanted.sort_unstable();
+    assert_eq!(asked, wanted);
 }
 
 /// Few permissions are asked over one connection, however far the server is.

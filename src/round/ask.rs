@@ -39,8 +39,9 @@ pub fn round(
     let bearer = visit.bearer;
     let mut findings: Vec<Finding> = spec.permissions.iter().map(unasked).collect();
     if let Some((code, state)) = barred(spec, bearer, visit.claims.as_ref()) {
-        for finding in &mut findings {
+        for (finding, permission) in findings.iter_mut().zip(&spec.permissions) {
             (finding.code, finding.state) = (code, state.clone());
+            finding.phrase = permission.to_string();
         }
         return Ok((Round { findings, bearer, claims: visit.claims, timed_out: false }, Vec::new()));
     }
@@ -68,9 +69,10 @@ fn barred(spec: &Spec, bearer: Bearer, claims: Option<&Claims>) -> Option<(Code,
     Some((Code::Unauthenticated, State::TokenEnds { left, least }))
 }
 
+/// Its phrase comes with its question, or at the end.
 fn unasked(permission: &Permission) -> Finding {
     Finding {
-        phrase: permission.to_string(),
+        phrase: String::new(),
         expected: permission.expected,
         code: Code::Timeout,
         state: State::NotAsked,
@@ -89,7 +91,12 @@ fn note(finding: &mut Finding, mut asked: Box<Asked>) {
 fn conclude(spec: &Spec, findings: &mut [Finding], bearer: Bearer, timed_out: bool, broken: Option<usize>) {
     let mut ended_by = None;
     for index in schedule(&spec.permissions) {
-        let Some(finding) = findings.get_mut(index) else { continue };
+        let (Some(finding), Some(permission)) = (findings.get_mut(index), spec.permissions.get(index)) else {
+            continue;
+        };
+        if finding.phrase.is_empty() {
+            finding.phrase = permission.to_string();
+        }
         if finding.is_own() {
             finding.code = code(finding, bearer, spec.forbid_anonymous);
             if broken.is_none_or(|broken| broken == index) {

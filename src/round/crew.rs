@@ -228,7 +228,7 @@ impl Work {
     }
 
     /// Takes back what was asked; without the connection where that was lost under it.
-    fn settle(&mut self, job: Job, visit: Option<Visit>) {
+    fn settle(&mut self, mut job: Job, visit: Option<Visit>) {
         let flight = self.flights.iter().position(|flight| flight.index == job.index);
         let answered = visit.is_some();
         self.visits.extend(visit);
@@ -243,6 +243,11 @@ impl Work {
             Some(_) | None => {}
         }
         self.flights.swap_remove(at);
-        if answered { self.done.push(job) } else { self.begun.push(job) }
+        if answered {
+            job.asked.question.request = None;
+            self.done.push(job);
+        } else {
+            self.begun.push(job);
+        }
     }
 }

@@ -101,6 +101,24 @@ fn further_connections_ask_for_each_document_once() {
     assert_eq!(asked, wanted);
 }
 
+/// The rounds of a gate are asked over as many, and the second resumes sessions of the first.
+#[test]
+fn rounds_have_further_connections_too() {
+    let scene = Scene::with_lister();
+    scene.cluster.delay(Duration::from_millis(20));
+    let phrases: Vec<String> =
+        (0..30).map(|number| format!("cannot list pods in ns-{}", number + 2)).collect();
+    let phrases: Vec<&str> = phrases.iter().map(String::as_str).collect();
+    scene.runs(&[&["wait", "--stable=2"], &phrases[..]].concat()).gives(0, &[], Stderr::Empty);
+    let seen = scene.cluster.requests();
+    assert_eq!(seen.len(), 30 * 3, "the anonymous knocks are made once");
+    let with_token = seen.iter().filter(|seen| seen.authorization.is_some()).count();
+    assert_eq!(with_token, 60);
+    let (connections, resumed) = (scene.cluster.connections(), scene.cluster.resumptions());
+    assert!((4..=18).contains(&connections), "{connections} connections");
+    assert!(resumed >= 3, "{resumed} of {connections} handshakes resumed a session");
+}
+
 /// Few permissions are asked over one connection, however far the server is.
 #[test]
 fn a_gate_has_one_connection() {

@@ -87,7 +87,7 @@ pub fn ask(
             to_ask: VecDeque::with_capacity(AHEAD),
             is_all: false,
             flights: Vec::new(),
-            done: Vec::new(),
+            done: Vec::with_capacity(places.len()),
             begun: Vec::new(),
             over: false,
         }),
@@ -245,6 +245,7 @@ impl Work {
         self.flights.swap_remove(at);
         if answered {
             job.asked.question.request = None;
+            job.asked.question.phrase.shrink_to_fit();
             self.done.push(job);
         } else {
             self.begun.push(job);

@@ -401,7 +401,6 @@ pub fn advice(code: Code) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::Request;
     use crate::api::review::Attributes;
     use crate::api::status::Shape;
     use crate::cluster::{ServiceVariables, Where};
@@ -439,11 +438,10 @@ mod tests {
                     phrase: "list pods in ns-1".into(),
                     attributes,
                     shape: Shape::List,
-                    request: Request::get("/x"),
+                    request: None,
                     notes,
                     misspelled: false,
                 },
-                resource: None,
                 knocks: Both {
                     anonymous: None,
                     token: Some(Knock { result: token, elapsed: Duration::ZERO }),

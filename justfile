@@ -50,6 +50,11 @@ e2e *arguments:
 bench: static
     KUBEBUILDER_ASSETS=$(.ci/kube-assets) KUBEKNOCK_BINARY=$PWD/dist/kubeknock-$(uname -m | sed 's/x86_64/amd64/; s/aarch64/arm64/') cargo bench --bench speed
 
+# the cost of many permissions, at these milliseconds of round trip or at all; KUBEKNOCK_BEFORE=FILE runs in turn (needs what bench needs)
+[group('test')]
+far *milliseconds: static
+    KUBEBUILDER_ASSETS=$(.ci/kube-assets) KUBEKNOCK_BINARY=$PWD/dist/kubeknock-$(uname -m | sed 's/x86_64/amd64/; s/aarch64/arm64/') cargo bench --bench far -- {{ milliseconds }}
+
 # the image as containers, read-only and confined, with a real kube-apiserver (needs root and Debian, podman)
 [group('test')]
 containers: static

@@ -354,7 +354,6 @@ fn unknown(nearest: &[String]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::Request;
     use crate::api::review::Attributes;
     use crate::api::status::Shape;
     use crate::cluster::{ServiceVariables, Where};
@@ -392,11 +391,10 @@ mod tests {
                     phrase: "list pods in ns-1".into(),
                     attributes,
                     shape: Shape::List,
-                    request: Request::get("/x"),
+                    request: None,
                     notes,
                     misspelled: false,
                 },
-                resource: None,
                 knocks: Both {
                     anonymous: None,
                     token: Some(Knock { result: token, elapsed: Duration::ZERO }),

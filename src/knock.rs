@@ -39,8 +39,9 @@ pub struct Question {
     pub attributes: Attributes,
     /// The shape of a valid answer.
     pub shape: Shape,
-    /// The request, which is the same for both knocks.
-    pub request: Request,
+    /// The request, which is the same for both knocks. `None` after it was sent, because there may be thousands of
+    /// questions.
+    pub request: Option<Box<Request>>,
     /// Notes about how the phrase was understood.
     pub notes: Vec<String>,
     /// The verb is likely misspelled, so that a grant of it would be wrong.
@@ -97,6 +98,7 @@ impl Question {
         let odd = OddVerb::of(&permission.verb, &METHODS, &FOR_PATHS);
         let misspelled = odd.as_ref().is_some_and(|odd| odd.near.is_some());
         let notes = odd.iter().map(|odd| odd.note("the verb of a path is an HTTP method")).collect();
+        let request = Some(Box::new(request));
         Question { phrase: permission.to_string(), attributes, shape, request, notes, misspelled }
     }
 
@@ -153,7 +155,7 @@ impl Question {
             ..objects.clone()
         };
         let phrase = Permission { target: Target::Objects(shown), ..permission.clone() }.to_string();
-        Ok(Question { phrase, attributes, shape, request, notes, misspelled })
+        Ok(Question { phrase, attributes, shape, request: Some(Box::new(request)), notes, misspelled })
     }
 }
 

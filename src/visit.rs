@@ -86,12 +86,27 @@ impl Visit {
         Ok(Visit { client, bearer, claims, token, deadline, tracing })
     }
 
+    /// The same on another connection, which is made with its first request.
+    pub fn another(&self) -> Visit {
+        Visit {
+            client: self.client.another(self.deadline),
+            claims: self.claims.clone(),
+            token: self.token.clone(),
+            ..*self
+        }
+    }
+
     /// The identities that can ask here: without the token, and with it where there is one.
     pub fn identities(&self) -> Vec<Identity> {
         match self.bearer {
             Bearer::Token => vec![Identity::Anonymous, Identity::Token],
             Bearer::None | Bearer::Plain => vec![Identity::Anonymous],
         }
+    }
+
+    /// When it has to be over.
+    pub fn deadline(&self) -> Deadline {
+        self.deadline
     }
 
     /// Whether the deadline has come: what arrives now is too late.

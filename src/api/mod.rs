@@ -210,6 +210,16 @@ impl Client {
         Client { agent, access, token: token.cloned(), answered }
     }
 
+    /// Another connection to the same server, by the same set-up of TLS.
+    pub fn another(&self, deadline: Deadline) -> Client {
+        Client::new(Arc::clone(&self.access), self.token.as_ref(), deadline)
+    }
+
+    /// Whether the connection has answered.
+    pub fn has_answered(&self) -> bool {
+        self.answered.get()
+    }
+
     /// What is known of the latest connection.
     pub fn facts(&self) -> Facts {
         self.access.facts.get()

@@ -17,7 +17,7 @@ use crate::exit::Code;
 use crate::explain::Context;
 use crate::failure::Fault;
 use crate::identity::Bearer;
-use crate::report::{self, Format, Report, complain, json, print, termination, text};
+use crate::report::{self, Format, Report, complain, json, print, print_pieces, termination, text};
 use crate::round::Spec;
 use crate::text::escape;
 use crate::time::date::now;
@@ -66,24 +66,36 @@ pub struct Reporting {
     pub termination: termination::Target,
 }
 
+/// Writes the report in this format, piece by piece.
+fn write(report: &Report<'_>, format: Format, color: bool, sink: &mut dyn FnMut(&str)) {
+    match format {
+        Format::Text => text::write(report, color, sink),
+        Format::Json => json::write(report, sink),
+    }
+}
+
+/// The same as one text, for where that is needed.
+fn render(report: &Report<'_>, format: Format) -> String {
+    let mut text = String::new();
+    write(report, format, false, &mut |piece| text.push_str(piece));
+    text
+}
+
 impl Reporting {
+    /// Prints the report after `begin`.
+    fn print(&self, begin: &str, report: &Report<'_>, color: bool) {
+        print_pieces(begin, |sink| write(report, self.output, color, sink));
+    }
+
     /// For `-v`.
     pub fn tracing(&self) -> Tracing {
         report::tracing(self.verbose)
     }
 
-    /// The report as it is to be printed.
-    pub fn render(&self, report: &Report<'_>, color: bool) -> String {
-        match self.output {
-            Format::Text => text::render(report, color),
-            Format::Json => json::render(report),
-        }
-    }
-
     /// Reports how it ended: on stdout, and in the termination message.
     pub fn report(&self, report: &Report<'_>, color: bool) {
         if !self.quiet {
-            print(&self.render(report, color));
+            self.print("", report, color);
         }
         self.termination.write(report.code, &termination::message(report));
     }

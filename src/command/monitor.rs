@@ -3,12 +3,12 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::{Knocking, Reporting};
+use super::{Knocking, Reporting, render};
 use crate::endpoint;
 use crate::endpoint::board::{Board, Snapshot};
 use crate::exit::{Class, Code};
 use crate::failure::{Failure, Fault};
-use crate::report::{self, Format, Report, complain, json, print, termination, text};
+use crate::report::{self, Format, Report, complain, termination};
 use crate::round::{Rounds, Spec};
 use crate::time::backoff::{Backoff, draw, jittered};
 use crate::time::date::{now, timestamp};
@@ -74,7 +74,7 @@ pub fn run(monitor: Monitor, color: bool) -> Code {
                     board.complete(snapshot(&report, &rounds.spec), start.elapsed());
                 }
                 if state != codes && !reporting.quiet {
-                    print(&(stamp(&reporting) + &reporting.render(&report, color)));
+                    reporting.print(&stamp(&reporting), &report, color);
                 }
                 state = codes;
                 if until_lost && code.class() == Class::No {
@@ -125,8 +125,8 @@ fn counting(board: &'static Board, verbose: bool) -> Tracing {
 fn snapshot(report: &Report<'_>, spec: &Spec) -> Snapshot {
     let claims = report.round.claims.as_ref();
     Snapshot {
-        text: text::render(report, false),
-        json: json::render(report),
+        text: render(report, Format::Text),
+        json: render(report, Format::Json),
         code: report.code,
         fail_open_code: report.round.code(true),
         // As typed: a name that is resolved in one round and not in another keeps its series.

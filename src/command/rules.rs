@@ -118,13 +118,14 @@ fn find(command: &RulesOf) -> Result<Found, Fault> {
 /// What the phrases name, as the API server knows it. A name that it does not serve is compared as it is typed.
 fn named(permissions: &[Permission], visit: &Visit, namespace: &str) -> Result<Vec<Attributes>, Fault> {
     let mut named = Vec::new();
-    for (permission, resource) in permissions.iter().zip(resources(permissions, &[], visit)) {
-        let question = match (&permission.target, resource) {
+    for (permission, resource) in permissions.iter().zip(resources(permissions, &[], visit).0) {
+        let question = match (&permission.target, resource.as_deref()) {
             // It allows nothing.
             _ if permission.expected == Expected::Cannot => continue,
             (Target::Path(path), _) => Question::path(permission, path, true),
             (Target::Objects(objects), resource) => {
-                let resource = resource.and_then(Result::ok).unwrap_or_else(|| {
+                let resource = resource.and_then(|resource| resource.as_ref().ok()).cloned();
+                let resource = resource.unwrap_or_else(|| {
                     complain(&format!(
                         "warning: the API server has no resource of the name in \"{}\": it is compared as it is typed",
                         escape(&permission.to_string())

@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::{Knocking, Reporting};
+use super::{Knocking, Reporting, render};
 use crate::exit::{Class, Code};
 use crate::failure::Fault;
 use crate::report::{Report, complain, summary, summary_of};
@@ -151,7 +151,7 @@ fn because(round: &Round, code: Code) -> String {
 /// stdout is the command's: the report goes to stderr.
 fn report_beside(reporting: &Reporting, report: &Report<'_>) {
     if !reporting.quiet {
-        let _ = io::stderr().write_all(reporting.render(report, false).as_bytes());
+        let _ = io::stderr().write_all(render(report, reporting.output).as_bytes());
     }
     let silent = Reporting { quiet: true, ..reporting.clone() };
     silent.report(report, false);

@@ -16,6 +16,9 @@ use crate::time::date::timestamp;
 /// The name of the format.
 const SCHEMA: &str = "kubeknock/v1";
 
+/// The list of permissions, before they are in it.
+const NO_PERMISSIONS: &str = r#""permissions":[]"#;
+
 /// An object that begins as all of them do.
 pub fn object(code: Code) -> Map<String, Value> {
     let mut object = Map::new();
@@ -31,8 +34,8 @@ pub fn line(object: Map<String, Value>) -> String {
     Value::Object(object).to_string() + "\n"
 }
 
-/// Renders the report.
-pub fn render(report: &Report<'_>) -> String {
+/// Writes the report, piece by piece.
+pub fn write(report: &Report<'_>, sink: &mut dyn FnMut(&str)) {
     let mut object = object(report.code);
     object.insert("message".into(), report.summary().into());
     object.insert("server".into(), report.cluster.server.to_string().into());
@@ -41,9 +44,7 @@ pub fn render(report: &Report<'_>) -> String {
     let source = if report.round.user().is_some() { "server" } else { "token" };
     let identity = report.round.subject().map(|user| json!({ "user": user, "source": source }));
     object.insert("identity".into(), identity.unwrap_or(Value::Null));
-    let permissions =
-        report.explained().map(|(finding, explanation)| permission(finding, &explanation)).collect();
-    object.insert("permissions".into(), Value::Array(permissions));
+    object.insert("permissions".into(), Value::Array(Vec::new()));
     if let Some((elapsed, rounds)) = report.waited {
         object.insert("rounds".into(), rounds.into());
         object.insert(
@@ -51,7 +52,19 @@ pub fn render(report: &Report<'_>) -> String {
             u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX).into(),
         );
     }
-    line(object)
+    // There may be thousands: each is written as it is made. No text in JSON has these bytes.
+    let line = line(object);
+    let (before, after) = line.split_once(NO_PERMISSIONS).unwrap_or_default();
+    sink(before);
+    sink(NO_PERMISSIONS.trim_end_matches(']'));
+    let mut comma = "";
+    for (finding, explanation) in report.explained() {
+        sink(comma);
+        sink(&permission(finding, &explanation).to_string());
+        comma = ",";
+    }
+    sink("]");
+    sink(after);
 }
 
 /// The report of a run that asked nothing, and why.

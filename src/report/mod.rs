@@ -84,6 +84,22 @@ pub fn print(text: &str) {
     let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
 }
 
+/// So many bytes of a report are held before they are written.
+const PIECE: usize = 16 * 1024;
+
+/// Writes an answer that is made piece by piece after `begin`: the whole may be large.
+pub fn print_pieces(begin: &str, write: impl FnOnce(&mut dyn FnMut(&str))) {
+    let mut held = begin.to_owned();
+    write(&mut |piece| {
+        held.push_str(piece);
+        if held.len() > PIECE {
+            print(&held);
+            held.clear();
+        }
+    });
+    print(&held);
+}
+
 /// Writes a diagnostic, under the program's name.
 pub fn complain(text: &str) {
     // One write: lines of several processes stay whole.

@@ -41,16 +41,22 @@ impl Target {
     }
 }
 
-/// The verdict first, then each finding that is not as required with its explanation.
+/// The verdict first, then each finding that is not as required with its explanation, as far as there is room.
 pub fn message(report: &Report<'_>) -> String {
-    let mut lines = vec![report.summary()];
+    let mut text = report.summary() + "\n";
     for (finding, explanation) in report.explained() {
+        // What more there is would be cut off.
+        if text.len() > LIMIT {
+            break;
+        }
         if finding.code != Code::Ok && finding.is_own() {
-            lines.push(format!("{}: {}", escape(&finding.phrase), finding.code.name()));
-            lines.extend(explanation.lines().iter().map(|line| format!("  {}", escape(line))));
+            text.push_str(&format!("{}: {}\n", escape(&finding.phrase), finding.code.name()));
+            for line in explanation.lines() {
+                text.push_str(&format!("  {}\n", escape(&line)));
+            }
         }
     }
-    lines.join("\n") + "\n"
+    text
 }
 
 fn cut(message: &str) -> &str {

@@ -9,32 +9,39 @@ use crate::permission::Expected;
 use crate::round::Finding;
 use crate::text::{escape, quote};
 
-/// Renders the report. `color`: for a terminal.
-pub fn render(report: &Report<'_>, color: bool) -> String {
-    let mut lines = Vec::new();
-    let rows: Vec<[String; 3]> = report.round.findings.iter().map(row).collect();
-    let width = |column: usize| {
-        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
-    };
-    let (first, second, third) = (width(0), width(1), width(2));
-    let mut missing = Vec::new();
-    for ((finding, explanation), [phrase, anonymous, token]) in report.explained().zip(&rows) {
-        let outcome = paint(outcome(finding), finding.code, color);
-        lines.push(format!("{phrase:first$}  {anonymous:second$}  {token:third$}  {outcome}"));
-        lines.extend(explanation.lines().iter().map(|line| format!("    {}", escape(line))));
-        if !explanation.remedy.is_empty() && explain::missing(finding, report.round.bearer).is_some() {
-            missing.push(quote(phrase));
+/// The most phrases in a command to type.
+const IN_A_LINE: usize = 100;
+
+/// Writes the report, piece by piece. `color`: for a terminal.
+pub fn write(report: &Report<'_>, color: bool, sink: &mut dyn FnMut(&str)) {
+    let mut widths = [0; 3];
+    for cells in report.round.findings.iter().map(row) {
+        for (width, cell) in widths.iter_mut().zip(&cells) {
+            *width = cell.chars().count().max(*width);
         }
     }
-    if missing.len() > 1 {
-        lines.push(format!(
-            "all {} grants at once, as YAML: kubeknock grant {}",
-            missing.len(),
-            missing.join(" ")
-        ));
+    let [first, second, third] = widths;
+    let (mut count, mut missing) = (0, Vec::new());
+    for (finding, explanation) in report.explained() {
+        let [phrase, anonymous, token] = row(finding);
+        let outcome = paint(outcome(finding), finding.code, color);
+        sink(&format!("{phrase:first$}  {anonymous:second$}  {token:third$}  {outcome}\n"));
+        for line in explanation.lines() {
+            sink(&format!("    {}\n", escape(&line)));
+        }
+        if !explanation.remedy.is_empty() && explain::missing(finding, report.round.bearer).is_some() {
+            count += 1;
+            if count <= IN_A_LINE {
+                missing.push(quote(&phrase));
+            }
+        }
     }
-    lines.push(paint(&report.summary(), report.code, color));
-    lines.join("\n") + "\n"
+    if count > 1 {
+        let phrases = if count > IN_A_LINE { "with the same phrases".to_owned() } else { missing.join(" ") };
+        sink(&format!("all {count} grants at once, as YAML: kubeknock grant {phrases}\n"));
+    }
+    sink(&paint(&report.summary(), report.code, color));
+    sink("\n");
 }
 
 /// The outcome, in a word or two.

@@ -1,16 +1,20 @@
-//! Asks the permissions of one round, one after the other, and gives each its outcome.
+//! Asks the permissions of one round, one after the other, or side by side where that pays, and gives each its outcome.
 
-use std::time::{Duration, Instant};
+use std::mem;
+use std::rc::Rc;
+use std::time::Duration;
 
+use super::crew::{self, Job, Made};
 use super::finding::{Asked, Finding, Round, Spec, State};
+use super::knocking::knock;
+use super::several::Several;
+use super::spread::{further, too_late};
 use crate::api::access::Kept;
 use crate::api::discovery::{self, Resource, Unresolved, Wanted};
-use crate::api::refusal::Refusal;
-use crate::api::review::is_of;
-use crate::api::status::{ANONYMOUS, Answer, Meaning};
+use crate::api::status::Answer;
 use crate::exit::Code;
-use crate::failure::{Failure, Fault};
-use crate::identity::{Bearer, Both, Identity};
+use crate::failure::Fault;
+use crate::identity::{Bearer, Both};
 use crate::knock::{Knock, Question, needs_review};
 use crate::permission::{Namespace, Permission, Target};
 use crate::time::date::now;
@@ -19,36 +23,39 @@ use crate::trace::Tracing;
 use crate::verdict;
 use crate::visit::Visit;
 
-/// Asks all of them, in at most `patience`. `known`: what an earlier round found each name to mean; `kept`: what a
-/// round passes to the next.
+/// Asks all of them, in at most `patience`. `known`: what an earlier round found each name to mean; returns the same of
+/// this one, too. `kept`: what a round passes to the next.
 pub fn round(
     spec: &Spec,
-    known: &[Option<Resource>],
+    known: &[Named],
     kept: Option<&mut Kept>,
     patience: Duration,
     anonymous_too: bool,
     tracing: Tracing,
-) -> Result<Round, Fault> {
+) -> Result<(Round, Vec<Named>), Fault> {
     let own_namespace = OwnNamespace::of(spec);
     let visit = Visit::prepare(&spec.cluster, patience, tracing, kept)?;
     let own_namespace = own_namespace?;
     let bearer = visit.bearer;
     let mut findings: Vec<Finding> = spec.permissions.iter().map(unasked).collect();
     if let Some((code, state)) = barred(spec, bearer, visit.claims.as_ref()) {
-        for finding in &mut findings {
+        for (finding, permission) in findings.iter_mut().zip(&spec.permissions) {
             (finding.code, finding.state) = (code, state.clone());
+            finding.phrase = permission.to_string();
         }
-        return Ok(Round { findings, bearer, claims: visit.claims, timed_out: false });
+        return Ok((Round { findings, bearer, claims: visit.claims, timed_out: false }, Vec::new()));
     }
     let anonymous = !spec.token_only && (anonymous_too || spec.forbid_anonymous || bearer != Bearer::Token);
-    let asker = Asker { spec, visit: &visit, known, own_namespace, anonymous };
-    let timed_out = match asker.ask_all(&mut findings) {
-        Ok(()) | Err(End::Broken) => false,
-        Err(End::TooLate) => true,
+    let (names, further) = resources(&spec.permissions, known, &visit);
+    let mut asker = Asker { spec, visit, further, own_namespace, anonymous };
+    let (timed_out, broken) = match asker.ask_all(&names, &mut findings) {
+        Ok(()) => (false, None),
+        Err(End::Broken(index)) => (false, Some(index)),
+        Err(End::TooLate) => (true, None),
         Err(End::Fault(fault)) => return Err(fault),
     };
-    conclude(spec, &mut findings, bearer, timed_out);
-    Ok(Round { findings, bearer, claims: visit.claims, timed_out })
+    conclude(spec, &mut findings, bearer, timed_out, broken);
+    Ok((Round { findings, bearer, claims: asker.visit.claims, timed_out }, names))
 }
 
 /// Why nothing may be asked, if the token itself shows it.
@@ -62,24 +69,39 @@ fn barred(spec: &Spec, bearer: Bearer, claims: Option<&Claims>) -> Option<(Code,
     Some((Code::Unauthenticated, State::TokenEnds { left, least }))
 }
 
+/// Its phrase comes with its question, or at the end.
 fn unasked(permission: &Permission) -> Finding {
     Finding {
-        phrase: permission.to_string(),
+        phrase: String::new(),
         expected: permission.expected,
         code: Code::Timeout,
         state: State::NotAsked,
     }
 }
 
+/// Notes what was asked. There may be thousands: what is said twice, or is of no use any more, is not kept.
+fn note(finding: &mut Finding, mut asked: Box<Asked>) {
+    finding.phrase = mem::take(&mut asked.question.phrase);
+    asked.question.request = None;
+    finding.state = State::Asked(asked);
+}
+
 /// Gives each finding its code: those that were asked by the truth table, the others by what ended
-/// the round.
-fn conclude(spec: &Spec, findings: &mut [Finding], bearer: Bearer, timed_out: bool) {
+/// the round: the deadline, or the failure of the connection under the one at `broken`.
+fn conclude(spec: &Spec, findings: &mut [Finding], bearer: Bearer, timed_out: bool, broken: Option<usize>) {
     let mut ended_by = None;
     for index in schedule(&spec.permissions) {
-        let Some(finding) = findings.get_mut(index) else { continue };
+        let (Some(finding), Some(permission)) = (findings.get_mut(index), spec.permissions.get(index)) else {
+            continue;
+        };
+        if finding.phrase.is_empty() {
+            finding.phrase = permission.to_string();
+        }
         if finding.is_own() {
             finding.code = code(finding, bearer, spec.forbid_anonymous);
-            ended_by = Some(finding.code);
+            if broken.is_none_or(|broken| broken == index) {
+                ended_by = Some(finding.code);
+            }
         } else if timed_out {
             // The first that is not done was being asked when the deadline came.
             if ended_by != Some(Code::Timeout) {
@@ -98,7 +120,7 @@ fn code(finding: &Finding, bearer: Bearer, forbid_anonymous: bool) -> Code {
         State::Asked(asked) => verdict::decide(finding.expected, &asked.knocks, bearer, forbid_anonymous),
         State::Unresolved(Unresolved::Failed(failure)) => failure.code(),
         State::Unresolved(Unresolved::Answered(answer)) => {
-            verdict::deciding_code(&Ok(answer.clone()), bearer)
+            verdict::deciding_code(&Ok(Answer::clone(answer)), bearer)
         }
         State::Unresolved(Unresolved::Unknown { silent, .. }) if !silent.is_empty() => Code::Unavailable,
         State::Unresolved(Unresolved::Unknown { .. } | Unresolved::NoSubresource { .. }) => Code::Unserved,
@@ -131,36 +153,39 @@ fn wanted(permission: &Permission) -> Option<Wanted> {
     }
 }
 
-/// What each permission's name means; `None` for a path. `known`: what has been found before.
-pub fn resources(
-    permissions: &[Permission],
-    known: &[Option<Resource>],
-    visit: &Visit,
-) -> Vec<Option<Result<Resource, Unresolved>>> {
-    let wanted: Vec<Option<Wanted>> = permissions.iter().map(wanted).collect();
-    let known = wanted.iter().enumerate().map(|(at, wanted)| {
-        let known = known.get(at).cloned().flatten();
-        known.or_else(|| wanted.as_ref().and_then(discovery::known))
-    });
-    let known: Vec<Option<Resource>> = known.collect();
-    let to_ask: Vec<Wanted> = wanted
-        .iter()
-        .zip(&known)
-        .filter(|(_, known)| known.is_none())
-        .filter_map(|(wanted, _)| wanted.clone())
-        .collect();
-    let mut asked = if to_ask.is_empty() {
-        Vec::new().into_iter()
-    } else {
-        let identity = visit.bearer.deciding();
-        discovery::resolve(&to_ask, &mut |request| visit.send(request, identity)).into_iter()
+/// What each permission's name means, and the connections that were made for it besides. `known`: what has been found
+/// before.
+pub fn resources(permissions: &[Permission], known: &[Named], visit: &Visit) -> (Vec<Named>, Vec<Visit>) {
+    // Permissions of one resource mostly stand together.
+    let mut latest = None;
+    let mut share = |resolved: Result<Resource, Unresolved>| {
+        let same = latest.take().filter(|known: &Rc<_>| **known == resolved);
+        Rc::clone(latest.insert(same.unwrap_or_else(|| Rc::new(resolved))))
     };
-    let resolved = |(wanted, known): (Option<Wanted>, Option<Resource>)| match (wanted, known) {
-        (None, _) => None,
-        (Some(_), Some(known)) => Some(Ok(known)),
-        (Some(_), None) => asked.next(),
-    };
-    wanted.into_iter().zip(known).map(resolved).collect()
+    let mut names = Vec::with_capacity(permissions.len());
+    let (mut places, mut to_ask) = (Vec::new(), Vec::new());
+    for (at, permission) in permissions.iter().enumerate() {
+        let wanted = wanted(permission);
+        let known = known.get(at).and_then(Clone::clone);
+        let known =
+            known.or_else(|| wanted.as_ref().and_then(discovery::known).map(|known| share(Ok(known))));
+        if let (Some(wanted), None) = (wanted, &known) {
+            places.push(at);
+            to_ask.push(wanted);
+        }
+        names.push(known);
+    }
+    if to_ask.is_empty() {
+        return (names, Vec::new());
+    }
+    let mut several = Several::new(visit, visit.bearer.deciding());
+    let asked = discovery::resolve(&to_ask, &mut |requests| several.send(requests));
+    for (at, resolved) in places.into_iter().zip(asked) {
+        if let Some(name) = names.get_mut(at) {
+            *name = Some(share(resolved));
+        }
+    }
+    (names, several.further)
 }
 
 /// The pod's own namespace, if a phrase may need it.
@@ -199,105 +224,134 @@ impl OwnNamespace {
 
 struct Asker<'r> {
     spec: &'r Spec,
-    visit: &'r Visit,
-    /// Names that an earlier round resolved.
-    known: &'r [Option<Resource>],
+    visit: Visit,
+    /// Other connections that were made.
+    further: Vec<Visit>,
     own_namespace: OwnNamespace,
     anonymous: bool,
 }
 
 /// Why the round ends early.
 enum End {
-    /// The connection itself failed: asking anything else would fail the same way.
-    Broken,
+    /// The connection itself failed under the permission of this place: asking anything else would fail the same way.
+    Broken(usize),
     /// The deadline has come.
     TooLate,
     Fault(Fault),
 }
 
+/// What a permission's name means; `None` for a path.
+pub type Named = Option<Rc<Result<Resource, Unresolved>>>;
+
 impl Asker<'_> {
-    fn ask_all(&self, findings: &mut [Finding]) -> Result<(), End> {
-        let resources = resources(&self.spec.permissions, self.known, self.visit);
-        for index in schedule(&self.spec.permissions) {
-            if let (Some(permission), Some(finding), Some(resource)) =
-                (self.spec.permissions.get(index), findings.get_mut(index), resources.get(index))
+    fn ask_all(&mut self, resources: &[Named], findings: &mut [Finding]) -> Result<(), End> {
+        let order = schedule(&self.spec.permissions);
+        let mut begun = Vec::new();
+        let mut requests = 0;
+        for (at, &index) in order.iter().enumerate() {
+            let (Some(finding), Some(named)) = (findings.get_mut(index), resources.get(index)) else {
+                continue;
+            };
+            if finding.is_own() {
+                continue;
+            }
+            let knocks = begun.iter_mut().find(|job: &&mut Job| job.index == index);
+            let knocks = knocks.map(|job| mem::take(&mut job.asked.knocks)).unwrap_or_default();
+            self.ask(index, named, finding, knocks)?;
+            let left = order.get(at + 1..).unwrap_or_default();
+            // What was measured decides once. The first request has the connection made.
+            if left.is_empty() || requests > 1 {
+                continue;
+            }
+            let Some(Asked { knocks, .. }) = finding.asked() else { continue };
+            let made = knocks.iter().count();
+            requests += made;
+            if requests > 1
+                && let Some(Knock { result: Ok(answer), elapsed }) = knocks.iter().last()
+                && answer.status != crew::TOO_MANY_REQUESTS
             {
-                self.ask(permission, resource.as_ref(), finding)?;
+                let (further, round_trip) = (further(*elapsed, left.len(), made), *elapsed);
+                if further > 0 {
+                    begun = self.ask_side_by_side(further, round_trip, left, resources, findings)?;
+                }
             }
         }
         Ok(())
     }
 
+    /// Asks them over further connections, too. Gives those that are begun, and still to be asked.
+    fn ask_side_by_side(
+        &mut self,
+        further: usize,
+        round_trip: Duration,
+        left: &[usize],
+        resources: &[Named],
+        findings: &mut [Finding],
+    ) -> Result<Vec<Job>, End> {
+        let spare = self.visit.another();
+        let deadline = spare.deadline();
+        let late = too_late(round_trip, deadline.left().unwrap_or(Duration::MAX));
+        let mut visits = mem::take(&mut self.further);
+        visits.resize_with(further, || spare.another());
+        visits.push(mem::replace(&mut self.visit, spare));
+        // A name whose lookup lost the connection has its turn, and ends the round.
+        let ends = |index: &usize| match resources.get(*index).and_then(Option::as_deref) {
+            Some(Err(Unresolved::Failed(failure))) => failure.is_connection(),
+            Some(_) | None => false,
+        };
+        let end = left.iter().position(ends).unwrap_or(left.len());
+        let left = left.get(..end).unwrap_or_default();
+        let job = |&index: &usize| {
+            let asked = self.prepare(index, resources.get(index)?).ok()?;
+            Some(Job { index, asked })
+        };
+        let Made { done, begun, mut visits } = crew::ask(visits, left, &job, self.anonymous, deadline, late);
+        for Job { index, asked } in done {
+            if let Some(finding) = findings.get_mut(index) {
+                note(finding, asked);
+            }
+        }
+        if let Some(visit) = visits.pop() {
+            self.visit = visit;
+        }
+        self.in_time().map(|()| begun)
+    }
+
+    /// Asks a permission: `knocks` are made.
     fn ask(
         &self,
-        permission: &Permission,
-        resource: Option<&Result<Resource, Unresolved>>,
+        index: usize,
+        named: &Named,
         finding: &mut Finding,
+        knocks: Both<Knock>,
     ) -> Result<(), End> {
         self.in_time()?;
+        if let Some(Err(why)) = named.as_deref() {
+            finding.state = State::Unresolved(why.clone());
+            let broken = matches!(why, Unresolved::Failed(failure) if failure.is_connection());
+            return if broken { Err(End::Broken(index)) } else { Ok(()) };
+        }
+        let mut asked = self.prepare(index, named)?;
+        asked.knocks = knocks;
+        let broken = knock(&self.visit, self.anonymous, &asked.question, &mut asked.knocks);
+        note(finding, asked);
+        if broken { self.in_time().and(Err(End::Broken(index))) } else { Ok(()) }
+    }
+
+    /// What is to be asked about a permission whose name is known.
+    fn prepare(&self, index: usize, named: &Named) -> Result<Box<Asked>, End> {
+        let permission = self.spec.permissions.get(index).ok_or(End::Broken(index))?;
+        let resource = named.as_deref().and_then(|resolved| resolved.as_ref().ok());
         let question = match (&permission.target, resource) {
             (Target::Path(path), _) => Question::path(permission, path, self.spec.review),
-            (Target::Objects(_), None) => return Err(End::Broken),
-            (Target::Objects(_), Some(Err(why))) => {
-                finding.state = State::Unresolved(why.clone());
-                let broken = matches!(why, Unresolved::Failed(failure) if failure.is_connection());
-                return if broken { Err(End::Broken) } else { Ok(()) };
-            }
-            (Target::Objects(objects), Some(Ok(resource))) => {
+            (Target::Objects(_), None) => return Err(End::Broken(index)),
+            (Target::Objects(objects), Some(resource)) => {
                 let own = || self.own_namespace.get();
                 Question::objects(permission, objects, resource, &own, self.spec.review)
                     .map_err(End::Fault)?
             }
         };
-        finding.phrase.clone_from(&question.phrase);
-        let resource = resource.and_then(|resource| resource.as_ref().ok()).cloned();
-        let (knocks, broken) = self.knock(&question);
-        finding.state = State::Asked(Box::new(Asked { question, resource, knocks }));
-        if broken { self.in_time().and(Err(End::Broken)) } else { Ok(()) }
-    }
-
-    /// Makes both knocks, as far as they are required. True if the connection itself failed during one of them.
-    fn knock(&self, question: &Question) -> (Both<Knock>, bool) {
-        let identities = [
-            self.anonymous.then_some(Identity::Anonymous),
-            (self.visit.bearer == Bearer::Token).then_some(Identity::Token),
-        ];
-        let mut knocks = Both::default();
-        for identity in identities.into_iter().flatten() {
-            let start = Instant::now();
-            let sent = self.visit.send(&question.request, identity);
-            let mut knock = Knock::finish(sent, &question.shape, start);
-            knock.result = self.visit.in_time(knock.result).map(|answer| self.concern(question, answer));
-            let broken = knock.result.as_ref().is_err_and(Failure::is_connection);
-            knocks.set(identity, knock);
-            if broken {
-                return (knocks, true);
-            }
-        }
-        (knocks, false)
-    }
-
-    /// Marks a refusal that is not about this permission.
-    fn concern(&self, question: &Question, answer: Answer) -> Answer {
-        let subject = self.visit.claims.as_ref().and_then(|claims| claims.subject.as_deref());
-        let is_about = |refusal: &Refusal| match answer.meaning {
-            Meaning::Forbidden => question.attributes.is_refused_by(refusal, subject),
-            Meaning::ReviewForbidden => refusal.is_of_review() && is_of(subject, refusal),
-            Meaning::Granted
-            | Meaning::Denied
-            | Meaning::NotFound
-            | Meaning::OtherForbidden
-            | Meaning::Conditional
-            | Meaning::Unauthenticated
-            | Meaning::Unserved
-            | Meaning::Unavailable
-            | Meaning::Unintelligible => true,
-        };
-        let refusal = Refusal::parse(&answer.reason).filter(|refusal| refusal.user != ANONYMOUS);
-        if refusal.is_some_and(|refusal| !is_about(&refusal)) {
-            return Answer { meaning: Meaning::OtherForbidden, ..answer };
-        }
-        answer
+        Ok(Box::new(Asked { question, knocks: Both::default() }))
     }
 
     fn in_time(&self) -> Result<(), End> {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::api::discovery::{Resource, Unresolved};
+use crate::api::discovery::Unresolved;
 use crate::api::status::{Answer, Meaning, Shape};
 use crate::cluster::Cluster;
 use crate::exit::{Code, fold};
@@ -75,10 +75,8 @@ pub enum State {
 /// A question, and what it got.
 #[derive(Clone, Debug)]
 pub struct Asked {
-    /// The question, with every name resolved.
+    /// The question, with every name resolved; once it is a finding's, without its phrase, which that has, and its request.
     pub question: Question,
-    /// What its name means; `None` for a path.
-    pub resource: Option<Resource>,
     /// The result of each identity's knock.
     pub knocks: Both<Knock>,
 }
@@ -125,7 +123,7 @@ impl Finding {
     pub fn answer(&self, bearer: Bearer) -> Option<&Answer> {
         match &self.state {
             State::Asked(asked) => asked.knocks.deciding(bearer)?.result.as_ref().ok(),
-            State::Unresolved(Unresolved::Answered(answer)) => Some(answer),
+            State::Unresolved(Unresolved::Answered(answer)) => Some(answer.as_ref()),
             State::NotAsked
             | State::NoToken
             | State::TokenEnds { .. }

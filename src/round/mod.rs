@@ -1,9 +1,13 @@
-//! One round: every permission asked, both knocks, over one connection, within a deadline.
+//! One round: every permission asked, both knocks, over one connection, or more where that pays, within a deadline.
 //!
 //! At the deadline, the result is what is known by then.
 
 mod ask;
+mod crew;
 pub mod finding;
+mod knocking;
+mod several;
+mod spread;
 
 use std::time::Duration;
 
@@ -11,11 +15,12 @@ pub use ask::resources;
 pub use finding::{Finding, Round, Spec, State};
 
 use crate::api::access::Kept;
-use crate::api::discovery::Resource;
 use crate::exit::Code;
 use crate::failure::Fault;
 use crate::knock::Knock;
 use crate::trace::Tracing;
+use ask::Named;
+use spread::is_many;
 
 /// Rounds of the same spec. The first makes both knocks; later ones only those that decide, and look
 /// up only the names that have no resource yet.
@@ -26,9 +31,9 @@ pub struct Rounds {
     pub made: u32,
     /// Whether anything was asked: if the token ends too soon, the round has no knock.
     asked: bool,
-    /// What an earlier round learned of each permission.
+    /// What an earlier round learned of each permission; nothing where there is no later one.
     memory: Vec<Memory>,
-    /// What a round passes to the next. `None`: there is one round.
+    /// What a connection passes to the next. `None`: there is only one.
     kept: Option<Kept>,
 }
 
@@ -39,26 +44,23 @@ const LONGEST_IDLE: Duration = Duration::from_secs(75);
 /// What later rounds need not ask again.
 #[derive(Clone, Debug, Default)]
 struct Memory {
-    resource: Option<Resource>,
+    resource: Named,
     anonymous: Option<Knock>,
 }
 
 impl Rounds {
     /// A single round, which has not been made yet.
     pub fn one(spec: Spec) -> Rounds {
-        Rounds {
-            made: 0,
-            asked: false,
-            memory: vec![Memory::default(); spec.permissions.len()],
-            spec,
-            kept: None,
-        }
+        // Further connections of it resume the session of the first.
+        let kept = is_many(spec.permissions.len()).then(|| Kept::new(false));
+        Rounds { made: 0, asked: false, memory: Vec::new(), spec, kept }
     }
 
     /// Many rounds, of which none has been made yet. They resume their TLS sessions; with `on_one_connection`, they also
     /// keep the connection.
     pub fn many(spec: Spec, on_one_connection: bool) -> Rounds {
-        Rounds { kept: Some(Kept::new(on_one_connection)), ..Rounds::one(spec) }
+        let memory = vec![Memory::default(); spec.permissions.len()];
+        Rounds { memory, kept: Some(Kept::new(on_one_connection)), ..Rounds::one(spec) }
     }
 
     /// Makes a round, in at most `patience`. Faults are found before anything is asked, but for a
@@ -69,15 +71,17 @@ impl Rounds {
         let tracing = Tracing { warnings: tracing.warnings && first, ..tracing };
         let known: Vec<_> = self.memory.iter().map(|memory| memory.resource.clone()).collect();
         let owed = !self.asked || self.owes_anonymous();
-        let mut round = ask::round(&self.spec, &known, self.kept.as_mut(), patience, owed, tracing)?;
+        let (mut round, names) = ask::round(&self.spec, &known, self.kept.as_mut(), patience, owed, tracing)?;
         self.made = self.made.saturating_add(1);
         self.asked |= round.findings.iter().any(Finding::was_asked);
-        for (finding, memory) in round.findings.iter_mut().zip(&mut self.memory) {
+        for memory in &mut self.memory {
             memory.resource = None;
+        }
+        for ((finding, name), memory) in round.findings.iter_mut().zip(names).zip(&mut self.memory) {
             let State::Asked(asked) = &mut finding.state else { continue };
             // Of an unserved one: it may be gone, and come back under another name.
             if finding.code != Code::Unserved {
-                memory.resource.clone_from(&asked.resource);
+                memory.resource = name;
             }
             match &asked.knocks.anonymous {
                 Some(knock) => memory.anonymous = Some(knock.clone()),

@@ -1,13 +1,15 @@
 //! What is promised of every run: one connection, the same request twice, and a token that only the API server
 //! gets.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use testbed::faults::{self, Certificate, read_request, tcp_listener, tls_listener};
-use testbed::{Cluster, Fault, Stderr, Times, World};
+use testbed::{Cluster, Fault, Seen, Stderr, Times, Version, World};
 
 use crate::{Pod, Scene};
 
@@ -36,6 +38,117 @@ fn one_connection_and_one_handshake_for_a_run() {
     ]);
     assert_eq!(scene.cluster.requests().len(), 14);
     assert_eq!((scene.cluster.connections(), scene.cluster.handshakes()), (1, 1));
+}
+
+/// A server that is far is asked over several connections: each question once as each identity, first without the
+/// token, and what is reported is what one connection would have found.
+#[test]
+fn further_connections_ask_each_question_once_and_report_the_same() {
+    let scene = Scene::with_reader();
+    let mut phrases = vec!["watch pods".to_owned()];
+    for number in 0..8 {
+        phrases.push(format!("list pods in ns-{number}"));
+        phrases.push(format!("cannot create pods in ns-{number}"));
+        phrases.push(format!("get /path-{number}"));
+        phrases.push(format!("list gadgets-{number}"));
+    }
+    let phrases: Vec<&str> = phrases.iter().map(String::as_str).collect();
+    let near = scene.runs(&[&["check"], &phrases[..]].concat());
+    scene.cluster.forget();
+    scene.cluster.delay(Duration::from_millis(20));
+    let far = scene.runs(&[&["check", "-v"], &phrases[..]].concat());
+    assert_eq!((far.code, &far.stdout), (near.code, &near.stdout));
+    let connections = scene.cluster.connections();
+    assert!((2..=9).contains(&connections), "{connections} connections");
+
+    let seen = scene.cluster.requests();
+    // Discovery is asked for once, with the token.
+    let is_discovery = |seen: &Seen| ["/api", "/apis"].contains(&seen.path_and_query.as_str());
+    assert!(seen.iter().filter(|seen| is_discovery(seen)).count() <= 2);
+    let mut knocks = BTreeMap::new();
+    for seen in seen.iter().filter(|seen| !is_discovery(seen)) {
+        let question = (&seen.path_and_query, &seen.body);
+        knocks.entry(question).or_insert_with(Vec::new).push((seen.connection, seen.authorization.is_some()));
+    }
+    assert_eq!(knocks.len(), 25, "watch, list, create, get");
+    for ((path, _), knocks) in knocks {
+        let connection = knocks[0].0;
+        assert_eq!(knocks, [(connection, false), (connection, true)], "{path}");
+    }
+    let lines: BTreeSet<&str> = far.stderr.lines().map(|line| line.split_once(" (").unwrap().0).collect();
+    let reviews = |line: &&str| line.contains("selfsubjectaccessreviews");
+    assert_eq!(far.stderr.lines().count(), seen.len(), "a line for each request\n{}", far.transcript());
+    assert_eq!(lines.iter().filter(|line| !reviews(line)).count(), seen.len() - 16, "{}", far.transcript());
+}
+
+/// So are the many documents of a server without aggregated discovery.
+#[test]
+fn further_connections_ask_for_each_document_once() {
+    let scene = Scene::of(Version::V1_20);
+    let phrases = ["list gadgets", "list deploy", "list leases"];
+    let near = scene.runs(&[&["check"], &phrases[..]].concat());
+    let mut expected = scene.asked();
+    scene.cluster.delay(Duration::from_millis(20));
+    let far = scene.runs(&[&["check"], &phrases[..]].concat());
+    assert_eq!((far.code, &far.stdout, &far.stderr), (near.code, &near.stdout, &near.stderr));
+    let connections = scene.cluster.connections();
+    assert!((2..=9).contains(&connections), "{connections} connections");
+    let mut asked = scene.asked();
+    assert!(asked.len() > 20, "{asked:?}");
+    asked.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(asked, expected);
+}
+
+/// The rounds of a gate are asked over as many, and the second resumes sessions of the first.
+#[test]
+fn rounds_have_further_connections_too() {
+    let scene = Scene::with_lister();
+    scene.cluster.delay(Duration::from_millis(20));
+    let phrases: Vec<String> =
+        (0..30).map(|number| format!("cannot list pods in ns-{}", number + 2)).collect();
+    let phrases: Vec<&str> = phrases.iter().map(String::as_str).collect();
+    scene.runs(&[&["wait", "--stable=2"], &phrases[..]].concat()).gives(0, &[], Stderr::Empty);
+    let seen = scene.cluster.requests();
+    assert_eq!(seen.len(), 30 * 3, "the anonymous knocks are made once");
+    let with_token = seen.iter().filter(|seen| seen.authorization.is_some()).count();
+    assert_eq!(with_token, 60);
+    let (connections, resumed) = (scene.cluster.connections(), scene.cluster.resumptions());
+    assert!((4..=18).contains(&connections), "{connections} connections");
+    assert!(resumed >= 3, "{resumed} of {connections} handshakes resumed a session");
+}
+
+/// Few permissions are asked over one connection, however far the server is.
+#[test]
+fn a_gate_has_one_connection() {
+    let scene = Scene::with_reader();
+    scene.cluster.delay(Duration::from_millis(40));
+    let phrases = ["list pods", "get pods/web-0", "get,list,watch secrets", "create pods", "list nodes"];
+    scene.runs(&[&["check"], &phrases[..]].concat()).gives(10, &[], Stderr::Empty);
+    assert_eq!((scene.cluster.requests().len(), scene.cluster.connections()), (14, 1));
+}
+
+/// A server that is too busy for several connections is asked on one from then on, again for what it did not answer.
+#[test]
+fn too_many_requests_on_one_connection_slow_all() {
+    let scene = Scene::with_lister();
+    let phrases: Vec<String> =
+        (0..40).map(|number| format!("cannot list pods in ns-{}", number + 2)).collect();
+    let phrases: Vec<&str> = phrases.iter().map(String::as_str).collect();
+    scene.cluster.delay(Duration::from_millis(10));
+    let is_busy = |seen: &Seen| seen.path_and_query.contains("/ns-12/") && seen.authorization.is_some();
+    scene.cluster.fail_if(Times::Next(1), Fault::TooManyRequests { retry_after: 1 }, is_busy);
+    scene.runs(&[&["check"], &phrases[..]].concat()).gives(0, &[], Stderr::Empty);
+    let seen = scene.cluster.requests();
+    assert_eq!(seen.len(), 81, "all are asked, and one again");
+    let mut busy = seen.iter().enumerate().filter(|(_, seen)| is_busy(seen)).map(|(at, _)| at);
+    let (busy, again) = (busy.next().unwrap(), busy.next().unwrap());
+    // What was being asked is answered: no more than a permission each of nine connections.
+    assert!(again - busy <= 18, "{busy} {again}");
+    let mut after: Vec<usize> = seen[again..].iter().map(|seen| seen.connection).collect();
+    after.dedup();
+    assert_eq!(after.len(), 1, "{after:?}");
+    assert_ne!(after[0], seen[busy].connection);
 }
 
 /// The same method, path, headers and body, except for `Authorization`, which only the second request has.

@@ -9,6 +9,7 @@
 mod audit;
 mod can_i;
 mod doctor;
+mod far;
 mod files;
 mod gate;
 mod grant;
@@ -57,6 +58,7 @@ fn one_cluster_for_all() {
         ("roles to the letter", files::roles_are_asked_to_the_letter),
         ("roles in YAML", files::yaml_becomes_json),
         ("rounds resume the session", rounds::sessions_are_resumed),
+        ("far", far::the_same_over_several_connections),
         ("timeout", outcomes::timeout),
     ];
     let Some(cluster) = cluster(&[]) else { return };

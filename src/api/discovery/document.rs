@@ -73,7 +73,8 @@ pub fn read(
     found: &mut dyn FnMut(Found<'_>),
 ) -> Result<Document, Unresolved> {
     if reply.status() != 200 {
-        return Err(status::answer(reply, &Shape::Path).map_or_else(Unresolved::Failed, Unresolved::Answered));
+        return Err(status::answer(reply, &Shape::Path)
+            .map_or_else(Unresolved::Failed, |answer| Unresolved::Answered(Box::new(answer))));
     }
     let aggregated = reply.header("content-type").is_some_and(|value| value.contains("apidiscovery.k8s.io"));
     let server = reply.server.clone();

@@ -25,62 +25,72 @@ pub use resource::{Resource, Unresolved, Wanted};
 const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,\
                           application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json";
 
-/// Resolves names by asking: `send` sends a request as the identity that asks. At most two requests on
-/// a server with aggregated discovery.
-pub fn resolve(
-    wanted: &[Wanted],
-    send: &mut dyn FnMut(&Request) -> Result<Reply, Failure>,
-) -> Vec<Result<Resource, Unresolved>> {
+/// Sends the first of some requests, and may send more of them at once; gives the answers, in order.
+pub type Send<'s> = &'s mut dyn FnMut(&[Request]) -> Vec<Result<Reply, Failure>>;
+
+/// Resolves names by asking: `send` sends requests as the identity that asks. At most two requests on a server with
+/// aggregated discovery.
+pub fn resolve(wanted: &[Wanted], send: Send<'_>) -> Vec<Result<Resource, Unresolved>> {
     let mut search = Search::new(wanted);
     let asked = ask_groups(&mut search, send).and_then(|()| ask_core(&mut search, send));
     search.results(asked.err().as_ref())
 }
 
+/// One request.
+fn send_one(request: Request, send: Send<'_>) -> Result<Reply, Unresolved> {
+    let answer = send(&[request]).pop();
+    answer.unwrap_or(Err(Failure::Closed(String::new()))).map_err(Unresolved::Failed)
+}
+
 /// The groups: `/apis`, and on older servers each group's documents.
-fn ask_groups(
-    search: &mut Search<'_>,
-    send: &mut dyn FnMut(&Request) -> Result<Reply, Failure>,
-) -> Result<(), Unresolved> {
+fn ask_groups(search: &mut Search<'_>, send: Send<'_>) -> Result<(), Unresolved> {
     if !search.open(|wanted| !is_core(wanted)) {
         return Ok(());
     }
-    let request = Request { accept: AGGREGATED, ..Request::get("/apis") };
-    let Document::Older(groups) = read(search, send(&request).map_err(Unresolved::Failed)?, "", "")? else {
+    let reply = send_one(Request { accept: AGGREGATED, ..Request::get("/apis") }, send)?;
+    let Document::Older(groups) = read(search, reply, "", "")? else {
         return Ok(());
     };
+    let mut left = Vec::new();
     for group in groups.get("groups").and_then(Value::as_array).into_iter().flatten() {
         let name = group.get("name").and_then(Value::as_str).unwrap_or_default();
         let versions = versions_of(group);
-        if !is_plain(name) || !versions.iter().all(|version| is_plain(version)) {
-            continue;
-        }
-        for version in &versions {
-            let wanted_here =
-                |wanted: &Wanted| !is_core(wanted) && group_fit(wanted, name, version).is_some();
-            if !search.open(wanted_here) {
-                continue;
-            }
-            let reply = send(&Request::get(format!("/apis/{name}/{version}"))).map_err(Unresolved::Failed)?;
-            // A group whose server is down, or answers with something else, costs only itself.
-            if reply.status() == 200 {
-                match read(search, reply, name, version) {
-                    Err(Unresolved::Failed(Failure::Unintelligible(_))) => search.note_silent(name, version),
-                    read => drop(read?),
-                }
-            } else {
-                search.note_silent(name, version);
-                reply.drain().map_err(Unresolved::Failed)?;
-            }
+        if is_plain(name) && versions.iter().all(|version| is_plain(version)) {
+            left.extend(versions.into_iter().map(|version| (name, version)));
         }
     }
-    Ok(())
+    let is_open = |search: &Search<'_>, name: &str, version: &str| {
+        search.open(|wanted| !is_core(wanted) && group_fit(wanted, name, version).is_some())
+    };
+    loop {
+        left.retain(|(name, version)| is_open(search, name, version));
+        let requests: Vec<_> =
+            left.iter().map(|(name, version)| Request::get(format!("/apis/{name}/{version}"))).collect();
+        let answers = send(&requests);
+        if answers.is_empty() {
+            return Ok(());
+        }
+        for ((name, version), answer) in left.drain(..answers.len().min(left.len())).zip(answers) {
+            let reply = answer.map_err(Unresolved::Failed)?;
+            let is_open = is_open(search, name, &version);
+            // A group whose server is down, or answers with something else, costs only itself.
+            if is_open && reply.status() == 200 {
+                match read(search, reply, name, &version) {
+                    Err(Unresolved::Failed(Failure::Unintelligible(_))) => search.note_silent(name, &version),
+                    read => drop(read?),
+                }
+                continue;
+            }
+            if is_open {
+                search.note_silent(name, &version);
+            }
+            reply.drain().map_err(Unresolved::Failed)?;
+        }
+    }
 }
 
 /// The core group, for what the table does not know: `/api`, on older servers `/api/v1`.
-fn ask_core(
-    search: &mut Search<'_>,
-    send: &mut dyn FnMut(&Request) -> Result<Reply, Failure>,
-) -> Result<(), Unresolved> {
+fn ask_core(search: &mut Search<'_>, send: Send<'_>) -> Result<(), Unresolved> {
     for (name, singular, short, ..) in CORE {
         let singulars = vec![singular.to_owned()];
         let short_names = short.iter().map(|&name| name.to_owned()).collect();
@@ -93,9 +103,10 @@ fn ask_core(
     if !unfound {
         return Ok(());
     }
-    let request = Request { accept: AGGREGATED, ..Request::get("/api") };
-    if let Document::Older(_) = read(search, send(&request).map_err(Unresolved::Failed)?, "", "")? {
-        read(search, send(&Request::get("/api/v1")).map_err(Unresolved::Failed)?, "", "v1")?;
+    let reply = send_one(Request { accept: AGGREGATED, ..Request::get("/api") }, send)?;
+    if let Document::Older(_) = read(search, reply, "", "")? {
+        let reply = send_one(Request::get("/api/v1"), send)?;
+        read(search, reply, "", "v1")?;
     }
     Ok(())
 }
@@ -150,12 +161,24 @@ mod tests {
         names: &[&str],
         answer: impl Fn(&Request) -> (u16, String, String),
     ) -> (Vec<String>, Vec<String>) {
+        resolved_at_once(1, names, answer)
+    }
+
+    /// The same by a client that sends so many requests at once, if there are so many.
+    fn resolved_at_once(
+        at_once: usize,
+        names: &[&str],
+        answer: impl Fn(&Request) -> (u16, String, String),
+    ) -> (Vec<String>, Vec<String>) {
         let asked = RefCell::new(Vec::new());
         let wanted: Vec<Wanted> = names.iter().map(|name| wanted(name)).collect();
-        let results = resolve(&wanted, &mut |request| {
-            asked.borrow_mut().push(request.path.clone());
-            let (status, content_type, body) = answer(request);
-            Ok(reply(status, &content_type, &body))
+        let results = resolve(&wanted, &mut |requests| {
+            let answer = |request: &Request| {
+                asked.borrow_mut().push(request.path.clone());
+                let (status, content_type, body) = answer(request);
+                Ok(reply(status, &content_type, &body))
+            };
+            requests.iter().take(at_once).map(answer).collect()
         });
         let shown = results.into_iter().map(|result| match result {
             Ok(Resource { group, version, plural, namespaced, .. }) => {
@@ -317,6 +340,15 @@ mod tests {
         assert_eq!(shown[1], "unknown, near pods, silent ");
         // Only apps was recorded: each other group's server is down here, and may know the name.
         assert!(shown[2].starts_with("unknown, near secrets, silent "), "{shown:?}");
+        let names = ["deploy", "secretz", "scale.apps"];
+        let (one_by_one, asked) = resolved(&names, recorded(RECORDED_1_20));
+        for at_once in [2, 7, 100] {
+            let (shown, of_several) = resolved_at_once(at_once, &names, recorded(RECORDED_1_20));
+            assert_eq!((shown, of_several), (one_by_one.clone(), asked.clone()), "{at_once}");
+        }
+        let (shown, asked) = resolved_at_once(4, &["deployments"], recorded(RECORDED_1_20));
+        assert_eq!(shown, ["apps/v1 deployments namespaced"]);
+        assert_eq!(asked.len(), 5, "{asked:?}");
     }
 
     const AGGREGATED_TYPE: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";

@@ -43,7 +43,7 @@ pub enum Unresolved {
     /// The discovery request got no answer.
     Failed(Failure),
     /// The discovery request got another answer.
-    Answered(Answer),
+    Answered(Box<Answer>),
     /// The resource has no such subresource, and one whose name is a slip of the finger away.
     NoSubresource {
         /// The resource, in full.

@@ -4,6 +4,7 @@
 //!
 //! `KUBEKNOCK_BINARY=FILE` runs the tables against another binary, such as the static one that is released.
 
+mod connections;
 mod content;
 mod discovery;
 mod echoes;
@@ -77,6 +78,7 @@ fn rows() -> Vec<Row> {
         discovery::rows(),
         echoes::rows(),
         time::rows(),
+        connections::rows(),
     ]
     .into_iter()
     .flatten()
@@ -141,7 +143,7 @@ fn attempt(row: &Row) -> (Ran, String) {
 #[test]
 fn no_misbehaviour_does_harm() {
     let rows = rows();
-    assert!(rows.len() >= 354, "{} rows", rows.len());
+    assert!(rows.len() >= 376, "{} rows", rows.len());
     let base = match std::env::var_os("KUBEKNOCK_BINARY").filter(|path| !path.is_empty()) {
         Some(_) => 0,
         None => run(&Pod::at("https://127.0.0.1", "-", "-", "-"), &["--version"]).peak,

@@ -167,12 +167,29 @@ pub fn tls_listener_with(
     config: Arc<ServerConfig>,
     behave: impl Fn(&mut TlsStream, &Hold) -> io::Result<()> + Send + Sync + 'static,
 ) -> Listener {
-    listener(address, ca_pem.to_owned(), move |mut stream, hold| {
-        let mut tls = ServerConnection::new(Arc::clone(&config)).map_err(io::Error::other)?;
-        while tls.is_handshaking() {
-            tls.complete_io(&mut stream)?;
-        }
-        behave(&mut StreamOwned::new(tls, stream), hold)
+    listener(address, ca_pem.to_owned(), move |stream, hold| behave(&mut shake_hands(stream, &config)?, hold))
+}
+
+/// The TLS handshake, on the server's side.
+///
+/// # Errors
+/// When it fails.
+pub fn shake_hands(mut stream: TcpStream, config: &Arc<ServerConfig>) -> io::Result<TlsStream> {
+    let mut tls = ServerConnection::new(Arc::clone(config)).map_err(io::Error::other)?;
+    while tls.is_handshaking() {
+        tls.complete_io(&mut stream)?;
+    }
+    Ok(StreamOwned::new(tls, stream))
+}
+
+/// Hands every connection with its number, from 0, to the closure, and the set-up of TLS with a good certificate.
+pub fn numbered(
+    behave: impl Fn(usize, TcpStream, &Arc<ServerConfig>, &Hold) -> io::Result<()> + Send + Sync + 'static,
+) -> Listener {
+    let (authority, count) = (Authority::new(), AtomicUsize::new(0));
+    let config = authority.server(&SERVER_NAMES, false);
+    listener(LOOPBACK, authority.pem().to_owned(), move |stream, hold| {
+        behave(count.fetch_add(1, Ordering::SeqCst), stream, &config, hold)
     })
 }
 

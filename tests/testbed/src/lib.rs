@@ -2,6 +2,7 @@
 //!
 //! - [`World`]: a cluster, real or not, as scenarios see it. [`Cluster`] is the stand-in (an API server in the
 //!   test's own process, which fails on request), [`RealCluster`] a real etcd and kube-apiserver.
+//! - [`far`]: a network on loopback that delays what it passes on.
 //! - [`faults`]: listeners that misbehave below HTTP.
 //! - [`pod::Pod`]: a service account mount, and kubeknock run with it. [`Finished`] is a run that has ended,
 //!   with its assertions, and [`Running`] one that has not. [`scene::Scene`] is the cluster and pod of most
@@ -24,6 +25,7 @@ pub mod audit;
 pub mod certificates;
 pub mod client;
 mod cluster;
+pub mod far;
 pub mod faults;
 mod mount;
 pub mod pod;

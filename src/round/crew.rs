@@ -1,0 +1,254 @@
+//! Several connections that ask the permissions of one round side by side, each on a thread of its own.
+//!
+//! They decide nothing: what none of them answers is left to be asked on one connection, by the rules of that. No
+//! thread is waited for, only its answer: one that hears nothing until the deadline holds nothing up.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::finding::Asked;
+use super::knocking::knock;
+use crate::failure::Failure;
+use crate::knock::Knock;
+use crate::time::deadline::Deadline;
+use crate::visit::Visit;
+
+/// So many permissions are made ready to be asked.
+const AHEAD: usize = 64;
+
+/// At the deadline each connection is about to say that it has come.
+const LAST_WORDS: Duration = Duration::from_millis(30);
+
+/// The status of an API server that has too much to do.
+pub const TOO_MANY_REQUESTS: u16 = 429;
+
+/// A permission to be asked, or asked, by its place among all.
+pub struct Job {
+    /// The place.
+    pub index: usize,
+    /// The question, and the knocks that are made.
+    pub asked: Box<Asked>,
+}
+
+/// What became of the permissions.
+pub struct Made {
+    /// Asked.
+    pub done: Vec<Job>,
+    /// Still to be asked, perhaps as one identity only. What is in neither list was not asked, or is not answered yet.
+    pub begun: Vec<Job>,
+    /// Connections that work.
+    pub visits: Vec<Visit>,
+}
+
+/// A permission that is being asked.
+struct Flight {
+    index: usize,
+    since: Instant,
+    /// By two connections, because the first is late.
+    doubled: bool,
+}
+
+/// What the threads share.
+struct Work {
+    /// Connections that nothing is asked on; the last is taken first.
+    visits: Vec<Visit>,
+    /// To be asked, in order.
+    to_ask: VecDeque<Job>,
+    /// No more comes after these.
+    is_all: bool,
+    flights: Vec<Flight>,
+    done: Vec<Job>,
+    begun: Vec<Job>,
+    over: bool,
+}
+
+#[derive(Clone)]
+struct Crew(Arc<(Mutex<Work>, Condvar)>);
+
+/// Asks on these connections, in this order, until each permission has an answer, no connection works, one has asked too
+/// much, or the deadline has come. An answer that is `too_late` is asked for on another connection, too, once nothing
+/// else is left to ask. `job` makes what is to be asked of a place; it is made little by little. Where no two threads can
+/// be started, nothing is asked.
+pub fn ask(
+    visits: Vec<Visit>,
+    places: &[usize],
+    job: &dyn Fn(&usize) -> Option<Job>,
+    anonymous: bool,
+    deadline: Deadline,
+    too_late: Duration,
+) -> Made {
+    let count = visits.len();
+    let crew = Crew(Arc::new((
+        Mutex::new(Work {
+            visits,
+            to_ask: VecDeque::with_capacity(AHEAD),
+            is_all: false,
+            flights: Vec::new(),
+            done: Vec::with_capacity(places.len()),
+            begun: Vec::new(),
+            over: false,
+        }),
+        Condvar::new(),
+    )));
+    let mut work = crew.lock();
+    let start = |_: &usize| {
+        let crew = crew.clone();
+        thread::Builder::new().spawn(move || crew.work(anonymous)).is_ok()
+    };
+    if (0..count).take_while(start).count() > 1 {
+        work = crew.wait_for_all(work, places, job, deadline, too_late);
+    }
+    work.over = true;
+    crew.changed().notify_all();
+    Made {
+        done: mem::take(&mut work.done),
+        begun: mem::take(&mut work.begun),
+        visits: mem::take(&mut work.visits),
+    }
+}
+
+impl Crew {
+    fn lock(&self) -> MutexGuard<'_, Work> {
+        // A panic ends the process.
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn changed(&self) -> &Condvar {
+        &self.0.1
+    }
+
+    fn wait_for_all<'c>(
+        &'c self,
+        mut work: MutexGuard<'c, Work>,
+        places: &[usize],
+        job: &dyn Fn(&usize) -> Option<Job>,
+        deadline: Deadline,
+        too_late: Duration,
+    ) -> MutexGuard<'c, Work> {
+        let mut jobs = places.iter().filter_map(job);
+        let start = Instant::now();
+        let patience = deadline.left().unwrap_or(Duration::MAX).saturating_add(LAST_WORDS);
+        loop {
+            while !work.is_all && work.to_ask.len() < AHEAD {
+                match jobs.next() {
+                    Some(job) => work.to_ask.push_back(job),
+                    None => work.is_all = true,
+                }
+            }
+            let mut wait = patience.saturating_sub(start.elapsed());
+            if work.is_over() || wait.is_zero() {
+                return work;
+            }
+            if work.to_ask.is_empty() {
+                let late = work.late(too_late, &mut wait);
+                work.to_ask.extend(late.iter().filter_map(job));
+            }
+            if !work.to_ask.is_empty() {
+                self.changed().notify_all();
+            }
+            work = self.changed().wait_timeout(work, wait).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// What each thread does.
+    fn work(self, anonymous: bool) {
+        let mut work = self.lock();
+        while !work.over {
+            let Some((visit, mut job)) = work.take() else {
+                work = self.changed().wait(work).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            drop(work);
+            let is_new = !visit.client.has_answered();
+            let Asked { question, knocks, .. } = &mut *job.asked;
+            let broken = knock(&visit, anonymous, question, knocks);
+            // A server that ends a connection that it has just taken does not want another one.
+            let unwanted =
+                is_new && matches!(knocks.iter().next(), Some(Knock { result: Err(Failure::Closed(_)), .. }));
+            let too_many = knocks.iter().any(|knock| status(knock) == Some(TOO_MANY_REQUESTS));
+            // What the deadline has cut off is not asked again.
+            let too_late = visit.is_over();
+            let lost = (broken || unwanted || too_many) && !too_late;
+            if lost {
+                let unanswered = |knock: &mut Knock| status(knock).is_none_or(|of| of == TOO_MANY_REQUESTS);
+                knocks.anonymous.take_if(unanswered);
+                knocks.token.take_if(unanswered);
+            }
+            work = self.lock();
+            if too_many || too_late {
+                work.to_ask.clear();
+                work.is_all = true;
+            }
+            work.settle(job, (!lost).then_some(visit));
+            if lost || work.to_ask.len() == if work.is_all { 0 } else { AHEAD / 2 } {
+                self.changed().notify_all();
+            }
+        }
+    }
+}
+
+/// The HTTP status of a knock that was answered.
+fn status(knock: &Knock) -> Option<u16> {
+    knock.result.as_ref().ok().map(|answer| answer.status)
+}
+
+impl Work {
+    /// Nothing is being asked, and nothing more can be.
+    fn is_over(&self) -> bool {
+        self.flights.is_empty() && (self.to_ask.is_empty() || self.visits.is_empty())
+    }
+
+    fn take(&mut self) -> Option<(Visit, Job)> {
+        if self.visits.is_empty() {
+            return None;
+        }
+        let job = self.to_ask.pop_front()?;
+        if !self.flights.iter().any(|flight| flight.index == job.index) {
+            self.flights.push(Flight { index: job.index, since: Instant::now(), doubled: false });
+        }
+        Some((self.visits.pop()?, job))
+    }
+
+    /// Those that are late, and shortens `wait` to when the next one is.
+    fn late(&mut self, too_late: Duration, wait: &mut Duration) -> Vec<usize> {
+        let mut late = Vec::new();
+        for flight in self.flights.iter_mut().filter(|flight| !flight.doubled) {
+            let left = too_late.saturating_sub(flight.since.elapsed());
+            if left.is_zero() {
+                flight.doubled = true;
+                late.push(flight.index);
+            } else {
+                *wait = left.min(*wait);
+            }
+        }
+        late
+    }
+
+    /// Takes back what was asked; without the connection where that was lost under it.
+    fn settle(&mut self, mut job: Job, visit: Option<Visit>) {
+        let flight = self.flights.iter().position(|flight| flight.index == job.index);
+        let answered = visit.is_some();
+        self.visits.extend(visit);
+        let Some(at) = flight else { return };
+        match self.flights.get_mut(at) {
+            // The other connection is still at it.
+            Some(flight) if flight.doubled && !answered => {
+                flight.doubled = false;
+                return;
+            }
+            Some(flight) if flight.doubled => self.to_ask.retain(|other| other.index != job.index),
+            Some(_) | None => {}
+        }
+        self.flights.swap_remove(at);
+        if answered {
+            job.asked.question.request = None;
+            job.asked.question.phrase.shrink_to_fit();
+            self.done.push(job);
+        } else {
+            self.begun.push(job);
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! What many permissions cost, near and far: `just far`.
+//!
+//! Against a real kube-apiserver, through a proxy that delays bytes and connections alike: permissions in one
+//! `check` by the round trip to the server, in wall time, the client's CPU and the server's, with `kubectl auth can-i`
+//! beside the first; and the peak memory. `KUBEKNOCK_BEFORE` names an older binary to run in turn with this one.
+//! Ends with 1 if a limit on memory is not kept; a time over its limit is only said, because another machine may
+//! be busy.
+//!
+//! Milliseconds as arguments leave out other round trips: `just far 20`.
+//!
+//! Needs what the other benchmark needs: `KUBEBUILDER_ASSETS`, `KUBEKNOCK_BINARY`, and GNU time.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "it is there to be read, and panics as tests do"
+)]
+
+use std::env;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use tempfile::TempDir;
+use testbed::far::Proxy;
+use testbed::real::keys::ServerKeys;
+use testbed::{RealCluster, World};
+use wait4::Wait4 as _;
+
+const NAMESPACE: &str = "ns-1";
+const ACCOUNT: &str = "k-sa-1";
+
+const COUNTS: [usize; 4] = [1, 10, 100, 1000];
+const ROUND_TRIPS: [u64; 4] = [0, 2, 20, 100];
+
+/// A cell of the table is run so long, and at least once.
+const PATIENCE: Duration = Duration::from_secs(4);
+const RUNS: usize = 15;
+
+/// Permissions, milliseconds of round trip, seconds: the limit and the goal.
+const LIMITS: [(usize, u64, f64, f64); 2] = [(100, 20, 0.9, 0.6), (1000, 20, 6.0, 4.0)];
+
+/// Permissions, MiB.
+const MEMORY: [(usize, f64); 2] = [(1000, 4.0), (10_000, 16.0)];
+
+fn main() -> ExitCode {
+    let cluster = RealCluster::start_as(ServerKeys::generate_rsa(), &[]);
+    cluster.namespace(NAMESPACE);
+    cluster.service_account(NAMESPACE, ACCOUNT);
+    let rule = json!([{ "verbs": ["list"], "apiGroups": [""], "resources": ["pods"] }]);
+    cluster.cluster_role("pod-lister", rule);
+    cluster.cluster_role_binding("pod-lister", "pod-lister", NAMESPACE, ACCOUNT);
+    let bench = Bench::of(&cluster);
+
+    println!(
+        "Permissions in one check, both knocks: medians of up to {RUNS} runs in {PATIENCE:?}, RSA 2048\n"
+    );
+    println!(
+        "{:>6} {:>6}  {:24} {:>10} {:>12} {:>12}",
+        "ms", "count", "", "wall ms", "client CPU", "server CPU"
+    );
+    let mut times = Vec::new();
+    let wanted: Vec<u64> = env::args().filter_map(|argument| argument.parse().ok()).collect();
+    for round_trip in ROUND_TRIPS.into_iter().filter(|of| wanted.is_empty() || wanted.contains(of)) {
+        let server = bench.far(round_trip);
+        for count in COUNTS {
+            let mut ways = vec![Way::new("kubeknock", bench.kubeknock(server, count))];
+            if let Some(before) = env::var_os("KUBEKNOCK_BEFORE") {
+                ways.push(Way::new("kubeknock, before", bench.check(Path::new(&before), server, count)));
+            }
+            if count == 1 {
+                ways.push(Way::new("kubectl auth can-i", bench.kubectl(server)));
+            }
+            bench.run(&mut ways);
+            for way in &ways {
+                let Cost { wall, client, server } = way.median();
+                let milliseconds = |time: Duration| time.as_secs_f64() * 1000.0;
+                println!(
+                    "{round_trip:>6} {count:>6}  {:24} {:>10.1} {:>12.1} {:>12.1}",
+                    way.name,
+                    milliseconds(wall),
+                    milliseconds(client),
+                    milliseconds(server)
+                );
+            }
+            times.push((count, round_trip, ways[0].median().wall.as_secs_f64()));
+        }
+        println!();
+    }
+
+    println!("{:38} {:>9} {:>9} {:>9}", "", "measured", "limit", "goal");
+    for (count, round_trip, limit, goal) in LIMITS {
+        let of = |&&(of, at, _): &&(usize, u64, f64)| (of, at) == (count, round_trip);
+        let Some(&(.., measured)) = times.iter().find(of) else { continue };
+        let verdict = match (measured <= limit, measured <= goal) {
+            (true, true) => "goal met",
+            (true, false) => "limit kept",
+            (false, _) => "LIMIT EXCEEDED",
+        };
+        let what = format!("{count} permissions at {round_trip} ms, seconds");
+        println!("{what:38} {measured:>9.2} {limit:>9} {goal:>9}  {verdict}");
+    }
+    let kept = MEMORY.map(|(count, limit)| {
+        let measured = bench.peak(count);
+        let verdict = if measured <= limit { "limit kept" } else { "LIMIT EXCEEDED" };
+        let what = format!("peak memory of {count}, MiB");
+        println!("{what:38} {measured:>9.2} {limit:>9} {:>9}  {verdict}", "");
+        measured <= limit
+    });
+    println!();
+    if kept.iter().all(|&kept| kept) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// What a run took.
+#[derive(Clone, Copy)]
+struct Cost {
+    wall: Duration,
+    /// User and system time of the command.
+    client: Duration,
+    /// The same of the API server, without what it uses all the time.
+    server: Duration,
+}
+
+/// One way to ask.
+struct Way {
+    name: &'static str,
+    command: Command,
+    costs: Vec<Cost>,
+}
+
+impl Way {
+    fn new(name: &'static str, command: Command) -> Self {
+        Way { name, command, costs: Vec::new() }
+    }
+
+    fn median(&self) -> Cost {
+        let middle = |of: fn(&Cost) -> Duration| {
+            let mut all: Vec<_> = self.costs.iter().map(of).collect();
+            all.sort_unstable();
+            all[all.len() / 2]
+        };
+        Cost {
+            wall: middle(|cost| cost.wall),
+            client: middle(|cost| cost.client),
+            server: middle(|cost| cost.server),
+        }
+    }
+}
+
+/// A mount, the programs, and the server's process.
+struct Bench {
+    binary: PathBuf,
+    kubectl: PathBuf,
+    server: SocketAddr,
+    process: u32,
+    /// What the server uses of each second, though nothing is asked.
+    idle: f64,
+    mount: TempDir,
+    home: TempDir,
+}
+
+impl Bench {
+    fn of(cluster: &RealCluster) -> Self {
+        let mount = tempfile::tempdir().expect("a folder for the mount");
+        cluster.mount(mount.path(), NAMESPACE, ACCOUNT);
+        let server = cluster.server().trim_start_matches("https://").parse().expect("an address");
+        let process = cluster.apiserver_pid();
+        let (before, pause) = (cpu_of(process), Duration::from_secs(5));
+        thread::sleep(pause);
+        let idle = cpu_of(process).saturating_sub(before).as_secs_f64() / pause.as_secs_f64();
+        Bench {
+            binary: env::var_os("KUBEKNOCK_BINARY").expect("KUBEKNOCK_BINARY names the static binary").into(),
+            kubectl: cluster.kubectl(),
+            server,
+            process,
+            idle,
+            mount,
+            home: tempfile::tempdir().expect("a folder for kubectl's cache"),
+        }
+    }
+
+    /// The server as it is reached from so far.
+    fn far(&self, milliseconds: u64) -> SocketAddr {
+        match milliseconds {
+            0 => self.server,
+            _ => Proxy::of(self.server, Duration::from_millis(milliseconds)).address,
+        }
+    }
+
+    fn kubeknock(&self, server: SocketAddr, permissions: usize) -> Command {
+        self.check(&self.binary, server, permissions)
+    }
+
+    /// A check of as many permissions, each of them allowed.
+    fn check(&self, binary: &Path, server: SocketAddr, permissions: usize) -> Command {
+        let mut command = Command::new(binary);
+        command.env_clear().args(["check", "--timeout=10m", "--server"]).arg(format!("https://{server}"));
+        command.arg("--service-account-dir").arg(self.mount.path());
+        command.args((1..=permissions).map(|number| format!("list pods in ns-{number}")));
+        command
+    }
+
+    fn kubectl(&self, server: SocketAddr) -> Command {
+        let mount = self.mount.path();
+        let config = json!({
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "pod",
+            "contexts": [{"name": "pod", "context": {"cluster": "real", "user": "pod", "namespace": NAMESPACE}}],
+            "clusters": [{"name": "real", "cluster": {
+                "server": format!("https://{server}"), "certificate-authority": mount.join("ca.crt"),
+            }}],
+            "users": [{"name": "pod", "user": {"tokenFile": mount.join("token")}}],
+        });
+        let file = self.home.path().join(format!("kubeconfig-{}", server.port()));
+        fs::write(&file, config.to_string()).expect("write a kubeconfig");
+        let mut command = Command::new(&self.kubectl);
+        command.env_clear().env("HOME", self.home.path()).env("KUBECONFIG", file);
+        command.args(["auth", "can-i", "list", "pods"]);
+        command
+    }
+
+    /// Runs them in turn, each as often as there is time for it.
+    fn run(&self, ways: &mut [Way]) {
+        let start = Instant::now();
+        let patience = PATIENCE * u32::try_from(ways.len()).expect("a few");
+        for turn in 0..RUNS {
+            if turn > 0 && start.elapsed() > patience {
+                break;
+            }
+            for way in ways.iter_mut() {
+                let cost = self.run_once(&mut way.command);
+                way.costs.push(cost);
+            }
+        }
+    }
+
+    fn run_once(&self, command: &mut Command) -> Cost {
+        let (start, before) = (Instant::now(), cpu_of(self.process));
+        let mut child = command.stdout(Stdio::null()).spawn().expect("start it");
+        let ended = child.wait4().expect("wait for it");
+        let wall = start.elapsed();
+        assert!(ended.status.success(), "{}: {}", command.get_program().display(), ended.status);
+        // The clock of another process goes in steps of 10 ms, and the server tidies up after an answer.
+        thread::sleep(Duration::from_millis(30));
+        let idle = start.elapsed().mul_f64(self.idle);
+        let server = cpu_of(self.process).saturating_sub(before + idle);
+        Cost { wall, client: ended.rusage.utime + ended.rusage.stime, server }
+    }
+
+    /// Peak memory of a check in MiB, by GNU time, whose own is small: the median of five.
+    fn peak(&self, permissions: usize) -> f64 {
+        let check = self.kubeknock(self.server, permissions);
+        let mut peaks: Vec<u32> = (0..5)
+            .map(|_| {
+                let report = tempfile::NamedTempFile::new().expect("a file");
+                let mut timed = Command::new("time");
+                timed.args(["-f", "%M", "-o"]).arg(report.path());
+                timed.arg(check.get_program()).args(check.get_args());
+                assert!(timed.stdout(Stdio::null()).status().expect("run GNU time").success());
+                fs::read_to_string(report.path()).expect("what time says").trim().parse().expect("KiB")
+            })
+            .collect();
+        peaks.sort_unstable();
+        f64::from(peaks[peaks.len() / 2]) / 1024.0
+    }
+}
+
+/// User and system time of a process so far: fields 14 and 15 of its `stat`, in hundredths of a second.
+fn cpu_of(process: u32) -> Duration {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).expect("the server's stat");
+    let fields: Vec<&str> = stat.rsplit_once(')').expect("a name").1.split_whitespace().collect();
+    let ticks = |field: usize| fields[field].parse::<u64>().expect("a number");
+    Duration::from_millis(10 * (ticks(11) + ticks(12)))
+}

@@ -9,7 +9,7 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|data: &[u8]| {
     let _ = Certificate::parse(data);
     let _ = certificates(data);
-    if let Err(fault) = Setup::new(&Verify::Bundle(data, "ca.crt"), &SharedFacts::default()) {
+    if let Err(fault) = Setup::new(&Verify::Bundle(data, "ca.crt"), &SharedFacts::default(), false) {
         assert!(fault.text().starts_with("CA bundle ca.crt: ") && fault.text().lines().count() == 1);
     }
 });

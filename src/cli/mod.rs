@@ -327,7 +327,7 @@ fn rules(arguments: options::Rules, context: Context) -> Result<rules::RulesOf, 
         return usage(format!("--filename \"{}\": rules takes a file with --only alone", escape(file)));
     }
     if let (Some(word), false) = (phrases.first(), only) {
-        return usage(format!("rules takes phrases with --only alone, found \"{}\"", escape(word)));
+        return usage(format!("phrases of rules need --only, found \"{}\"", escape(word)));
     }
     let namespace = namespace(typed)?;
     let mut named = || permissions(&phrases, &filename, &defaults(namespace.clone()), &mut common.timeout);

@@ -65,7 +65,7 @@ pub fn run(grant: Grant) -> Code {
             }
         }
         if wanted.is_some() && subject.is_none() {
-            complain("    which user to grant it to is not known: kubeknock whoami");
+            complain("    the user to grant it to is not known: kubeknock whoami");
         }
     }
     let text = match &subject {
@@ -152,7 +152,7 @@ fn doubts(
                 | Meaning::Unavailable
                 | Meaning::Unintelligible,
             )
-            | None => format!("whether the namespace {name} exists is not shown to this user"),
+            | None => format!("this user cannot see whether the namespace {name} exists"),
         };
         doubts.push_str(&format!("# {doubt}\n"));
     }

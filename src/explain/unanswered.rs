@@ -72,10 +72,10 @@ pub fn advice(code: Code, found: &str) -> Option<&'static str> {
             "renew the certificates that the API server sends; kubeknock doctor checks each step"
         }
         Code::Untrusted if has("is not for ") || has("for another name") || has("as a DNS name") => {
-            "check that this is the API server; if it is, renew its certificate with this address or name, or set --tls-server-name to one that it has"
+            "check that this is the API server; if it is, reissue its certificate with this address or name, or set --tls-server-name to one that it has"
         }
         Code::Untrusted if has("signed by ") || has("self-signed") || has("the bundle") => {
-            r"use this cluster's CA bundle, from where kubectl reaches it: kubectl get configmap kube-root-ca.crt -o jsonpath='{.data.ca\.crt}' > ca.crt"
+            r"use this cluster's CA bundle (--certificate-authority ca.crt); get it where kubectl works: kubectl get configmap kube-root-ca.crt -o jsonpath='{.data.ca\.crt}' > ca.crt"
         }
         Code::Untrusted if has("kubeknock ") => {
             "use a server, or a proxy before it, that offers one of these"

@@ -288,8 +288,8 @@ fn a_namespace_that_is_not_there() {
     let scene = Scene::new();
     let asked = ["grant", "list pods in default", "list pods in gone", "list pods"];
     let finished = scene.runs(&asked).gives(10, &[], Stderr::Empty);
-    let unknown = "# whether the namespace default exists is not shown to this user\n\
-                   # whether the namespace gone exists is not shown to this user\n";
+    let unknown = "# this user cannot see whether the namespace default exists\n\
+                   # this user cannot see whether the namespace gone exists\n";
     assert!(body(&finished).starts_with(&format!("{unknown}apiVersion")), "{}", finished.transcript());
     scene.grant_everywhere(
         "namespace-reader",

@@ -311,7 +311,7 @@ unreachable (21): the connection to the API server fails, or closes without an a
 fn untrusted() {
     const OTHER_NAME: &str = "its certificate is signed by CN=somebody else, but the bundle has CN=kubernetes (another cluster's ca.crt, or no intermediate sent)";
     const OTHER_CA: &str = "its certificate is signed by a CA with the bundle's name (CN=kubernetes) but another key: another cluster's ca.crt, or an old one";
-    const BUNDLE: &str = r"use this cluster's CA bundle, from where kubectl reaches it: kubectl get configmap kube-root-ca.crt -o jsonpath='{.data.ca\.crt}' > ca.crt";
+    const BUNDLE: &str = r"use this cluster's CA bundle (--certificate-authority ca.crt); get it where kubectl works: kubectl get configmap kube-root-ca.crt -o jsonpath='{.data.ca\.crt}' > ca.crt";
     const PORT: &str = "check the address and the port, and for a proxy or mesh on the way; kubeknock doctor checks each step";
     for (listener, why, advice) in [
         (faults::certificate(Certificate::UnknownAuthority), OTHER_NAME, BUNDLE),

@@ -174,7 +174,7 @@ fn only_without_an_answer() {
     scene.runs(&["rules", "list pods"]).gives(
         30,
         &[],
-        Stderr::Has("rules takes phrases with --only alone, found \"list pods\""),
+        Stderr::Has("phrases of rules need --only, found \"list pods\""),
     );
     scene.runs(&["rules", "--only", "list"]).gives(30, &[], Stderr::Has("a resource or a path is missing"));
     scene.cluster.delete("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/system:basic-user");

@@ -1,4 +1,4 @@
-//! What grants permissions in RBAC: the subject, the place, the rules, and the objects made of them. Pure.
+//! Turns permissions into the RBAC objects that grant them: the subject, the place, the rules, and their YAML. Pure.
 
 use std::mem;
 
@@ -10,7 +10,7 @@ use crate::text::escape;
 /// The API group of roles and bindings.
 const RBAC: &str = "rbac.authorization.k8s.io";
 
-/// The subject of a grant: a user name as the API server knows it.
+/// The subject of a grant, from a user name as the API server knows it.
 pub enum Subject<'a> {
     /// A service account: its namespace and its name.
     Account(&'a str, &'a str),
@@ -19,7 +19,7 @@ pub enum Subject<'a> {
 }
 
 impl Subject<'_> {
-    /// `None` if a terminal does not show the name unchanged.
+    /// `None` if a terminal cannot show the name unchanged.
     pub fn of(user: &str) -> Option<Subject<'_>> {
         if escape(user) != user || user.contains('\u{fffd}') {
             return None;
@@ -29,8 +29,8 @@ impl Subject<'_> {
         Some(account.map_or(Subject::User(user), |(namespace, name)| Subject::Account(namespace, name)))
     }
 
-    /// The prefix of its role names. Outside of the account's own namespace it includes that namespace, because each
-    /// namespace has an account `default`.
+    /// The prefix of the names of its roles. Outside the account's own namespace, the prefix includes that namespace,
+    /// because each namespace has an account `default`.
     pub fn prefix(&self, place: Option<&str>) -> String {
         match self {
             Subject::Account(namespace, name) if place == Some(*namespace) => (*name).to_owned(),
@@ -39,7 +39,7 @@ impl Subject<'_> {
         }
     }
 
-    /// The subject in a binding, as lines of YAML.
+    /// The subject of a binding, as lines of YAML.
     fn yaml(&self) -> String {
         match self {
             Subject::Account(namespace, name) => {
@@ -51,31 +51,32 @@ impl Subject<'_> {
     }
 }
 
-/// The namespace of the role that grants it. `None`: a cluster role.
+/// The namespace of the role that can grant this; `None` if a cluster role must.
 pub fn place(attributes: &Attributes) -> Option<&str> {
     match attributes {
         Attributes::Path { .. } => None,
-        // A namespace is in itself, but nothing can be created in it before it exists.
+        // RBAC takes the name of a Namespace object as its namespace, but a role cannot exist in a namespace that is
+        // not created yet, so a cluster role grants it.
         Attributes::Resource { group, resource, namespace, .. } => {
             namespace.as_deref().filter(|_| !group.is_empty() || resource != "namespaces")
         }
     }
 }
 
-/// A rule of a role. Each verb is granted on each of its targets, and on each of the names, if there are any.
+/// A rule of a role. It grants each verb on each target, and only on these names, if there are any.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
-    /// The API group; `None`: the targets are paths.
+    /// The API group; `None` if the targets are paths.
     group: Option<String>,
-    /// `pods` or `pods/log`, or paths.
+    /// Resources, such as `pods` or `pods/log`, or paths.
     targets: Vec<String>,
-    /// Empty: any name.
+    /// Names of objects; empty for any name.
     names: Vec<String>,
     verbs: Vec<String>,
 }
 
 impl Rule {
-    /// The rule that grants this permission and nothing else.
+    /// The rule that grants exactly this permission.
     pub fn of(attributes: &Attributes) -> Rule {
         match attributes {
             Attributes::Path { verb, path } => Rule {
@@ -96,7 +97,7 @@ impl Rule {
         }
     }
 
-    /// The fields of the rule, each with its list.
+    /// The fields of the rule, each with its values.
     fn fields(&self) -> Vec<(&'static str, String)> {
         let list = |items: &[String]| Value::from(items).to_string();
         let mut fields = Vec::new();
@@ -114,7 +115,7 @@ impl Rule {
         fields
     }
 
-    /// The rule as an item of a YAML list: each field on a line.
+    /// The rule as an item of a YAML list, with one field on each line.
     fn yaml(&self) -> String {
         let mut text = String::new();
         for (field, list) in self.fields() {
@@ -127,7 +128,7 @@ impl Rule {
         text
     }
 
-    /// A role of this name with this rule alone, on one line.
+    /// A role with this name and only this rule, as JSON on one line.
     pub fn json(&self, kind: &str, name: &str) -> String {
         let mut rule = String::new();
         for (field, list) in self.fields() {
@@ -143,12 +144,12 @@ impl Rule {
     }
 }
 
-/// A text in the quotes of JSON, which YAML reads in the same way.
+/// A string in JSON quotes, which YAML reads in the same way.
 fn quoted(text: &str) -> String {
     Value::from(text).to_string()
 }
 
-/// Combines rules without granting more: two become one if they differ in one list only.
+/// Combines rules without granting more: two rules become one only if they differ in a single list.
 pub fn merged(rules: Vec<Rule>) -> Vec<Rule> {
     let rules = join(rules, |rule| &mut rule.verbs);
     let rules = join(rules, |rule| &mut rule.names);
@@ -159,7 +160,7 @@ fn join(rules: Vec<Rule>, list: fn(&mut Rule) -> &mut Vec<String>) -> Vec<Rule> 
     let mut joined: Vec<(Rule, Vec<String>)> = Vec::new();
     for mut rule in rules {
         let items = mem::take(list(&mut rule));
-        // A list without names is every name.
+        // An empty list of names means every name, so it does not combine with a list that has names.
         let is_same =
             |(other, kept): &&mut (Rule, Vec<String>)| *other == rule && kept.is_empty() == items.is_empty();
         let Some((_, kept)) = joined.iter_mut().find(is_same) else {
@@ -180,10 +181,10 @@ fn join(rules: Vec<Rule>, list: fn(&mut Rule) -> &mut Vec<String>) -> Vec<Rule> 
     joined.into_iter().map(whole).collect()
 }
 
-/// The role with these rules, and its binding, as two documents of YAML.
+/// The role with these rules, and its binding, as two YAML documents.
 ///
-/// No other set of rules has the same name for this subject, so applying it removes no earlier grant; the order
-/// of the rules does not change the name.
+/// The name of the role depends on the subject and on the rules, but not on their order. Another set of rules has
+/// another name, so applying these objects removes no earlier grant.
 pub fn yaml(subject: &Subject<'_>, place: Option<&str>, rules: &[Rule]) -> String {
     let subjects = subject.yaml();
     let (mut text, mut sum) = (String::new(), hash(&subjects));
@@ -205,7 +206,7 @@ pub fn yaml(subject: &Subject<'_>, place: Option<&str>, rules: &[Rule]) -> Strin
     )
 }
 
-/// FNV-1a.
+/// The FNV-1a hash of a text.
 fn hash(text: &str) -> u32 {
     text.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
@@ -214,7 +215,7 @@ fn hash(text: &str) -> u32 {
 mod tests {
     use super::*;
 
-    /// `GROUP TARGETS NAMES VERBS`, lists with commas; the group `/` is of paths.
+    /// Parses `GROUP TARGETS NAMES VERBS`, with commas in the lists; the group `/` is for paths.
     fn rule(text: &str) -> Rule {
         let [group, targets, names, verbs] = text.split(' ').collect::<Vec<_>>().try_into().unwrap();
         let list = |text: &str| text.split(',').filter(|item| *item != "-").map(str::to_owned).collect();
@@ -222,7 +223,7 @@ mod tests {
         Rule { group, targets: list(targets), names: list(names), verbs: list(verbs) }
     }
 
-    /// Each verb on each target and name, apart.
+    /// Every combination of a verb, a target and a name that the rules grant.
     fn apart(rules: &[Rule]) -> Vec<String> {
         let mut apart = Vec::new();
         for Rule { group, targets, names, verbs } in rules {
@@ -247,7 +248,7 @@ mod tests {
             (&["a pods - get", "a jobs - list"], &["a pods - get", "a jobs - list"]),
             (&["a x n get", "a x m get", "a y n get"], &["a x m,n get", "a y n get"]),
             (&["a x n get", "a x m get", "a y n get", "a y m get"], &["a x,y m,n get"]),
-            // A name is less than every name.
+            // A grant on one name is less than a grant on every name.
             (&["a x n get", "a x - get"], &["a x n get", "a x - get"]),
             (&["a x n get", "a y - get"], &["a x n get", "a y - get"]),
             (&["/ /b - get", "/ /a - get", "/ /a - post"], &["/ /b - get", "/ /a - get,post"]),
@@ -279,7 +280,7 @@ mod tests {
             name,
             name_of(&account, Some("ns-1"), &rules[..1]),
             name_of(&account, Some("ns-2"), &rules),
-            // Where two prefixes are the same, the subjects are not.
+            // Where two prefixes are the same, the subjects differ, and so do the names.
             name_of(&subject("system:serviceaccount:a:b-c"), None, &rules),
             name_of(&subject("system:serviceaccount:a-b:c"), None, &rules),
             name_of(&subject("jane"), None, &rules),

@@ -1,15 +1,15 @@
-//! Text for people: what may be shown, how wide, and how a shell reads it. Pure.
+//! Text for people: which characters to show, how wide, and how to quote for a shell. Pure.
 
 use std::borrow::Cow;
 
-/// Bytes as text, with U+FFFD for bytes that are not UTF-8. Fast for bytes that are: `from_utf8_lossy` alone goes byte
-/// by byte.
+/// Bytes as text, with U+FFFD for bytes that are not UTF-8. Valid UTF-8 is converted at once, because `from_utf8_lossy`
+/// alone works byte by byte.
 pub fn lossy(bytes: &[u8]) -> Cow<'_, str> {
     std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
 }
 
-/// Escapes control characters and those that reorder text or break lines, so that a server's words cannot paint the
-/// reader's terminal or forge lines.
+/// Escapes control characters, and characters that reorder text or break lines, so that text from a server cannot
+/// control the terminal or forge lines.
 pub fn escape(text: &str) -> String {
     if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
         return text.to_owned();
@@ -26,7 +26,7 @@ pub fn escape(text: &str) -> String {
     escaped
 }
 
-/// Breaks a text into lines of at most `width` characters, at spaces where there are any.
+/// Breaks text into lines of at most `width` characters, at spaces where possible.
 pub fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {
@@ -49,7 +49,7 @@ pub fn wrap(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// Quotes a word for a shell, if needed.
+/// Quotes a word for a shell if that is necessary.
 pub fn quote(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@=,+".contains(c);
     if !word.is_empty() && word.chars().all(plain) {

@@ -1,5 +1,5 @@
-//! How connections to the API server are made, and what a round passes to the next one: the TLS configuration with its
-//! sessions, and a connection that is still open.
+//! How to connect to the API server, and what one round passes to the next: the TLS configuration with its sessions,
+//! and an open connection.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,22 +13,22 @@ use super::tls::{Setup, Verify};
 use crate::cluster::{Cluster, Origin, Server, Trust};
 use crate::failure::Fault;
 
-/// How connections to one API server are made; any number of them.
+/// How to open connections to one API server, any number of them.
 pub struct Access {
     /// The address of the server.
     pub server: Server,
-    /// TLS, and the name to verify; `None` over plain HTTP.
+    /// The TLS configuration, and the name to verify; `None` for plain HTTP.
     pub tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
     /// A warning about the CA bundle.
     pub warning: Option<String>,
-    /// Where the connection notes its facts.
+    /// Where the connections record their facts.
     pub facts: SharedFacts,
-    /// Where a connection waits for the next round; `None`: there is no next round.
+    /// Where a connection is kept for the next round; `None` if there is no next round.
     pub idle: Option<Idle>,
 }
 
 impl Access {
-    /// Access to a server that the CA bundle verifies. `idle`: where connections may wait; sessions are resumed, too, then.
+    /// Prepares access to a server. `idle`: where a connection is kept; if it is given, TLS sessions are resumed, too.
     pub fn new(cluster: &Cluster, bundle: Option<&[u8]>, idle: Option<Idle>) -> Result<Arc<Access>, Fault> {
         let mut warning = None;
         let facts = SharedFacts::default();
@@ -70,25 +70,25 @@ fn server_name(cluster: &Cluster) -> Result<ServerName<'static>, Fault> {
     })
 }
 
-/// A resumed session shows no certificate: after this time a full handshake shows whether the certificate has expired or
-/// changed.
+/// A resumed session shows no certificate. After this time, a full handshake shows whether the certificate has expired
+/// or changed.
 const LONGEST_USE: Duration = Duration::from_secs(3600);
 
-/// What a round of one process passes to the next. All rounds ask the same cluster.
+/// What one round passes to the next in the same process. All rounds ask the same cluster.
 pub struct Kept {
     connections: bool,
-    /// The access, its bundle, and when it began.
+    /// The access, its CA bundle, and when it was created.
     access: Option<(Arc<Access>, Option<Vec<u8>>, Instant)>,
 }
 
 impl Kept {
-    /// Empty. `connections`: whether connections are kept, too, not only sessions.
+    /// Starts empty. `connections`: whether to keep connections as well as sessions.
     pub fn new(connections: bool) -> Kept {
         Kept { connections, access: None }
     }
 
-    /// The access of the last round, if its bundle is the same; otherwise [`Access::new`], without the sessions that
-    /// another bundle verified.
+    /// Returns the access of the last round if its CA bundle is the same and it is not too old. Otherwise creates a new
+    /// one with [`Access::new`], without the sessions that another bundle verified.
     pub fn access(&mut self, cluster: &Cluster, bundle: Option<Vec<u8>>) -> Result<Arc<Access>, Fault> {
         if let Some((access, of, since)) = &self.access
             && *of == bundle
@@ -102,7 +102,7 @@ impl Kept {
         Ok(access)
     }
 
-    /// Makes the next round use a new connection.
+    /// Closes the kept connection, so that the next round opens a new one.
     pub fn hang_up(&self) {
         if let Some(idle) = self.access.as_ref().and_then(|(access, ..)| access.idle.as_ref()) {
             idle.hang_up();
@@ -139,7 +139,7 @@ mod tests {
         let third = access(&other, Duration::ZERO).unwrap();
         assert!(!Arc::ptr_eq(&second, &third), "another bundle");
         assert!(!Arc::ptr_eq(&second, &access(&one, Duration::ZERO).unwrap()), "the first one again");
-        // After a bundle that cannot be used, nothing of the earlier one remains.
+        // After a bundle that cannot be used, nothing of the earlier access is kept.
         assert!(access(b"nothing", Duration::ZERO).is_err());
         let last = access(&one, Duration::ZERO).unwrap();
         assert!(!Arc::ptr_eq(&second, &last) && Arc::ptr_eq(&last, &access(&one, Duration::ZERO).unwrap()));

@@ -1,7 +1,7 @@
-//! One connection to the API server, with TLS on it where the server has TLS, as ureq's transport.
+//! One connection to the API server, with TLS if the server uses it, as a transport for ureq.
 //!
-//! ureq's own connector hides which address was tried and has no server-name override; here both
-//! are known. A connection keeps the deadline. An idle connection can be left to the next round.
+//! ureq's own connector does not show which address was tried, and cannot override the server name; this one does both.
+//! A connection keeps to the deadline. An idle connection can be kept for the next round.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -22,24 +22,24 @@ use super::tls;
 use crate::failure::Failure;
 use crate::time::deadline::Deadline;
 
-/// The largest response head that is read, in bytes; real ones have a few hundred.
+/// The largest response head that is read, in bytes; a normal one has a few hundred.
 pub const LARGEST_HEAD: usize = 32 * 1024;
 
-/// The longest wait for the first answer on a connection of an earlier round, at most a quarter of the time that is left:
-/// if that connection is dead, there must be time for a new one.
+/// The longest wait for the first answer on a connection from an earlier round, at most a quarter of the time left: if
+/// that connection is dead, there must be time for a new one.
 const FIRST_ANSWER: Duration = Duration::from_secs(1);
 
-/// Opens connections to the one API server.
+/// Opens connections to one API server.
 pub struct Connector {
     /// How to reach the server.
     pub access: Arc<Access>,
     /// The deadline of the whole run.
     pub deadline: Deadline,
-    /// The longest request head, in bytes: it must fit the output buffer.
+    /// The largest request head, in bytes: the output buffer must hold it.
     pub head: usize,
 }
 
-/// Names are looked up when a connection is made, not for every request: see [`tcp::addresses`].
+/// Looks up no names: that happens when a connection is opened and not for every request, see [`tcp::addresses`].
 #[derive(Debug)]
 pub struct NoLookup;
 
@@ -102,7 +102,7 @@ impl Connector {
         Connection { socket, tls, access: Arc::clone(&self.access), buffers, is_idle: false, unproven }
     }
 
-    /// The connection that the last round left, unless the server has closed it.
+    /// The connection from the last round, unless the server has closed it.
     fn kept(&self) -> Option<Connection> {
         let (socket, tls) = self.access.idle.as_ref()?.take()?;
         let patience = self.deadline.left().map_or(FIRST_ANSWER, |left| FIRST_ANSWER.min(left / 4));
@@ -112,7 +112,8 @@ impl Connector {
     }
 }
 
-/// The TLS handshake except for our last message, which is sent with the first request, in one packet.
+/// Makes the TLS handshake except for the client's last message, which is sent together with the first request, in one
+/// packet.
 fn shake_hands(
     config: &Arc<ClientConfig>,
     name: &ServerName<'static>,
@@ -126,7 +127,7 @@ fn shake_hands(
             read => drop(read?),
         }
         if let Err(fault) = session.process_new_packets() {
-            // The alert gives the server the reason. Failing to send it changes nothing.
+            // The alert gives the server the reason. If it cannot be sent, the failure stays the same.
             let _ = session.write_tls(socket);
             return Err(io::Error::new(io::ErrorKind::InvalidData, fault));
         }
@@ -134,7 +135,7 @@ fn shake_hands(
     Ok(session)
 }
 
-/// Sends the bytes, in one packet with other pending output where it fits.
+/// Sends the bytes, together with other pending output in one packet if they fit.
 fn send(session: &mut ClientConnection, socket: &mut Socket, mut output: &[u8]) -> io::Result<()> {
     while !output.is_empty() {
         let taken = session.writer().write(output)?;
@@ -151,7 +152,8 @@ fn flush(session: &mut ClientConnection, socket: &mut Socket) -> io::Result<()> 
     Ok(())
 }
 
-/// A connection that ends during the handshake is unreachable: something else accepted it.
+/// Reports a connection that is closed during the handshake as unreachable: something other than the API server, such
+/// as a load balancer, accepted it.
 fn handshake_failure(error: &io::Error, server: &str) -> Failure {
     match tls::failure(error, server) {
         Failure::Closed(_) => Failure::Unreachable(format!(
@@ -162,7 +164,7 @@ fn handshake_failure(error: &io::Error, server: &str) -> Failure {
     }
 }
 
-/// Wraps a failure for ureq; `super::failure` unwraps it.
+/// Wraps a failure in an error of ureq; `super::failure` unwraps it.
 fn carry(failure: Failure) -> ureq::Error {
     ureq::Error::Other(Box::new(failure))
 }
@@ -191,28 +193,29 @@ pub struct Connection {
     tls: Option<ClientConnection>,
     access: Arc<Access>,
     buffers: LazyBuffers,
-    /// Whether every request has its answer.
+    /// Whether every request was answered.
     is_idle: bool,
-    /// The deadline of a connection of an earlier round, until the server answers on it in this round.
+    /// On a connection from an earlier round: the deadline to set once the server answers in this round.
     unproven: Option<Deadline>,
 }
 
 impl Connection {
-    /// A failure on a connection of an earlier round says nothing about the server: the connection is closed, and
-    /// [`super::Client::send`] uses a new one.
+    /// A failure on a connection from an earlier round says nothing about the server: the connection is closed, and
+    /// [`super::Client::send`] opens a new one.
     fn carry(&self, error: &io::Error) -> ureq::Error {
         if self.unproven.is_none() {
             return carry(tls::failure(error, &self.access.server.authority()));
         }
         if let (io::ErrorKind::TimedOut, Some(idle)) = (error.kind(), &self.access.idle) {
-            // Something on the way drops idle connections, or the server is slow: the next one would cost as much.
+            // The network drops idle connections, or the server is slow. The next kept connection would cost the same
+            // wait, so keep none.
             idle.close();
         }
         carry(Failure::Closed(error.to_string()))
     }
 
-    /// Whether the peer has neither closed the connection nor sent data that was not requested. Session tickets do not
-    /// count.
+    /// Whether the server has neither closed the connection nor sent data that was not requested. Session tickets do
+    /// not count as data.
     fn is_quiet(&mut self) -> io::Result<bool> {
         let Some(tls) = &mut self.tls else {
             return match self.socket.stream.peek(&mut [0]) {
@@ -229,7 +232,7 @@ impl Connection {
                 Ok(_) => {
                     let state = tls.process_new_packets().map_err(io::Error::other)?;
                     let spoke = state.peer_has_closed() || state.plaintext_bytes_to_read() > 0;
-                    // A peer may send tickets faster than they are read.
+                    // A server may send tickets faster than they are read, so this loop ends at the deadline.
                     if spoke || self.socket.deadline.is_over() {
                         return Ok(false);
                     }
@@ -258,7 +261,7 @@ impl Transport for Connection {
     fn await_input(&mut self, _: NextTimeout) -> Result<bool, ureq::Error> {
         let input = self.buffers.input_append_buf();
         if input.is_empty() {
-            // Reading nothing would look like the end of the connection.
+            // A read into an empty buffer returns 0, which would look like the end of the connection.
             let why = format!("{} sends a head without an end", self.access.server.authority());
             return Err(carry(Failure::Unintelligible(why)));
         }

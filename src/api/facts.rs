@@ -1,4 +1,4 @@
-//! Facts about the latest connection, noted where they arise and read by `doctor`.
+//! Facts about the latest connection: recorded where they are found, and read by `doctor`.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -9,27 +9,27 @@ use super::certificate::Certificate;
 /// Facts about the latest connection, as far as it got.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
-    /// Whether the server's name resolves, or needs no lookup.
+    /// Whether the server's name resolves or needs no lookup.
     pub resolved: bool,
-    /// The address that accepted the TCP connection, and after how long.
+    /// The address that accepted the TCP connection, and how long that took.
     pub tcp: Option<(SocketAddr, Duration)>,
-    /// The duration of the whole TLS handshake.
+    /// How long the whole TLS handshake took.
     pub tls: Option<Duration>,
-    /// `TLS 1.3`.
+    /// The TLS version, such as `TLS 1.3`.
     pub version: &'static str,
-    /// `TLS13_AES_128_GCM_SHA256`.
+    /// The cipher suite, such as `TLS13_AES_128_GCM_SHA256`.
     pub suite: String,
-    /// The server's own certificate as it shows it, also where it is not trusted.
+    /// The server's own certificate as it is sent, even if it is not trusted.
     pub der: Vec<u8>,
-    /// The same, parsed when it is needed.
+    /// The same certificate, parsed when the facts are read.
     pub certificate: Option<Certificate>,
-    /// Whether the CA bundle verifies it.
+    /// Whether the CA bundle verifies the certificate.
     pub verified: bool,
-    /// Whether no CA of the bundle has signed it.
+    /// Whether no CA in the bundle has signed the certificate.
     pub unknown_issuer: bool,
 }
 
-/// Facts that the connection notes and others read.
+/// Facts that the connection records and others read.
 #[derive(Clone, Debug, Default)]
 pub struct SharedFacts(Arc<Mutex<Facts>>);
 

@@ -1,4 +1,4 @@
-//! Where an open connection waits between two rounds of one process.
+//! Keeps an open connection between two rounds of one process.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -6,7 +6,7 @@ use rustls::ClientConnection;
 
 use super::tcp::Socket;
 
-/// Where a connection waits for the next round.
+/// The place of a connection between two rounds.
 pub struct Idle(Mutex<Place>);
 
 struct Place {
@@ -15,7 +15,7 @@ struct Place {
 }
 
 impl Idle {
-    /// An empty place. `keeps`: whether a connection may wait there.
+    /// An empty place. `keeps`: whether it may keep a connection.
     pub fn new(keeps: bool) -> Idle {
         Idle(Mutex::new(Place { connection: None, keeps }))
     }
@@ -24,17 +24,17 @@ impl Idle {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a connection waits.
+    /// Whether a connection is kept.
     pub fn is_taken(&self) -> bool {
         self.place().connection.is_some()
     }
 
-    /// Takes the connection that waits.
+    /// Takes out the kept connection.
     pub fn take(&self) -> Option<(Socket, ClientConnection)> {
         self.place().connection.take()
     }
 
-    /// Leaves a connection for the next round.
+    /// Keeps a connection for the next round, if that is allowed.
     pub fn put(&self, connection: (Socket, ClientConnection)) {
         let mut place = self.place();
         if place.keeps {
@@ -42,12 +42,12 @@ impl Idle {
         }
     }
 
-    /// Closes the connection that waits.
+    /// Closes the kept connection.
     pub fn hang_up(&self) {
         self.place().connection = None;
     }
 
-    /// Lets no connection wait there any more.
+    /// Stops keeping connections.
     pub fn close(&self) {
         self.place().keeps = false;
     }

@@ -1,6 +1,6 @@
-//! TCP: a name becomes addresses, an address a connection, and no wait goes beyond the deadline.
+//! TCP: resolves a name to addresses, connects to one of them, and never waits past the deadline.
 //!
-//! The waits are short: the kernel rounds long socket timeouts up by seconds.
+//! A long wait is made of short ones, because the kernel rounds long socket timeouts up by seconds.
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
@@ -13,7 +13,7 @@ use crate::cluster::Server;
 use crate::failure::Failure;
 use crate::time::deadline::Deadline;
 
-/// The addresses of the server.
+/// Resolves the addresses of the server.
 pub fn addresses(server: &Server, deadline: Deadline) -> Result<Vec<SocketAddr>, Failure> {
     let host = &server.host;
     if let Ok(address) = host.parse::<IpAddr>() {
@@ -32,8 +32,8 @@ pub fn addresses(server: &Server, deadline: Deadline) -> Result<Vec<SocketAddr>,
     }
 }
 
-/// Looks a name up. `None`: not before the deadline. It runs on a thread of its own, because a lookup cannot be
-/// cancelled; if no thread can be started, it runs in place.
+/// Resolves a name; `None` if the deadline passes first. The lookup runs on its own thread because it cannot be
+/// canceled; if no thread can be started, it runs on this one.
 fn look_up(host: &str, port: u16, deadline: Deadline) -> Option<io::Result<Vec<SocketAddr>>> {
     let addresses = move |host: &str| (host, port).to_socket_addrs().map(Iterator::collect);
     let (found, lookups) = channel();
@@ -44,13 +44,13 @@ fn look_up(host: &str, port: u16, deadline: Deadline) -> Option<io::Result<Vec<S
     }
 }
 
-/// Tries one address after the other, until one takes the connection; each gets an even share of the time
-/// that is left. The failure is the last one's. `None`: there is no address.
+/// Tries the addresses one after the other until one accepts the connection; each gets an even share of the time left.
+/// Returns the failure of the last address; `None` if there is no address.
 pub fn connect(addresses: &[SocketAddr], deadline: Deadline) -> Option<Result<TcpStream, Failure>> {
     let mut tried = None;
     for (address, to_come) in addresses.iter().zip((1..=addresses.len()).rev()) {
         let left = deadline.left().unwrap_or(Duration::MAX);
-        // A timeout of zero would be an error.
+        // A timeout of zero is an error.
         let share = (left / u32::try_from(to_come).unwrap_or(u32::MAX)).max(Duration::from_millis(1));
         let failure = match TcpStream::connect_timeout(address, share) {
             Ok(stream) => return Some(Ok(stream)),
@@ -64,7 +64,7 @@ pub fn connect(addresses: &[SocketAddr], deadline: Deadline) -> Option<Result<Tc
     tried
 }
 
-/// A TCP connection that waits for its peer until the deadline, and no longer.
+/// A TCP connection that waits for its peer until the deadline and no longer.
 pub struct Socket {
     /// The connection.
     pub stream: TcpStream,
@@ -72,13 +72,13 @@ pub struct Socket {
     pub deadline: Deadline,
 }
 
-/// The longest wait in one go: the kernel rounds one of this length up by 10 ms at most.
+/// The longest single wait: the kernel rounds a wait of this length up by at most 10 ms.
 const ONE_WAIT: Duration = Duration::from_millis(250);
 
 impl Socket {
     /// A socket for a connection.
     pub fn new(stream: TcpStream, deadline: Deadline) -> io::Result<Socket> {
-        // Without it a second small write would wait for the first one's acknowledgement.
+        // Without this option, a second small write waits until the first is acknowledged.
         stream.set_nodelay(true)?;
         let mut socket = Socket { stream, deadline };
         socket.wait_until(deadline)?;
@@ -91,7 +91,7 @@ impl Socket {
         self.wait_at_most(ONE_WAIT)
     }
 
-    /// A second handle of the same connection.
+    /// A second handle for the same connection.
     pub fn again(&self) -> io::Result<Socket> {
         Ok(Socket { stream: self.stream.try_clone()?, deadline: self.deadline })
     }
@@ -101,7 +101,7 @@ impl Socket {
         self.stream.set_write_timeout(Some(wait))
     }
 
-    /// Repeats the attempt until it is done or the deadline has passed.
+    /// Repeats the attempt until it succeeds or fails, or the deadline has passed.
     fn within<T>(&self, attempt: &mut dyn FnMut(&TcpStream) -> io::Result<T>) -> io::Result<T> {
         loop {
             match self.deadline.left() {
@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn the_last_address_gets_all_the_time_that_is_left() {
-        // Nothing listens any more at one; at the other, nothing accepts and the queue is full.
+        // Nothing listens on the first address; on the second, nothing accepts and the queue is full.
         let at_loopback = || SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let closed = TcpListener::bind(at_loopback()).unwrap().local_addr().unwrap();
         let full = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();

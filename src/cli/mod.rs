@@ -48,7 +48,7 @@ pub enum Invocation {
     Install(PathBuf),
 }
 
-/// A command line that cannot be run, and how to report that, as far as it says so.
+/// A command line that cannot be run, and how to report that, as far as it can be read.
 #[derive(Debug)]
 pub struct Refused {
     /// What is wrong.
@@ -57,8 +57,8 @@ pub struct Refused {
     pub reporting: Reporting,
 }
 
-/// Reads the arguments (without the program's name). Every fault is a usage fault, but for a server
-/// that the variables name badly. `disabled` gives `KUBEKNOCK_DISABLED`.
+/// Parses the arguments (without the program's name). Every fault is a usage fault, except a server that the
+/// environment variables name incorrectly. `disabled` returns `KUBEKNOCK_DISABLED`.
 pub fn parse(
     arguments: Vec<OsString>,
     variables: &ServiceVariables,
@@ -69,7 +69,7 @@ pub fn parse(
     understand(sorted, variables, disabled).map_err(|fault| Refused { fault, reporting })
 }
 
-/// How to report, whatever else is wrong. What is malformed is reported as by default.
+/// How to report a fault, whatever else is wrong. An option that cannot be read has its default.
 fn reporting(sorted: &Sorted) -> Reporting {
     let output = sorted.value("output").and_then(|typed| value::output(typed).ok());
     let log = sorted.value("termination-log").and_then(|typed| value::termination_log(typed).ok());
@@ -106,7 +106,7 @@ fn understand(
         return usage(format!("{command} takes no command after --: only wait does"));
     }
     let words: Vec<&str> = sorted.words.iter().map(String::as_str).collect();
-    // Not reached by any argument: everything that argh would refuse has been refused in our own words.
+    // No argument reaches this error: whatever argh would reject was rejected before, in our own words.
     let program = Program::from_args(&["kubeknock"], &words)
         .map_err(|_| Fault::Usage("the arguments cannot be read: see kubeknock --help".into()))?;
     let explicit_server = program.server.is_some();
@@ -131,8 +131,8 @@ fn understand(
     };
     let (cluster, bad_variables) = match (Cluster::resolve(place.clone(), variables), &program.command) {
         (Ok(cluster), _) => (cluster, None),
-        // Doctor shows what is wrong with them in its steps, and continues with the well-known name; a disabled wait
-        // asks no server.
+        // `doctor` shows what is wrong with the variables in its steps, and continues with the well-known name; a
+        // disabled `wait` asks no server.
         (Err(Fault::Setup(why)), command) if disabled.is_some() || matches!(command, Command::Doctor(_)) => {
             let variables = ServiceVariables { port: None, ..variables.clone() };
             (Cluster::resolve(place, &variables)?, Some(why))
@@ -157,22 +157,22 @@ fn understand(
     }
 }
 
-/// What the options of the program itself come to.
+/// The options of the program itself, evaluated.
 struct Context {
     cluster: Cluster,
     verbose: bool,
-    /// Why a wait asks nothing: then it needs no file either.
+    /// Why `wait` asks nothing; if set, it also needs no files.
     disabled: Option<String>,
 }
 
 impl Context {
-    /// For the commands without phrases.
+    /// The settings of the commands without phrases.
     fn common(self, output: Value<Format>, timeout: Value<Duration>) -> Result<Common, Fault> {
         let Context { cluster, verbose, disabled: _ } = self;
         Ok(Common { cluster, output: output.of("--output")?, timeout: timeout.of("--timeout")?, verbose })
     }
 
-    /// The settings of the commands that take phrases. The time of reading files is subtracted from `patience`.
+    /// The settings of the commands with phrases. The time of reading files is subtracted from `patience`.
     fn knocking(self, phrases: Phrases, patience: &mut Duration) -> Result<Knocking, Fault> {
         let Context { cluster, verbose, disabled } = self;
         let Phrases { filename, token_only, forbid_anonymous, review, quiet, typed, .. } = phrases;
@@ -275,7 +275,7 @@ fn grant(arguments: options::Grant, context: Context) -> Result<grant::Grant, Fa
     let (phrases, all, timeout) = arguments.part();
     let mut timeout = timeout.of("--timeout")?;
     let mut knocking = context.knocking(phrases, &mut timeout)?;
-    // The anonymous knock is not shown. Over plain HTTP there is no other.
+    // `grant` shows no anonymous knock, so it makes none. Over plain HTTP there is no other knock.
     knocking.spec.token_only = knocking.spec.cluster.server.tls;
     Ok(grant::Grant { knocking, timeout, all })
 }
@@ -335,7 +335,7 @@ fn rules(arguments: options::Rules, context: Context) -> Result<rules::RulesOf, 
     Ok(rules::RulesOf { common, namespace, only })
 }
 
-/// `--namespace` for phrases without one.
+/// The defaults of phrases: `--namespace`, where a phrase names no namespace.
 fn defaults(namespace: Option<String>) -> Defaults {
     Defaults { namespace: namespace.map_or(Namespace::Own, Namespace::Named), subresource: None }
 }
@@ -352,7 +352,7 @@ fn doctor(
     Ok(doctor::Doctor { cluster, surroundings, namespace, permissions, output, timeout, verbose })
 }
 
-/// The permissions of phrases, then those of files.
+/// The permissions of the phrases, and then those of the files.
 fn permissions(
     typed: &[String],
     files: &[String],
@@ -372,7 +372,7 @@ fn namespace(typed: Option<String>) -> Result<Option<String>, Fault> {
     checked("--namespace", typed, permission::namespace_fault)
 }
 
-/// A name, where nothing is wrong with it.
+/// Returns a name if it is valid.
 fn checked(
     option: &str,
     typed: Option<String>,
@@ -389,7 +389,7 @@ mod tests {
     use super::*;
     use argh::{ArgsInfo, FlagInfoKind};
 
-    /// The command with what it needs beside options.
+    /// A command with the arguments that it requires.
     fn whole(command: &str) -> Vec<OsString> {
         let needs: &[&str] = match command {
             "check" | "wait" | "monitor" | "grant" => &["list pods"],
@@ -406,7 +406,7 @@ mod tests {
         parsed.map(|invocation| format!("{invocation:?}")).map_err(|refused| refused.fault.text().to_owned())
     }
 
-    /// Each command with each of its options that takes a value, and its line of help.
+    /// Each command with each option that takes a value, and the line of help for that option.
     fn valued() -> Vec<[&'static str; 3]> {
         let program = Program::get_args_info();
         let mut valued = Vec::new();
@@ -420,7 +420,7 @@ mod tests {
         valued
     }
 
-    /// argh has words of its own for a value that it cannot read. They never get as far as a user.
+    /// argh has its own message for a value that it cannot read. Users must never see it.
     #[test]
     fn no_value_is_refused_by_argh() {
         let mut refused = 0;

@@ -1,7 +1,7 @@
-//! The values of options: what each can be, and in which words it is refused.
+//! The values of options: what each accepts, and the message for what it does not.
 //!
-//! argh never refuses a value: it would do so in words of its own. What a value cannot be read as is kept in
-//! [`Value`] until the option that it belongs to is known.
+//! argh itself never rejects a value, because it would use its own words. A value that cannot be read is kept in
+//! [`Value`] until the name of its option is known.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,34 +11,34 @@ use crate::report::{Format, termination};
 use crate::text::escape;
 use crate::time::duration::parse_duration;
 
-/// The value of an option, or what was typed and why it cannot be one.
+/// The value of an option, or what was typed and why it is not valid.
 #[derive(Debug)]
 pub struct Value<T>(Result<T, (String, String)>);
 
 impl<T> Value<T> {
-    /// What it is read as. Always `Ok`, because argh would word an error itself.
+    /// Reads what was typed. Always `Ok`, because argh would word an error itself.
     #[expect(clippy::unnecessary_wraps, reason = "argh's signature")]
     fn read(typed: &str, read: impl FnOnce(&str) -> Result<T, String>) -> Result<Value<T>, String> {
         Ok(Value(read(typed).map_err(|why| (typed.to_owned(), why))))
     }
 
-    /// A default.
+    /// A default value.
     pub const fn is(value: T) -> Value<T> {
         Value(Ok(value))
     }
 
-    /// The value; the fault names the option.
+    /// Returns the value. The fault names the option.
     pub fn of(self, option: &str) -> Result<T, Fault> {
         self.0.map_err(|(typed, why)| Fault::Usage(format!("{option} \"{}\": {why}", escape(&typed))))
     }
 
-    /// The value, or this one where there is none.
+    /// Returns the value, or `other` if what was typed is not valid.
     pub fn or(self, other: T) -> T {
         self.0.unwrap_or(other)
     }
 }
 
-/// A default.
+/// A default in seconds.
 pub const fn seconds(seconds: u64) -> Value<Duration> {
     Value::is(Duration::from_secs(seconds))
 }
@@ -66,12 +66,12 @@ pub fn termination_log(typed: &str) -> Result<Value<termination::Target>, String
     })
 }
 
-/// 0 or more.
+/// A duration of 0 or more.
 pub fn duration(typed: &str) -> Result<Value<Duration>, String> {
     Value::read(typed, parse_duration)
 }
 
-/// More than 0.
+/// A duration of more than 0.
 pub fn positive_duration(typed: &str) -> Result<Value<Duration>, String> {
     Value::read(typed, |typed| match parse_duration(typed)? {
         Duration::ZERO => Err("the duration must be more than 0".into()),
@@ -82,7 +82,7 @@ pub fn positive_duration(typed: &str) -> Result<Value<Duration>, String> {
 /// The value of `--listen`.
 pub type Address = Value<SocketAddr>;
 
-/// `ADDR:PORT`, or `:PORT` for all addresses, as servers in Go take it.
+/// `ADDR:PORT`, or `:PORT` for all addresses, as servers in Go accept it.
 pub fn listen(typed: &str) -> Result<Address, String> {
     Value::read(typed, |typed| {
         let full = if typed.starts_with(':') { format!("[::]{typed}") } else { typed.to_owned() };

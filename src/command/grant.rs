@@ -1,4 +1,4 @@
-//! `grant`: asks as `check` does, and prints the RBAC objects that are missing, as YAML.
+//! `grant`: asks like `check`, and prints the RBAC objects that are missing, as YAML.
 
 use std::time::Duration;
 
@@ -26,17 +26,17 @@ pub struct Grant {
     pub knocking: Knocking,
     /// The deadline of the whole run.
     pub timeout: Duration,
-    /// `--all`: whether to print grants that exist, too.
+    /// `--all`: whether to print grants that already exist, too.
     pub all: bool,
 }
 
-/// The rules to grant in one namespace, or in the cluster.
+/// The rules to grant in one namespace, or in the whole cluster.
 struct Place<'a> {
     namespace: Option<&'a str>,
     rules: Vec<Rule>,
 }
 
-/// Runs `grant`. The exit code is that of `check`, even if only a part could be printed.
+/// Runs `grant`. The exit code is that of `check`, even if some of the grants cannot be printed.
 pub fn run(grant: Grant) -> Code {
     let Grant { knocking: Knocking { spec, reporting }, timeout, all } = grant;
     let deadline = Deadline::after(timeout);
@@ -88,7 +88,7 @@ pub fn run(grant: Grant) -> Code {
     code
 }
 
-/// The attributes of a permission that is granted and must be.
+/// The attributes of a permission that is required and already granted.
 fn granted(finding: &Finding) -> Option<&Attributes> {
     let asked = finding.asked().filter(|_| finding.code == Code::Ok && finding.expected == Expected::Can)?;
     Some(&asked.question.attributes)
@@ -111,8 +111,8 @@ fn say(finding: &Finding, context: Context<'_>) {
     }
 }
 
-/// Comments about namespaces that do not exist, or may not: a grant in them cannot be applied. The account's own
-/// namespace exists.
+/// YAML comments about namespaces that do not exist, or that this user cannot see: a grant in a missing namespace
+/// cannot be applied. The account's own namespace always exists.
 fn doubts(
     cluster: &Cluster,
     subject: &Subject<'_>,

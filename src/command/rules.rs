@@ -21,25 +21,25 @@ use crate::visit::Visit;
 /// The settings of `rules`.
 #[derive(Debug)]
 pub struct RulesOf {
-    /// Which API server, and how to show its list.
+    /// Which API server to ask, and how to print the list.
     pub common: Common,
-    /// Where; `None` is the pod's own namespace.
+    /// The namespace; `None` means the pod's own.
     pub namespace: Option<String>,
-    /// `--only`: the permissions that the account may have.
+    /// `--only`: the permissions that the account is allowed to have.
     pub only: Option<Vec<Permission>>,
 }
 
-/// The result.
+/// The result of a run.
 struct Found {
     code: Code,
     namespace: String,
     rules: Rules,
-    /// With `--only`: the rights beyond it.
+    /// With `--only`: the rights beyond the named permissions.
     excess: Option<Vec<String>>,
     why: Vec<String>,
 }
 
-/// Runs it.
+/// Runs `rules`.
 pub fn run(command: &RulesOf) -> Code {
     let shown = find(command).map(|found| {
         if command.common.output == Format::Json {
@@ -70,7 +70,7 @@ pub fn run(command: &RulesOf) -> Code {
     end(shown, command.common.output)
 }
 
-/// Whether there is a list to print.
+/// Whether the run has a list to print.
 fn is_judged(code: Code) -> bool {
     matches!(code, Code::Ok | Code::Excess)
 }
@@ -105,7 +105,7 @@ fn find(command: &RulesOf) -> Result<Found, Fault> {
         }
         shown.get_or_insert(rules);
     }
-    // A listed right is certain, even if the list is incomplete.
+    // A listed right is certain even if the list is incomplete, so excess takes precedence.
     if !excess.is_empty() {
         (code, why) = (Code::Excess, explain::excess(context.subject));
     } else if let (Code::Ok, Some(doubt)) = (code, doubt) {
@@ -115,12 +115,13 @@ fn find(command: &RulesOf) -> Result<Found, Fault> {
     Ok(Found { code, rules: shown.unwrap_or_default(), excess, why, namespace: namespace.clone() })
 }
 
-/// What the phrases name, as the API server knows it. A name that it does not serve is compared as it is typed.
+/// The attributes of the permissions that the phrases name. A resource that the API server does not serve is compared
+/// as it is typed.
 fn named(permissions: &[Permission], visit: &Visit, namespace: &str) -> Result<Vec<Attributes>, Fault> {
     let mut named = Vec::new();
     for (permission, resource) in permissions.iter().zip(resources(permissions, &[], visit).0) {
         let question = match (&permission.target, resource.as_deref()) {
-            // It allows nothing.
+            // A phrase with `cannot` allows nothing.
             _ if permission.expected == Expected::Cannot => continue,
             (Target::Path(path), _) => Question::path(permission, path, true),
             (Target::Objects(objects), resource) => {
@@ -175,7 +176,7 @@ fn json(found: &Found, command: &RulesOf) -> String {
     json::line(object)
 }
 
-/// kubectl's table: columns as wide as their longest cell and three spaces.
+/// The table as kubectl prints it: each column is three spaces wider than its longest cell.
 fn table(rules: &[Rule]) -> String {
     let list = |items: &[String]| format!("[{}]", items.join(" "));
     let mut rows = vec![["Resources", "Non-Resource URLs", "Resource Names", "Verbs"].map(str::to_owned)];

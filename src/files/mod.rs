@@ -14,11 +14,11 @@ use crate::time::reading::{Content, Unread, read, read_stdin};
 /// The largest size of all files of a run together, in bytes.
 const LARGEST: usize = 1024 * 1024;
 
-/// Adds the permissions of these files, in order, to those of the arguments; `-` is stdin. The time of
-/// reading is subtracted from `patience`.
+/// Adds the permissions of these files, in order, to those of the arguments; `-` is stdin. Subtracts the time of
+/// reading from `patience`.
 ///
-/// The content of a file is part of the command line, so a fault in it is a usage fault; a file that cannot be read
-/// is a setup fault, such as a ConfigMap that is not mounted.
+/// The content of a file is part of the command line, so an error in it is a usage fault. A file that cannot be read,
+/// such as a key of a ConfigMap that is not mounted, is a setup fault.
 pub fn add(
     permissions: &mut Vec<Permission>,
     names: &[String],
@@ -59,7 +59,8 @@ pub fn add(
     Ok(())
 }
 
-/// Adds the permissions in the content of a file. The error follows the file's name: `, line 3: …`.
+/// Adds the permissions in the content of a file. The error continues a message that begins with the name of the file,
+/// as in `, line 3: …`.
 pub fn parse(content: &[u8], defaults: &Defaults, permissions: &mut Vec<Permission>) -> Result<(), String> {
     let before = permissions.len();
     if content.starts_with(b"\xff\xfe") || content.starts_with(b"\xfe\xff") {
@@ -70,7 +71,7 @@ pub fn parse(content: &[u8], defaults: &Defaults, permissions: &mut Vec<Permissi
         let line = good.split(|byte| *byte == b'\n').count();
         format!(", line {line}: the text is not valid UTF-8")
     })?;
-    // Editors on Windows write it before UTF-8.
+    // Editors on Windows write a byte order mark at the start of UTF-8.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let is_json = text.trim_start().starts_with(['{', '[']);
     if is_json {
@@ -85,7 +86,7 @@ pub fn parse(content: &[u8], defaults: &Defaults, permissions: &mut Vec<Permissi
     Ok(())
 }
 
-/// Adds phrases, one a line.
+/// Adds the permissions of a text with one phrase on each line.
 fn phrases(text: &str, defaults: &Defaults, permissions: &mut Vec<Permission>) -> Result<(), String> {
     for (at, line) in text.lines().enumerate() {
         let phrase = without_comment(line);
@@ -109,7 +110,7 @@ fn phrases(text: &str, defaults: &Defaults, permissions: &mut Vec<Permission>) -
     Ok(())
 }
 
-/// A `#` at the start or after a space begins a comment: no phrase has one there.
+/// Removes a comment. It begins with a `#` at the start of the line or after a space, where no phrase can have one.
 fn without_comment(line: &str) -> &str {
     let begins = |before: &str| before.is_empty() || before.ends_with(char::is_whitespace);
     let parts = line.match_indices('#').filter_map(|(at, _)| line.get(..at));

@@ -1,6 +1,8 @@
-//! Reads roles as JSON, as `kubectl get role NAME -o json` prints them: what each rule grants, as permissions.
+//! Reads roles as JSON, as `kubectl get role NAME -o json` prints them, and turns each rule into the permissions that
+//! it grants.
 //!
-//! It reads a stream, one rule at a time: the parsed form of a whole file needs ninety times the memory of its text.
+//! Reads a stream, one rule at a time, because the parsed form of a whole file takes ninety times the memory of its
+//! text.
 
 use std::cell::Cell;
 use std::fmt;
@@ -17,21 +19,22 @@ use crate::text::escape;
 /// The fields of a rule (rbac.authorization.k8s.io, `PolicyRule`).
 const FIELDS: [&str; 5] = ["verbs", "apiGroups", "resources", "resourceNames", "nonResourceURLs"];
 
-/// Adds the permissions of all roles and lists in a text. The error follows the file's name: `, line 3: …`.
+/// Adds the permissions of every role and list in a text. The error continues a message that begins with the name of
+/// the file, as in `, line 3: …`.
 pub fn read(text: &str, defaults: &Defaults, permissions: &mut Vec<Permission>) -> Result<(), String> {
     let room = Cell::new(ROOM);
     let mut parser = serde_json::Deserializer::from_slice(text.as_bytes());
     let mut reader = Reader { defaults, permissions, room: &room, rule: 0 };
     loop {
         Piece(&mut reader, Part::Object).deserialize(&mut parser).map_err(|error| located(&error))?;
-        // `kubectl create --dry-run=client -o json` prints one after the other.
+        // `kubectl create --dry-run=client -o json` prints several objects, one after the other.
         if parser.end().is_ok() {
             return Ok(());
         }
     }
 }
 
-/// The place of a fault, and the fault without the place that the parser adds.
+/// The position of an error, and the error without the position that the parser appends.
 fn located(error: &serde_json::Error) -> String {
     let (line, column) = (error.line(), error.column());
     let text = error.to_string();
@@ -47,19 +50,19 @@ struct Reader<'r> {
     defaults: &'r Defaults,
     permissions: &'r mut Vec<Permission>,
     room: &'r Cell<usize>,
-    /// How many rules of this role came before this one.
+    /// The index of the current rule in its role.
     rule: usize,
 }
 
 /// A rule: the lists of its fields.
 type Rule = [Vec<String>; FIELDS.len()];
 
-/// What may come next in the document.
+/// Which part of the document is read next.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Part {
-    /// A role, or a list of them.
+    /// A role, or a list of roles.
     Object,
-    /// The same in a list, where the kind may be left out.
+    /// The same inside a list, where the kind may be missing.
     Item,
     Items,
     Rules,
@@ -88,7 +91,7 @@ impl<'de> Visitor<'de> for Piece<'_, '_> {
         })
     }
 
-    /// No rules are printed as `null`.
+    /// A role without rules has `null` instead of a list.
     fn visit_unit<E>(self) -> Result<(), E> {
         Ok(())
     }
@@ -139,18 +142,18 @@ impl<'de> Visitor<'de> for Piece<'_, '_> {
 }
 
 impl<'r> Reader<'r> {
-    /// The next value, if it is not larger than a rule or the metadata of a role may be.
+    /// Reads the next value, unless it is larger than a rule or the metadata of a role can be.
     fn value(&self) -> Sparing<'r> {
         self.room.set(ROOM);
         Sparing { room: self.room, token: None }
     }
 
-    /// A fault in the current rule; `why` follows `rules[3]`.
+    /// An error in the current rule; `why` continues `rules[3]`.
     fn fault<E: Error>(&self, why: &str) -> E {
         E::custom(format!("rules[{}]{why}", self.rule))
     }
 
-    /// Ends a role whose rules have been read; its permissions begin at `first`.
+    /// Completes a role after its rules are read; its permissions start at index `first`.
     fn role(&mut self, object: &Map<String, Value>, first: usize, is_item: bool) -> Result<(), String> {
         let text = |first: &str, second: &str| {
             let value = object.get(first);
@@ -197,7 +200,7 @@ impl<'r> Reader<'r> {
         Ok(())
     }
 
-    /// Groups × resources × names × verbs, or paths × verbs.
+    /// Adds each combination of group, resource, name and verb, or of path and verb.
     fn grant(&mut self, rule: Rule) -> Result<(), &'static str> {
         let [verbs, groups, resources, names, paths] = rule;
         let is_path = !paths.is_empty();
@@ -255,7 +258,7 @@ impl<'r> Reader<'r> {
     }
 }
 
-/// Takes a field of a rule: all that RBAC accepts, except text that cannot be shown unchanged.
+/// Stores a field of a rule. Accepts all that RBAC accepts, except text that a terminal cannot show unchanged.
 fn take(rule: &mut Rule, field: &str, value: &Value) -> Result<(), &'static str> {
     const UNKNOWN: &str =
         ": a rule has verbs, apiGroups, resources, resourceNames and nonResourceURLs, and no other field";
@@ -327,7 +330,7 @@ mod tests {
             (r#"{"apiGroups":["*"],"resources":["pods"],"verbs":["get"]}"#, &["get pods.* in own"]),
             (r#"{"apiGroups":["*"],"resources":["*/scale"],"verbs":["get"]}"#, &["get */*/scale in own"]),
             (r#"{"apiGroups":[""],"resources":["pods/*"],"verbs":["get"]}"#, &["get pods/*/* in own"]),
-            // Literally, even if it is useless.
+            // Taken literally, even if it grants nothing useful.
             (r#"{"apiGroups":[""],"resources":["pod"],"verbs":["Get"]}"#, &["Get pod in own"]),
             (
                 r#"{"apiGroups":[""],"resources":["users"],"resourceNames":["Jane Doe"],"verbs":["impersonate"]}"#,
@@ -367,7 +370,7 @@ mod tests {
             (one.clone(), &["list pods in one"][..]),
             (cluster.clone(), &["list pods in own"]),
             (role("Role", PODS), &["list pods in own"]),
-            // The fields may have any order.
+            // The fields may come in any order.
             (
                 format!(
                     r#"{{"items":[{one},{cluster},{two}],"kind":"List","apiVersion":"v1","metadata":{{}}}}"#

@@ -1,4 +1,5 @@
-//! Asks the permissions of one round, one after the other, or side by side where that pays, and gives each its outcome.
+//! Asks the permissions of one round, one at a time or over several connections if that pays off, and decides the
+//! outcome of each.
 
 use std::mem;
 use std::rc::Rc;
@@ -23,8 +24,8 @@ use crate::trace::Tracing;
 use crate::verdict;
 use crate::visit::Visit;
 
-/// Asks all of them, in at most `patience`. `known`: what an earlier round found each name to mean; returns the same of
-/// this one, too. `kept`: what a round passes to the next.
+/// Asks all permissions of the spec within `patience`. `known`: what each name meant in an earlier round; the same list
+/// for this round is returned. `kept`: what one round passes to the next.
 pub fn round(
     spec: &Spec,
     known: &[Named],
@@ -58,18 +59,18 @@ pub fn round(
     Ok((Round { findings, bearer, claims: asker.visit.claims, timed_out }, names))
 }
 
-/// Why nothing may be asked, if the token itself shows it.
+/// The outcome of a round that must not ask anything because of its token: the token is missing, or ends too soon.
 fn barred(spec: &Spec, bearer: Bearer, claims: Option<&Claims>) -> Option<(Code, State)> {
     if spec.token_only && bearer == Bearer::None {
         return Some((Code::Anonymous, State::NoToken));
     }
-    // Claims are in whole seconds.
+    // Claims are in whole seconds, so the required life is rounded up.
     let least = i64::try_from(spec.min_token_life?.as_millis().div_ceil(1000)).ok()?;
     let left = claims?.ends_within(least, now())?;
     Some((Code::Unauthenticated, State::TokenEnds { left, least }))
 }
 
-/// Its phrase comes with its question, or at the end.
+/// A permission that is not asked yet. Its phrase is set together with the question, or at the end of the round.
 fn unasked(permission: &Permission) -> Finding {
     Finding {
         phrase: String::new(),
@@ -79,15 +80,16 @@ fn unasked(permission: &Permission) -> Finding {
     }
 }
 
-/// Notes what was asked. There may be thousands: what is said twice, or is of no use any more, is not kept.
+/// Records what was asked. A round may have thousands of permissions, so the request, which is not needed again, and
+/// the second copy of the phrase are dropped.
 fn note(finding: &mut Finding, mut asked: Box<Asked>) {
     finding.phrase = mem::take(&mut asked.question.phrase);
     asked.question.request = None;
     finding.state = State::Asked(asked);
 }
 
-/// Gives each finding its code: those that were asked by the truth table, the others by what ended
-/// the round: the deadline, or the failure of the connection under the one at `broken`.
+/// Sets the code of each finding. The truth table decides for permissions that were asked. All others get the code of
+/// what ended the round: the deadline, or a connection that failed under the permission at index `broken`.
 fn conclude(spec: &Spec, findings: &mut [Finding], bearer: Bearer, timed_out: bool, broken: Option<usize>) {
     let mut ended_by = None;
     for index in schedule(&spec.permissions) {
@@ -103,7 +105,7 @@ fn conclude(spec: &Spec, findings: &mut [Finding], bearer: Bearer, timed_out: bo
                 ended_by = Some(finding.code);
             }
         } else if timed_out {
-            // The first that is not done was being asked when the deadline came.
+            // The first permission without an answer was being asked when the deadline passed.
             if ended_by != Some(Code::Timeout) {
                 finding.state = State::Late;
             }
@@ -128,7 +130,7 @@ fn code(finding: &Finding, bearer: Bearer, forbid_anonymous: bool) -> Code {
     }
 }
 
-/// The order to ask in: watches last, because an allowed one costs the connection.
+/// The order in which to ask: watches last, because an allowed watch uses up the connection.
 fn schedule(permissions: &[Permission]) -> Vec<usize> {
     let watches = |permission: &Permission| permission.verb == "watch" && !needs_review(permission);
     let of_kind = |watch: bool| {
@@ -153,10 +155,11 @@ fn wanted(permission: &Permission) -> Option<Wanted> {
     }
 }
 
-/// What each permission's name means, and the connections that were made for it besides. `known`: what has been found
-/// before.
+/// Resolves the name in each permission. Also returns the connections that were opened for this. `known`: the names
+/// that an earlier round resolved.
 pub fn resources(permissions: &[Permission], known: &[Named], visit: &Visit) -> (Vec<Named>, Vec<Visit>) {
-    // Permissions of one resource mostly stand together.
+    // Permissions on the same resource mostly follow each other, so sharing with the previous one saves most of the
+    // memory.
     let mut latest = None;
     let mut share = |resolved: Result<Resource, Unresolved>| {
         let same = latest.take().filter(|known: &Rc<_>| **known == resolved);
@@ -188,17 +191,17 @@ pub fn resources(permissions: &[Permission], known: &[Named], visit: &Visit) -> 
     (names, several.further)
 }
 
-/// The pod's own namespace, if a phrase may need it.
+/// The pod's own namespace, which a phrase may need.
 enum OwnNamespace {
-    /// No phrase leaves its namespace out.
+    /// Every phrase names its namespace.
     Unused,
     Known(String),
-    /// It is not known, which is a fault once discovery shows that a phrase needs it.
+    /// The namespace is not known. This becomes a fault only if discovery shows that a phrase needs it.
     Unknown(Fault),
 }
 
 impl OwnNamespace {
-    /// A namespace that is not known is a fault at once where a resource that is known without asking needs it.
+    /// Fails at once if the namespace is not known and a phrase needs it whose resource is known without discovery.
     fn of(spec: &Spec) -> Result<OwnNamespace, Fault> {
         let uses_own = |permission: &&Permission| matches!(&permission.target, Target::Objects(objects) if objects.namespace == Namespace::Own);
         let mut users = spec.permissions.iter().filter(uses_own).filter_map(wanted).peekable();
@@ -225,7 +228,7 @@ impl OwnNamespace {
 struct Asker<'r> {
     spec: &'r Spec,
     visit: Visit,
-    /// Other connections that were made.
+    /// The connections that were opened to resolve names.
     further: Vec<Visit>,
     own_namespace: OwnNamespace,
     anonymous: bool,
@@ -233,14 +236,14 @@ struct Asker<'r> {
 
 /// Why the round ends early.
 enum End {
-    /// The connection itself failed under the permission of this place: asking anything else would fail the same way.
+    /// The connection failed under the permission at this index: any further request would fail in the same way.
     Broken(usize),
-    /// The deadline has come.
+    /// The deadline has passed.
     TooLate,
     Fault(Fault),
 }
 
-/// What a permission's name means; `None` for a path.
+/// The resource that a permission names, or why it cannot be resolved. `None` for a path.
 pub type Named = Option<Rc<Result<Resource, Unresolved>>>;
 
 impl Asker<'_> {
@@ -259,7 +262,7 @@ impl Asker<'_> {
             let knocks = knocks.map(|job| mem::take(&mut job.asked.knocks)).unwrap_or_default();
             self.ask(index, named, finding, knocks)?;
             let left = order.get(at + 1..).unwrap_or_default();
-            // What was measured decides once. The first request has the connection made.
+            // Decide only once, and not by the first request, whose time includes opening the connection.
             if left.is_empty() || requests > 1 {
                 continue;
             }
@@ -279,7 +282,8 @@ impl Asker<'_> {
         Ok(())
     }
 
-    /// Asks them over further connections, too. Gives those that are begun, and still to be asked.
+    /// Asks the permissions in `left` over this connection and `further` others. Returns those that are still to be
+    /// asked, with the knocks that are already made.
     fn ask_side_by_side(
         &mut self,
         further: usize,
@@ -294,7 +298,7 @@ impl Asker<'_> {
         let mut visits = mem::take(&mut self.further);
         visits.resize_with(further, || spare.another());
         visits.push(mem::replace(&mut self.visit, spare));
-        // A name whose lookup lost the connection has its turn, and ends the round.
+        // A name whose lookup broke the connection ends the round when its turn comes, so nothing after it is asked.
         let ends = |index: &usize| match resources.get(*index).and_then(Option::as_deref) {
             Some(Err(Unresolved::Failed(failure))) => failure.is_connection(),
             Some(_) | None => false,
@@ -317,7 +321,7 @@ impl Asker<'_> {
         self.in_time().map(|()| begun)
     }
 
-    /// Asks a permission: `knocks` are made.
+    /// Asks one permission. `knocks`: those that are already made.
     fn ask(
         &self,
         index: usize,
@@ -338,7 +342,7 @@ impl Asker<'_> {
         if broken { self.in_time().and(Err(End::Broken(index))) } else { Ok(()) }
     }
 
-    /// What is to be asked about a permission whose name is known.
+    /// Prepares the question for a permission whose name is resolved.
     fn prepare(&self, index: usize, named: &Named) -> Result<Box<Asked>, End> {
         let permission = self.spec.permissions.get(index).ok_or(End::Broken(index))?;
         let resource = named.as_deref().and_then(|resolved| resolved.as_ref().ok());
@@ -364,8 +368,8 @@ mod tests {
     use super::*;
     use crate::cluster::{Cluster, ServiceVariables, Where};
 
-    /// The token, `--token-only`, `--min-token-life` in seconds, how long the token claims to live, and the code
-    /// if nothing is asked.
+    /// The columns: the token, `--token-only`, `--min-token-life` in seconds, how long the token claims to live, and
+    /// the code if nothing is asked.
     #[test]
     fn what_the_token_itself_bars() {
         use Bearer::{None as NoToken, Token};

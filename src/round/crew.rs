@@ -1,7 +1,8 @@
-//! Several connections that ask the permissions of one round side by side, each on a thread of its own.
+//! Asks the permissions of one round over several connections at once, each on its own thread.
 //!
-//! They decide nothing: what none of them answers is left to be asked on one connection, by the rules of that. No
-//! thread is waited for, only its answer: one that hears nothing until the deadline holds nothing up.
+//! Nothing is decided here: a permission that these connections leave unanswered is asked again on a single connection,
+//! and the rules for a single connection apply to it. The caller waits for answers, and never for a thread to end, so a
+//! connection that stays silent until the deadline delays nothing.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -16,30 +17,31 @@ use crate::knock::Knock;
 use crate::time::deadline::Deadline;
 use crate::visit::Visit;
 
-/// So many permissions are made ready to be asked.
+/// How many permissions are prepared in advance: a round may have thousands, and each prepared request takes memory.
 const AHEAD: usize = 64;
 
-/// At the deadline each connection is about to say that it has come.
+/// How long to wait past the deadline: each connection reports the timeout itself, slightly later.
 const LAST_WORDS: Duration = Duration::from_millis(30);
 
-/// The status of an API server that has too much to do.
+/// The HTTP status of an API server that is overloaded.
 pub const TOO_MANY_REQUESTS: u16 = 429;
 
-/// A permission to be asked, or asked, by its place among all.
+/// A permission to ask, or one that was asked.
 pub struct Job {
-    /// The place.
+    /// The index of the permission among all of the run.
     pub index: usize,
-    /// The question, and the knocks that are made.
+    /// The question, and the knocks made so far.
     pub asked: Box<Asked>,
 }
 
-/// What became of the permissions.
+/// The permissions and connections when the threads are done.
 pub struct Made {
-    /// Asked.
+    /// The permissions that have their answers.
     pub done: Vec<Job>,
-    /// Still to be asked, perhaps as one identity only. What is in neither list was not asked, or is not answered yet.
+    /// The permissions that are still to be asked, some of them as one identity only. A permission in neither list was
+    /// not asked, or its answer is still outstanding.
     pub begun: Vec<Job>,
-    /// Connections that work.
+    /// The connections that still work.
     pub visits: Vec<Visit>,
 }
 
@@ -47,17 +49,17 @@ pub struct Made {
 struct Flight {
     index: usize,
     since: Instant,
-    /// By two connections, because the first is late.
+    /// Whether a second connection asks it, too, because the first is late.
     doubled: bool,
 }
 
-/// What the threads share.
+/// The state that the threads share.
 struct Work {
-    /// Connections that nothing is asked on; the last is taken first.
+    /// The connections that are free; the last one is used first.
     visits: Vec<Visit>,
-    /// To be asked, in order.
+    /// The permissions that no connection has taken yet, in order.
     to_ask: VecDeque<Job>,
-    /// No more comes after these.
+    /// Whether no more permissions will be added to `to_ask`.
     is_all: bool,
     flights: Vec<Flight>,
     done: Vec<Job>,
@@ -68,9 +70,10 @@ struct Work {
 #[derive(Clone)]
 struct Crew(Arc<(Mutex<Work>, Condvar)>);
 
-/// Asks on these connections, in this order, until each permission has an answer, no connection works, one has asked too
-/// much, or the deadline has come. An answer that is `too_late` is asked for on another connection, too, once nothing
-/// else is left to ask. `job` makes what is to be asked of a place; it is made little by little. Where no two threads can
+/// Asks the permissions at these `places`, in this order, over these connections, until each permission has an answer,
+/// no connection works, the API server answers 429, or the deadline has passed. `job` prepares the permission at a
+/// place; it is called only as connections become free, to limit memory. Once no other permission is left to ask, one
+/// whose answer takes longer than `too_late` is asked over a second connection as well. If fewer than two threads can
 /// be started, nothing is asked.
 pub fn ask(
     visits: Vec<Visit>,
@@ -112,7 +115,7 @@ pub fn ask(
 
 impl Crew {
     fn lock(&self) -> MutexGuard<'_, Work> {
-        // A panic ends the process.
+        // A panic ends the process, so the lock is never poisoned.
         self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -153,7 +156,7 @@ impl Crew {
         }
     }
 
-    /// What each thread does.
+    /// What each thread does: take a free connection and a permission, and ask.
     fn work(self, anonymous: bool) {
         let mut work = self.lock();
         while !work.over {
@@ -165,11 +168,12 @@ impl Crew {
             let is_new = !visit.client.has_answered();
             let Asked { question, knocks, .. } = &mut *job.asked;
             let broken = knock(&visit, anonymous, question, knocks);
-            // A server that ends a connection that it has just taken does not want another one.
+            // A server that closes a new connection without an answer limits the number of connections. This says
+            // nothing about the permission, which is asked again on another connection.
             let unwanted =
                 is_new && matches!(knocks.iter().next(), Some(Knock { result: Err(Failure::Closed(_)), .. }));
             let too_many = knocks.iter().any(|knock| status(knock) == Some(TOO_MANY_REQUESTS));
-            // What the deadline has cut off is not asked again.
+            // A permission that the deadline interrupts is not asked again.
             let too_late = visit.is_over();
             let lost = (broken || unwanted || too_many) && !too_late;
             if lost {
@@ -190,13 +194,13 @@ impl Crew {
     }
 }
 
-/// The HTTP status of a knock that was answered.
+/// The HTTP status of the answer to a knock, if there is one.
 fn status(knock: &Knock) -> Option<u16> {
     knock.result.as_ref().ok().map(|answer| answer.status)
 }
 
 impl Work {
-    /// Nothing is being asked, and nothing more can be.
+    /// Whether nothing is being asked, and nothing more can be.
     fn is_over(&self) -> bool {
         self.flights.is_empty() && (self.to_ask.is_empty() || self.visits.is_empty())
     }
@@ -212,7 +216,8 @@ impl Work {
         Some((self.visits.pop()?, job))
     }
 
-    /// Those that are late, and shortens `wait` to when the next one is.
+    /// The indexes of the permissions whose answers are late. Shortens `wait` to the time until the next one becomes
+    /// late.
     fn late(&mut self, too_late: Duration, wait: &mut Duration) -> Vec<usize> {
         let mut late = Vec::new();
         for flight in self.flights.iter_mut().filter(|flight| !flight.doubled) {
@@ -227,14 +232,14 @@ impl Work {
         late
     }
 
-    /// Takes back what was asked; without the connection where that was lost under it.
+    /// Records the result for a permission. `visit` is `None` if the connection failed.
     fn settle(&mut self, mut job: Job, visit: Option<Visit>) {
         let flight = self.flights.iter().position(|flight| flight.index == job.index);
         let answered = visit.is_some();
         self.visits.extend(visit);
         let Some(at) = flight else { return };
         match self.flights.get_mut(at) {
-            // The other connection is still at it.
+            // The other connection may still answer.
             Some(flight) if flight.doubled && !answered => {
                 flight.doubled = false;
                 return;

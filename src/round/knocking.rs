@@ -1,4 +1,5 @@
-//! Asks one permission as each identity that has not asked it yet, on one connection. Knows no other permission.
+//! Asks one permission over one connection, as each identity that has not asked it yet. Knows nothing of other
+//! permissions.
 
 use std::time::Instant;
 
@@ -10,7 +11,7 @@ use crate::identity::{Bearer, Both, Identity};
 use crate::knock::{Knock, Question};
 use crate::visit::Visit;
 
-/// Both knocks, as far as they are required and not made; true where the connection itself failed under one of them.
+/// Makes the knocks that are required and not made yet. Returns true if the connection itself failed.
 pub fn knock(visit: &Visit, anonymous: bool, question: &Question, knocks: &mut Both<Knock>) -> bool {
     let identities = [
         (anonymous && knocks.anonymous.is_none()).then_some(Identity::Anonymous),
@@ -31,7 +32,7 @@ pub fn knock(visit: &Visit, anonymous: bool, question: &Question, knocks: &mut B
     false
 }
 
-/// A refusal that is not about this permission says nothing about it.
+/// Marks a refusal that is about something else, because it says nothing about this permission.
 fn concern(visit: &Visit, question: &Question, answer: Answer) -> Answer {
     let subject = visit.claims.as_ref().and_then(|claims| claims.subject.as_deref());
     let is_about = |refusal: &Refusal| match answer.meaning {

@@ -1,6 +1,7 @@
-//! One round: every permission asked, both knocks, over one connection, or more where that pays, within a deadline.
+//! One round: asks every permission, with both knocks, within a deadline, over one connection or several if that pays
+//! off.
 //!
-//! At the deadline, the result is what is known by then.
+//! When the deadline passes, the result is what is known by then.
 
 mod ask;
 mod crew;
@@ -22,26 +23,26 @@ use crate::trace::Tracing;
 use ask::Named;
 use spread::is_many;
 
-/// Rounds of the same spec. The first makes both knocks; later ones only those that decide, and look
-/// up only the names that have no resource yet.
+/// The rounds of one spec. The first makes both knocks. Later rounds make only the knocks that decide, and look up only
+/// the names that are not resolved yet.
 pub struct Rounds {
-    /// What is asked.
+    /// What to ask.
     pub spec: Spec,
     /// How many rounds have been made.
     pub made: u32,
-    /// Whether anything was asked: if the token ends too soon, the round has no knock.
+    /// Whether any round has asked anything: a round makes no knock if its token ends too soon.
     asked: bool,
-    /// What an earlier round learned of each permission; nothing where there is no later one.
+    /// What earlier rounds have learned about each permission; empty for a single round.
     memory: Vec<Memory>,
-    /// What a connection passes to the next. `None`: there is only one.
+    /// What one connection passes to the next; `None` if there is only one.
     kept: Option<Kept>,
 }
 
-/// The longest pause over which a connection is kept. The API server closes a connection that is idle for 90 s. A minute
-/// with its jitter is shorter than this.
+/// The longest pause over which a connection is kept. The API server closes a connection after 90 s without a request.
+/// An interval of one minute, with its jitter, stays below this limit.
 const LONGEST_IDLE: Duration = Duration::from_secs(75);
 
-/// What later rounds need not ask again.
+/// What later rounds do not need to ask again.
 #[derive(Clone, Debug, Default)]
 struct Memory {
     resource: Named,
@@ -49,25 +50,25 @@ struct Memory {
 }
 
 impl Rounds {
-    /// A single round, which has not been made yet.
+    /// A single round, not made yet.
     pub fn one(spec: Spec) -> Rounds {
-        // Further connections of it resume the session of the first.
+        // The further connections of the round resume the TLS session of the first.
         let kept = is_many(spec.permissions.len()).then(|| Kept::new(false));
         Rounds { made: 0, asked: false, memory: Vec::new(), spec, kept }
     }
 
-    /// Many rounds, of which none has been made yet. They resume their TLS sessions; with `on_one_connection`, they also
-    /// keep the connection.
+    /// Many rounds, none of them made yet. They resume their TLS sessions; with `on_one_connection`, they also keep the
+    /// connection.
     pub fn many(spec: Spec, on_one_connection: bool) -> Rounds {
         let memory = vec![Memory::default(); spec.permissions.len()];
         Rounds { memory, kept: Some(Kept::new(on_one_connection)), ..Rounds::one(spec) }
     }
 
-    /// Makes a round, in at most `patience`. Faults are found before anything is asked, but for a
-    /// namespace that only discovery shows to be needed.
+    /// Makes a round within `patience`. All faults are found before anything is asked, except a missing namespace that
+    /// only discovery shows to be needed.
     pub fn next(&mut self, patience: Duration, tracing: Tracing) -> Result<Round, Fault> {
         let first = self.made == 0;
-        // A warning about the setup is shown once.
+        // Show a warning about the setup only once.
         let tracing = Tracing { warnings: tracing.warnings && first, ..tracing };
         let known: Vec<_> = self.memory.iter().map(|memory| memory.resource.clone()).collect();
         let owed = !self.asked || self.owes_anonymous();
@@ -79,7 +80,7 @@ impl Rounds {
         }
         for ((finding, name), memory) in round.findings.iter_mut().zip(names).zip(&mut self.memory) {
             let State::Asked(asked) = &mut finding.state else { continue };
-            // Of an unserved one: it may be gone, and come back under another name.
+            // Look up the name of an unserved resource again: it may be gone, and come back under another name.
             if finding.code != Code::Unserved {
                 memory.resource = name;
             }
@@ -91,7 +92,7 @@ impl Rounds {
         Ok(round)
     }
 
-    /// Before a pause: ends the connection unless it is worth keeping.
+    /// Ends the connection before a pause, unless it is worth keeping.
     pub fn rest(&self, pause: Duration, answered: bool) {
         if let Some(kept) = &self.kept
             && !is_worth_keeping(pause, answered)
@@ -100,7 +101,8 @@ impl Rounds {
         }
     }
 
-    /// The anonymous knock is repeated until it is answered, unless it used up the time of the token's.
+    /// Whether to make the anonymous knock again. It is repeated until it is answered, but not after a timeout, because
+    /// another one would again leave no time for the token's knock.
     fn owes_anonymous(&self) -> bool {
         self.memory
             .iter()
@@ -109,8 +111,8 @@ impl Rounds {
     }
 }
 
-/// Whether a connection is kept over a pause: a short one, and not after a round without an answer, because another
-/// server behind the same address may have one.
+/// Whether to keep a connection over a pause. The pause must be short, and the last round must have been answered: if
+/// it was not, a new connection may reach another server at the same address, which does answer.
 fn is_worth_keeping(pause: Duration, answered: bool) -> bool {
     answered && pause <= LONGEST_IDLE
 }

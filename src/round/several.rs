@@ -1,4 +1,5 @@
-//! Sends several requests at once, each on a connection of its own, where the server is far. Reads no answer.
+//! Sends several requests at once, each on its own connection, if the server is far away. Does not interpret the
+//! answers.
 
 use std::mem;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -13,27 +14,27 @@ use crate::visit::Visit;
 
 type Answer = Result<Reply, Failure>;
 
-/// What a thread leaves, at the place of its request.
+/// The results of the threads, each at the index of its request.
 type Slots = Vec<Option<(Visit, Answer)>>;
 
-/// Sends requests as one identity.
+/// Sends requests as one identity, over one connection or several.
 pub struct Several<'v> {
     visit: &'v Visit,
     identity: Identity,
-    /// Further connections, once there are some.
+    /// The connections that were opened besides the first.
     pub further: Vec<Visit>,
-    /// How far the server is, once that was measured.
+    /// The time of the first answer, once it was measured.
     round_trip: Option<Duration>,
 }
 
 impl Several<'_> {
-    /// On this connection, and others.
+    /// Starts with this connection alone, and opens others when they pay off.
     pub fn new(visit: &Visit, identity: Identity) -> Several<'_> {
         Several { visit, identity, further: Vec::new(), round_trip: None }
     }
 
-    /// Sends the first of these requests, and as many more at once as pays. Gives the answers, in order. What another
-    /// connection does not answer is asked once more on the first.
+    /// Sends the first of these requests, and at the same time as many of the others as pay off. Returns their answers,
+    /// in order. A request that another connection does not answer is sent once more on the first.
     pub fn send(&mut self, requests: &[Request]) -> Vec<Answer> {
         let Some((first, others)) = requests.split_first() else { return Vec::new() };
         let start = Instant::now();
@@ -85,6 +86,6 @@ impl Several<'_> {
 }
 
 fn lock(slots: &Mutex<Slots>) -> MutexGuard<'_, Slots> {
-    // A panic ends the process.
+    // A panic ends the process, so the lock is never poisoned.
     slots.lock().unwrap_or_else(PoisonError::into_inner)
 }

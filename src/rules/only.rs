@@ -1,14 +1,14 @@
-//! Finds rights beyond those that are named, and beyond those that every account has. Pure.
+//! Finds rights beyond the named permissions, and beyond the rights that every account has. Pure.
 
 use crate::api::discovery::{self, Wanted};
 use crate::api::review::{Attributes, Rule};
 use crate::grant::place;
 use crate::permission::ResourceName;
 
-/// What every account may do, from Kubernetes 1.20 to 1.36: the rules of `system:basic-user`, `system:discovery` and
-/// `system:public-info-viewer`, which are bound to `system:authenticated`, and of
+/// The rights of every service account, from Kubernetes 1.20 to 1.36: the rules of `system:basic-user`,
+/// `system:discovery` and `system:public-info-viewer`, which are bound to `system:authenticated`, and of
 /// `system:service-account-issuer-discovery`, which is bound to `system:serviceaccounts` (Kubernetes,
-/// plugin/pkg/auth/authorizer/rbac/bootstrappolicy/policy.go). The verb is `create` for resources, `get` for paths.
+/// plugin/pkg/auth/authorizer/rbac/bootstrappolicy/policy.go). The verb is `create` for resources and `get` for paths.
 const RESOURCES: [(&str, &str); 3] = [
     ("authorization.k8s.io", "selfsubjectaccessreviews"),
     ("authorization.k8s.io", "selfsubjectrulesreviews"),
@@ -32,7 +32,7 @@ const PATHS: [&str; 15] = [
     "/version/",
 ];
 
-/// Adds the rights in this namespace beyond those that are named, each as a phrase.
+/// Adds the rights in this namespace beyond the named permissions, each as a phrase.
 pub fn add_excess(phrases: &mut Vec<String>, rules: &[Rule], named: &[Attributes], namespace: &str) {
     for rule in rules {
         let mut verbs = String::new();
@@ -63,8 +63,9 @@ fn is_everyones(rule: &Rule, verb: &str) -> bool {
     }
 }
 
-/// Whether a grant of the named permission covers all of the rule, by the check of the API server when a user, who must
-/// not grant more than their own rights, creates a role (Kubernetes, k8s.io/component-helpers/auth/rbac/validation, `ruleCovers`).
+/// Whether a grant of the named permission covers the whole rule. The API server makes the same check when a user
+/// creates a role and must not grant more than their own rights (Kubernetes,
+/// k8s.io/component-helpers/auth/rbac/validation, `ruleCovers`).
 fn covers(named: &Attributes, rule: &Rule, verb: &str) -> bool {
     let all_or = |named: &str, found: &str| named == "*" || named == found;
     match (named, &rule.url) {
@@ -74,8 +75,8 @@ fn covers(named: &Attributes, rule: &Rule, verb: &str) -> bool {
                 Some((found, tail)) => (found, Some(tail)),
                 None => (rule.resource.as_str(), None),
             };
-            // `*` is every resource with its subresources, `*/scale` the subresource of every resource, and `pods/*`
-            // nothing but itself.
+            // `*` covers every resource with its subresources, `*/scale` covers that subresource of every resource, and
+            // `pods/*` covers only a rule with the same text.
             let every = resource == "*" && (subresource.is_none() || subresource.as_deref() == tail);
             all_or(known, verb)
                 && all_or(group, &rule.group)
@@ -90,7 +91,7 @@ fn covers_path(named: &str, found: &str) -> bool {
     named == found || (named.ends_with('*') && found.starts_with(named.trim_end_matches('*')))
 }
 
-/// `get,list secrets/db in ns-1`.
+/// The phrase of a rule, such as `get,list secrets/db in ns-1`.
 fn phrase(verbs: String, rule: &Rule, namespace: &str) -> String {
     let mut phrase = verbs;
     phrase.push(' ');
@@ -114,7 +115,7 @@ fn phrase(verbs: String, rule: &Rule, namespace: &str) -> String {
         phrase.push('/');
         phrase.push_str(part);
     }
-    // A namespace is in itself: a binding in it may grant it.
+    // RBAC takes the name of a Namespace object as its namespace, so a binding in that namespace may grant the right.
     let is_everywhere = rule.group.is_empty() && resource != "namespaces" && is_cluster_scoped(resource);
     if !is_everywhere {
         phrase.push_str(" in ");
@@ -123,7 +124,7 @@ fn phrase(verbs: String, rule: &Rule, namespace: &str) -> String {
     phrase
 }
 
-/// Whether a resource of the core group is known to be in no namespace.
+/// Whether this is a resource of the core group that is known to be cluster-scoped.
 fn is_cluster_scoped(plural: &str) -> bool {
     let resource = ResourceName { name: plural.to_owned(), qualifier: None };
     let wanted = Wanted { verb: "get".into(), resource, subresource: None, exact: false };
@@ -137,7 +138,7 @@ mod tests {
     use super::*;
     use crate::api::review::Rules;
 
-    /// `VERB GROUP RESOURCE[/SUBRESOURCE] NAME NAMESPACE`, where `-` is none, or `VERB /PATH`.
+    /// Parses `VERB GROUP RESOURCE[/SUBRESOURCE] NAME NAMESPACE`, where `-` means none, or `VERB /PATH`.
     fn named(text: &str) -> Attributes {
         let some = |text: &str| (text != "-").then(|| text.to_owned());
         match text.split(' ').collect::<Vec<_>>().as_slice() {
@@ -162,7 +163,7 @@ mod tests {
         Rules::parse(&json!({ "resourceRules": resources, "nonResourceRules": paths })).list
     }
 
-    /// A list of one rule of resources.
+    /// A list with a single rule for resources.
     fn one(verbs: &Value, group: &str, resources: &Value, names: &Value) -> Value {
         json!([{ "verbs": verbs, "apiGroups": [group], "resources": resources, "resourceNames": names }])
     }
@@ -171,7 +172,7 @@ mod tests {
         one(verbs, "", &json!(["pods"]), &json!([]))
     }
 
-    /// A row: what is named, the rules of resources and of paths in `ns-1`, and what goes beyond.
+    /// A row: the named permissions, the rules for resources and for paths in `ns-1`, and the rights beyond them.
     type Row<'r> = (&'r [&'r str], Value, Value, &'r [&'r str]);
 
     fn hold(rows: &[Row<'_>]) {
@@ -187,7 +188,7 @@ mod tests {
     #[test]
     fn what_goes_beyond() {
         hold(&[
-            // Nothing at all, and exactly what is named.
+            // Nothing listed, and exactly what is named.
             (&[][..], json!([]), json!([]), &[][..]),
             (&["list - pods - ns-1"], pods(&json!(["list"])), json!([]), &[]),
             (&["list - pods - -"], pods(&json!(["list"])), json!([]), &[]),
@@ -207,7 +208,7 @@ mod tests {
                 json!([]),
                 &["list deployments.extensions in ns-1"],
             ),
-            // Several that cover a rule together, and all but one of its parts.
+            // Several permissions that together cover a rule, and the same for a rule with one part more.
             (&["get - pods - ns-1", "list - pods - ns-1"], pods(&json!(["get", "list"])), json!([]), &[]),
             (
                 &["get - pods - ns-1", "list - pods - ns-1", "get - services - ns-1"],
@@ -215,7 +216,7 @@ mod tests {
                 json!([]),
                 &["list services in ns-1"],
             ),
-            // A wildcard against a narrow phrase, and the other way around.
+            // A wildcard in the rule against a narrow phrase, and the other way around.
             (&["list - pods - ns-1"], pods(&json!(["*"])), json!([]), &["* pods in ns-1"]),
             (&["* - pods - ns-1"], pods(&json!(["*"])), json!([]), &[]),
             (&["* - pods - ns-1"], pods(&json!(["get", "x"])), json!([]), &[]),
@@ -356,7 +357,7 @@ mod tests {
                 json!([{ "verbs": ["*"], "nonResourceURLs": ["*"] }]),
                 &["* *"],
             ),
-            // What every account has is no excess, and no more than that.
+            // The rights of every account are not excess; anything beyond them is.
             (
                 &[],
                 one(
@@ -371,7 +372,7 @@ mod tests {
         ]);
     }
 
-    /// What API servers listed for an account without a binding of its own: the oldest that is supported, and the
+    /// What API servers listed for an account without a binding of its own: the oldest supported version, and the
     /// newest that was recorded.
     #[test]
     fn what_every_account_has() {
@@ -411,7 +412,7 @@ mod tests {
         assert_eq!(lists, 2);
     }
 
-    /// Every text of a document.
+    /// Every string in a document.
     fn texts(value: &Value) -> Vec<String> {
         match value {
             Value::String(text) => vec![text.clone()],

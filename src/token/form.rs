@@ -1,6 +1,6 @@
-//! Common ways to write a token file wrong: each recognized, so that a 401 is not blamed on the cluster. Pure.
+//! Recognizes common mistakes in token files, so that a 401 is not blamed on the cluster. Pure.
 
-/// How the token is written wrong, without quoting any part of it. `text` is trimmed.
+/// What is wrong with the form of the token, without quoting any part of it. `text` is trimmed.
 pub fn fault(text: &[u8]) -> Option<&'static str> {
     let starts = |prefix: &str| {
         text.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
@@ -32,7 +32,7 @@ pub fn fault(text: &[u8]) -> Option<&'static str> {
             "holds YAML; the file must hold the token alone, as kubectl create token NAME prints it"
         }
         [b'<', ..] | [b'$', b'{' | b'(', ..] => "holds a placeholder that nothing has replaced",
-        // "eyJ", with which each JWT begins, in base64.
+        // "eyJ", the start of every JWT, in base64.
         _ if text.starts_with(b"ZXlK") => {
             "holds the token in base64, as a Secret's data does; decode it once (base64 -d)"
         }
@@ -41,7 +41,7 @@ pub fn fault(text: &[u8]) -> Option<&'static str> {
     })
 }
 
-/// The same for a text with spaces or line breaks, which no header can hold.
+/// The same for a text with spaces or line breaks, which a token in an HTTP header cannot contain.
 pub fn fault_of_pieces(text: &[u8]) -> Option<&'static str> {
     let broken = || {
         let mut pieces = text.split(u8::is_ascii_whitespace).filter(|piece| !piece.is_empty());
@@ -55,7 +55,7 @@ pub fn fault_of_pieces(text: &[u8]) -> Option<&'static str> {
     fault(text).or_else(broken)
 }
 
-/// The token inside quotes and the like, as far as it can be seen.
+/// The token without quotes and prefixes, as far as they can be recognized.
 pub fn inside(text: &str) -> &str {
     let text = text.trim_matches(['"', '\'', '`']);
     let text = text.strip_suffix("\\n").unwrap_or(text);

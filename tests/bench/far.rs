@@ -1,12 +1,12 @@
-//! What many permissions cost, near and far: `just far`.
+//! The cost of many permissions, near the server and far from it: `just far`.
 //!
-//! Against a real kube-apiserver, through a proxy that delays bytes and connections alike: permissions in one
-//! `check` by the round trip to the server, in wall time, the client's CPU and the server's, with `kubectl auth can-i`
-//! beside the first; and the peak memory. `KUBEKNOCK_BEFORE` names an older binary to run in turn with this one.
-//! Ends with 1 if a limit on memory is not kept; a time over its limit is only said, because another machine may
-//! be busy.
+//! Runs against a real kube-apiserver, through a proxy that delays data and new connections alike. For each round trip
+//! it measures one `check` of many permissions: its wall time, and the CPU time of client and server. A check of one
+//! permission stands next to `kubectl auth can-i`. Then it measures the peak memory. `KUBEKNOCK_BEFORE` names an older
+//! binary to compare with, run by run. Exits with 1 if a limit on memory is exceeded; a time over its limit is only
+//! reported, because the machine may be busy.
 //!
-//! Milliseconds as arguments leave out other round trips: `just far 20`.
+//! To measure only some round trips, give them as arguments in milliseconds: `just far 20`.
 //!
 //! Needs what the other benchmark needs: `KUBEBUILDER_ASSETS`, `KUBEKNOCK_BINARY`, and GNU time.
 
@@ -39,14 +39,14 @@ const ACCOUNT: &str = "k-sa-1";
 const COUNTS: [usize; 4] = [1, 10, 100, 1000];
 const ROUND_TRIPS: [u64; 4] = [0, 2, 20, 100];
 
-/// A cell of the table is run so long, and at least once.
+/// How long to repeat the runs of a cell in the table; there is at least one run.
 const PATIENCE: Duration = Duration::from_secs(4);
 const RUNS: usize = 15;
 
-/// Permissions, milliseconds of round trip, seconds: the limit and the goal.
+/// The number of permissions, the round trip in milliseconds, and the limit and the goal in seconds.
 const LIMITS: [(usize, u64, f64, f64); 2] = [(100, 20, 0.9, 0.6), (1000, 20, 6.0, 4.0)];
 
-/// Permissions, MiB.
+/// The number of permissions, and the limit in MiB.
 const MEMORY: [(usize, f64); 2] = [(1000, 4.0), (10_000, 16.0)];
 
 fn main() -> ExitCode {
@@ -117,13 +117,13 @@ fn main() -> ExitCode {
     if kept.iter().all(|&kept| kept) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// What a run took.
+/// The cost of one run.
 #[derive(Clone, Copy)]
 struct Cost {
     wall: Duration,
     /// User and system time of the command.
     client: Duration,
-    /// The same of the API server, without what it uses all the time.
+    /// The same for the API server, minus what it uses when idle.
     server: Duration,
 }
 
@@ -153,13 +153,13 @@ impl Way {
     }
 }
 
-/// A mount, the programs, and the server's process.
+/// The mount, the programs, and the server's process.
 struct Bench {
     binary: PathBuf,
     kubectl: PathBuf,
     server: SocketAddr,
     process: u32,
-    /// What the server uses of each second, though nothing is asked.
+    /// The CPU seconds that the server uses per second when idle.
     idle: f64,
     mount: TempDir,
     home: TempDir,
@@ -185,7 +185,7 @@ impl Bench {
         }
     }
 
-    /// The server as it is reached from so far.
+    /// The address of the server at this distance.
     fn far(&self, milliseconds: u64) -> SocketAddr {
         match milliseconds {
             0 => self.server,
@@ -197,7 +197,7 @@ impl Bench {
         self.check(&self.binary, server, permissions)
     }
 
-    /// A check of as many permissions, each of them allowed.
+    /// A check of this many permissions, all of them allowed.
     fn check(&self, binary: &Path, server: SocketAddr, permissions: usize) -> Command {
         let mut command = Command::new(binary);
         command.env_clear().args(["check", "--timeout=10m", "--server"]).arg(format!("https://{server}"));
@@ -226,7 +226,7 @@ impl Bench {
         command
     }
 
-    /// Runs them in turn, each as often as there is time for it.
+    /// Runs the ways in turn, each as often as there is time for it.
     fn run(&self, ways: &mut [Way]) {
         let start = Instant::now();
         let patience = PATIENCE * u32::try_from(ways.len()).expect("a few");
@@ -247,14 +247,15 @@ impl Bench {
         let ended = child.wait4().expect("wait for it");
         let wall = start.elapsed();
         assert!(ended.status.success(), "{}: {}", command.get_program().display(), ended.status);
-        // The clock of another process goes in steps of 10 ms, and the server tidies up after an answer.
+        // The kernel counts the CPU time of another process in steps of 10 ms, and the server still works after an
+        // answer.
         thread::sleep(Duration::from_millis(30));
         let idle = start.elapsed().mul_f64(self.idle);
         let server = cpu_of(self.process).saturating_sub(before + idle);
         Cost { wall, client: ended.rusage.utime + ended.rusage.stime, server }
     }
 
-    /// Peak memory of a check in MiB, by GNU time, whose own is small: the median of five.
+    /// The peak memory of a check in MiB, measured by GNU time, which takes little itself: the median of five runs.
     fn peak(&self, permissions: usize) -> f64 {
         let check = self.kubeknock(self.server, permissions);
         let mut peaks: Vec<u32> = (0..5)

@@ -8,13 +8,13 @@ use std::time::Duration;
 /// The cost of one run.
 #[derive(Clone, Copy)]
 pub struct Cost {
-    /// User and system time of all its processes.
+    /// The user and system time of all processes of the run.
     pub cpu: Duration,
     /// From the start of the first process to the end of the last.
     pub wall: Duration,
 }
 
-/// Of each.
+/// The median of each figure.
 pub fn median(costs: &[Cost]) -> Cost {
     let middle = |of: fn(&Cost) -> Duration| {
         let mut all: Vec<_> = costs.iter().map(of).collect();
@@ -24,16 +24,16 @@ pub fn median(costs: &[Cost]) -> Cost {
     Cost { cpu: middle(|cost| cost.cpu), wall: middle(|cost| cost.wall) }
 }
 
-/// Which figures keep a limit.
+/// On which side of its limit a figure must be.
 #[derive(Clone, Copy)]
 pub enum Better {
-    /// The measured figure is at least the limit.
+    /// The figure must be at least the limit.
     More,
-    /// At most.
+    /// The figure must be at most the limit.
     Less,
 }
 
-/// Prints one measured value with its limit and its goal. False: the limit is exceeded.
+/// Prints a measured value with its limit and its goal. Returns false if the value is on the wrong side of the limit.
 pub fn held(what: &str, measured: f64, limit: f64, goal: f64, better: Better) -> bool {
     let reaches = |wanted: f64| match better {
         Better::More => measured >= wanted,
@@ -61,7 +61,7 @@ pub fn size_with_libraries(program: &str) -> u64 {
     files.map(|file| size(Path::new(file))).sum()
 }
 
-/// CPU and wall time in milliseconds, each with its ratio to that of another way.
+/// CPU and wall time in milliseconds, each with its ratio to `base`.
 pub fn beside(cost: Cost, base: Cost) -> String {
     let one = |time: Duration, base: Duration| {
         let (time, base) = (time.as_secs_f64(), base.as_secs_f64());
@@ -74,7 +74,7 @@ pub fn float(count: u64) -> f64 {
     f64::from(u32::try_from(count).expect("less than 4 billion"))
 }
 
-/// `1,727,736`
+/// A number with commas, such as `1,727,736`.
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();

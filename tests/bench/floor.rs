@@ -1,4 +1,4 @@
-//! The floor: a bare rustls client, and what it costs.
+//! The floor: what a bare rustls client costs.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -18,10 +18,10 @@ use crate::pod::{ACCOUNT, NAMESPACE};
 const PODS: &str = "/api/v1/namespaces/ns-1/pods?limit=1";
 const ACCEPT: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
 
-/// A connection with TLS.
+/// A TLS connection.
 pub type Stream = StreamOwned<ClientConnection, TcpStream>;
 
-/// A rustls client in this process, already set up.
+/// A rustls client in this process, ready to connect.
 pub struct Floor {
     config: Arc<ClientConfig>,
     server: String,
@@ -29,7 +29,7 @@ pub struct Floor {
 }
 
 impl Floor {
-    /// In front of the cluster, as the pod's account.
+    /// A client of this cluster, with the token of the pod's account.
     pub fn new(cluster: &RealCluster) -> Self {
         let mut roots = RootCertStore::empty();
         let ca = CertificateDer::from_pem_slice(cluster.ca_pem().as_bytes()).expect("a CA");
@@ -40,7 +40,7 @@ impl Floor {
             .expect("TLS versions")
             .with_root_certificates(roots)
             .with_no_client_auth();
-        // A full handshake each time, which a pod that has just started needs.
+        // A full handshake each time, as in a pod that has just started.
         config.resumption = Resumption::disabled();
         let server = cluster.server().trim_start_matches("https://").to_owned();
         let request = |more: &str| {
@@ -63,7 +63,7 @@ impl Floor {
         Cost { cpu: self::cpu().saturating_sub(cpu), wall: start.elapsed() }
     }
 
-    /// The same, which resumes sessions.
+    /// The same client, but it resumes sessions.
     pub fn resuming(&self) -> Floor {
         let mut config = (*self.config).clone();
         config.resumption = Resumption::in_memory_sessions(1);
@@ -71,7 +71,7 @@ impl Floor {
         Floor { config: Arc::new(config), server: server.clone(), requests: requests.clone() }
     }
 
-    /// A connection that has had its answer.
+    /// An open connection on which one request was answered.
     pub fn idle(&self) -> Stream {
         let mut stream = self.connect();
         self.ask(&mut stream);
@@ -98,7 +98,7 @@ fn ask(stream: &mut Stream, request: &str, status: &str) {
     assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{answer}");
 }
 
-/// Reads a head, and as many bytes as its `Content-Length` says.
+/// Reads a response head, and a body of the length in `Content-Length`.
 fn read_answer(stream: &mut Stream) -> String {
     let mut answer = Vec::new();
     let mut buffer = [0; 4096];

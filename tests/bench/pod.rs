@@ -1,4 +1,4 @@
-//! A pod of the real cluster, and the commands that are run in it.
+//! A pod of the real cluster, and the commands that run in it.
 
 use std::env;
 use std::fs;
@@ -45,7 +45,7 @@ impl Pod {
         command
     }
 
-    /// `kubeknock ARGUMENTS`.
+    /// `kubeknock` with these arguments.
     pub fn runs(&self, arguments: &[&str]) -> Command {
         let mut command = self.command(&self.binary);
         command.args(arguments).arg("--service-account-dir").arg(self.mount.path());
@@ -60,7 +60,7 @@ impl Pod {
         command
     }
 
-    /// The two lines of the tutorial, without a shell.
+    /// The two `curl` commands of the tutorial, without a shell.
     pub fn curl(&self) -> Vec<Command> {
         let token = fs::read_to_string(self.mount.path().join("token")).expect("the token");
         let headers = self.home.path().join("headers");
@@ -82,7 +82,7 @@ impl Pod {
         both
     }
 
-    /// With a kubeconfig, because the mount is not where kubectl looks for it.
+    /// `kubectl` with a kubeconfig, because the mount is not where kubectl looks for it.
     pub fn kubectl(&self) -> Command {
         let mount = self.mount.path();
         let config = json!({

@@ -1,8 +1,9 @@
-//! What rounds cost the API server, and probes the node.
+//! What rounds cost the API server, and what probes cost the node.
 //!
-//! The server's CPU time for a round's request on a new connection, on a new connection that resumes the session of the
-//! one before, and on the connection of the one before, as a bare client sends them; and what its memory pays for an
-//! idle connection. Tests check that rounds resume and keep them. Then a probe over HTTP beside one that is executed.
+//! Measures the API server's CPU time for one request of a bare client: on a new connection, on a new connection that
+//! resumes a session, and on a connection that is kept. Also measures the server's memory for an idle connection.
+//! Tests, and not this benchmark, check that rounds resume sessions and keep connections. Then compares a probe over
+//! HTTP with one that runs a command.
 
 use std::cell::Cell;
 use std::fs;
@@ -24,10 +25,10 @@ const CONNECTIONS: u32 = 1000;
 const EXECUTIONS: u32 = 100;
 const PROBES: u32 = 5000;
 const CHECK: [&str; 3] = ["check", "--token-only", "list pods"];
-/// Requests a second, and for how many seconds.
+/// Requests per second, and for how many seconds.
 const RATE: (u32, u32) = (100, 10);
 
-/// Prints the tables. False: a limit is not kept.
+/// Prints the tables. Returns false if a limit is exceeded.
 pub fn table(cluster: &RealCluster, pod: &Pod, keys: Keys) -> bool {
     let floor = Floor::new(cluster);
     let server = Server::of(cluster);
@@ -62,7 +63,7 @@ pub fn table(cluster: &RealCluster, pod: &Pod, keys: Keys) -> bool {
             held("server's CPU, resumed to new", resumed / fresh, 0.5, 0.4, Better::Less),
             held("server's CPU, kept to new", kept / fresh, 0.33, 0.25, Better::Less),
         ],
-        // A signature is so cheap that a handshake is little more than a request.
+        // An ECDSA signature is so cheap that a handshake costs little more than a request.
         Keys::Ecdsa => Vec::new(),
     };
     held("% of a core, 100 probes a second", share * 100.0, 1.0, 0.7, Better::Less);
@@ -70,16 +71,16 @@ pub fn table(cluster: &RealCluster, pod: &Pod, keys: Keys) -> bool {
     counted.iter().all(|&kept| kept)
 }
 
-/// What the server signs with.
+/// The kind of key that the server signs with.
 #[derive(Clone, Copy)]
 pub enum Keys {
-    /// 2048 bits.
+    /// RSA, 2048 bits.
     Rsa,
-    /// P-256.
+    /// ECDSA, P-256.
     Ecdsa,
 }
 
-/// CPU seconds of a process so far. `stat` counts in hundredths, whatever the kernel's own clock.
+/// The CPU seconds of a process so far. `stat` counts in hundredths of a second with every kernel.
 fn cpu_of(process: u32) -> f64 {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).expect("its times");
     let after_name = stat.rsplit(')').next().expect("fields");
@@ -87,7 +88,7 @@ fn cpu_of(process: u32) -> f64 {
     ticks.map(|ticks| ticks.parse::<f64>().expect("a number") / 100.0).sum()
 }
 
-/// Runs it to its end; its CPU seconds.
+/// Runs a command to its end, and returns its CPU seconds.
 fn executed(command: &mut Command) -> f64 {
     let mut child = command.stdout(Stdio::null()).spawn().expect("start it");
     let ended = child.wait4().expect("wait for it");
@@ -98,7 +99,7 @@ fn executed(command: &mut Command) -> f64 {
 /// The API server's process.
 struct Server {
     process: u32,
-    /// CPU seconds that it takes a second by itself.
+    /// The CPU seconds that it uses per second when idle.
     idle: f64,
 }
 
@@ -110,7 +111,7 @@ impl Server {
         Server { process, idle: (cpu_of(process) - before) / start.elapsed().as_secs_f64() }
     }
 
-    /// CPU seconds of a round, after some to warm up.
+    /// The CPU seconds of the server for one round, measured after a warm-up.
     fn cost(&self, mut make: impl FnMut()) -> f64 {
         (0..ROUNDS / 10).for_each(|_| make());
         let (start, before) = (Instant::now(), cpu_of(self.process));
@@ -120,7 +121,8 @@ impl Server {
     }
 }
 
-/// KiB of the API server, after one request. What Go has not collected yet does not count.
+/// The memory of the API server for one idle connection after one request, in KiB. Garbage that Go has not collected
+/// yet is left out.
 fn memory_of_a_connection(cluster: &RealCluster) -> f64 {
     let floor = Floor::new(cluster);
     let used = || {
@@ -180,7 +182,7 @@ impl Sidecar {
         });
     }
 
-    /// The share of a core that it takes to answer so many probes a second.
+    /// The share of a core that it uses to answer this many probes per second.
     fn busy(&self, (rate, seconds): (u32, u32)) -> f64 {
         let (start, before) = (Instant::now(), cpu_of(self.running.pid()));
         for number in 1..=rate * seconds {

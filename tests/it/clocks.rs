@@ -1,4 +1,4 @@
-//! A 401 because of the clocks: the answer's `Date` shows the difference.
+//! A 401 because two clocks differ: the `Date` of the answer shows the difference.
 
 use std::time::{Duration, SystemTime};
 
@@ -16,7 +16,7 @@ const CLOCK: &str = "set the clock that is wrong (NTP), and compare the two: kub
 const OLD: &str = "the kubelet did not renew it: check";
 const ACCOUNT: &str = "kubectl get serviceaccount k-sa-1 -n ns-1";
 
-/// This clock, plus this many seconds.
+/// The time of this clock, plus this many seconds.
 fn clock(off: i64) -> SystemTime {
     let (now, by) = (SystemTime::now(), Duration::from_secs(off.unsigned_abs()));
     if off < 0 { now - by } else { now + by }
@@ -26,7 +26,7 @@ fn seconds(off: i64) -> u64 {
     clock(off).duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs()
 }
 
-/// A pod and a server that rejects its token, which begins and ends this many seconds from now.
+/// A pod whose token begins and ends this many seconds from now, and a server that rejects it.
 fn pod(listener: &Listener, from: i64, until: i64) -> Pod {
     let claims = json!({
         "sub": "system:serviceaccount:ns-1:k-sa-1",
@@ -36,7 +36,7 @@ fn pod(listener: &Listener, from: i64, until: i64) -> Pod {
     Pod::at(&listener.server(), &token, &listener.ca_pem(), "ns-1")
 }
 
-/// A server that answers 401, with this header.
+/// A server that answers 401 with this header.
 fn rejecting(date: &str) -> Listener {
     faults::answers("401 Unauthorized", "application/json", &[date], REJECTED)
 }
@@ -45,7 +45,7 @@ fn date(off: i64) -> String {
     format!("Date: {}", httpdate::fmt_http_date(clock(off)))
 }
 
-/// The `Date`, when the token begins and ends, and words of the explanation, the last of them advice.
+/// The columns: the `Date`, when the token begins and ends, and words of the explanation, with the advice last.
 #[test]
 fn a_401_is_explained_by_the_servers_clock() {
     for (date, from, until, words) in [
@@ -79,7 +79,7 @@ fn a_401_is_explained_by_the_servers_clock() {
             -600,
             ["the token expired 70m ago; ", "clock is 60m", " ahead of this one", OLD],
         ),
-        // Nothing about clocks.
+        // The explanation says nothing about clocks.
         (date(0), -HOUR, -600, ["the token expired 10m ago\n", "", "", OLD]),
         (
             date(0),
@@ -99,7 +99,7 @@ fn a_401_is_explained_by_the_servers_clock() {
     }
 }
 
-/// Each place that explains a 401.
+/// Every command that explains a 401 compares the clocks.
 #[test]
 fn every_command_explains_it() {
     let server = rejecting(&date(2 * HOUR + 30));

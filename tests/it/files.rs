@@ -11,7 +11,7 @@ use testbed::{Finished, Running, Stderr, World, eventually, memory_is_the_runner
 
 use crate::Scene;
 
-/// A folder with these files, and their paths.
+/// A folder with permission files.
 struct Files(TempDir);
 
 impl Files {
@@ -28,7 +28,7 @@ impl Files {
     }
 }
 
-/// Runs it with this text as stdin.
+/// Runs a command with this text as stdin.
 fn piped(scene: &Scene, command: &mut Command, text: &str) -> Finished {
     let start = Instant::now();
     let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -57,11 +57,11 @@ fn files_come_after_the_arguments_in_order() {
          ok (0): every permission is as required\n",
         "",
     );
-    // Options apply to the phrases of files too; what a phrase says itself takes precedence.
+    // Options also apply to the phrases in files, but what a phrase says itself takes precedence.
     scene.runs(&["check", "-n", "default", "-qf", &app]).is(0, "", "");
     let finished = scene.runs(&["check", "-n", "default", "-f", &not, "--token-only"]);
     finished.gives(0, &["cannot list secrets in default "], Stderr::Empty);
-    // Without an argument; the first permission that is not as required decides.
+    // Files work without phrases as arguments. The first permission that is not as required decides.
     scene.runs(&["check", "-f", &not, "-f", &app, "-n", "ns-1"]).gives(0, &["ok (0)"], Stderr::Empty);
     let forbidden = Files::new(&[("f", "list pods\nlist secrets\ncannot list pods\n")]);
     scene.runs(&["check", "-f", &forbidden.path("f")]).gives(10, &["forbidden (10)"], Stderr::Empty);
@@ -93,7 +93,7 @@ fn each_command_with_phrases_takes_files() {
     scene.runs(&["doctor", "-f", &excess]).gives(13, &["cannot list pods in ns-1"], Stderr::Any);
 }
 
-/// A file is read once, as arguments are: a round does not read it again.
+/// A file is read once, like the arguments: a later round does not read it again.
 #[test]
 fn a_file_is_read_once() {
     let scene = Scene::with_lister();
@@ -150,18 +150,18 @@ fn a_fault_names_the_file_and_the_line() {
     fs::write(files.0.path().join("f"), b"\xff\xfel\0i\0s\0t\0").unwrap();
     let line = format!("kubeknock: --filename \"{path}\": the text is UTF-16: save it as UTF-8\n");
     scene.runs(&["check", "-f", &path]).is(30, "", &line);
-    // Arguments and files together are too many.
+    // Arguments and files together have too many permissions.
     fs::write(files.0.path().join("f"), "get,list pods\n".repeat(5000)).unwrap();
     let line =
         format!("kubeknock: --filename \"{path}\", line 5000: these are more than 10000 permissions\n");
     scene.runs(&["check", "get /version", "-f", &path]).is(30, "", &line);
-    // Files together are too large.
+    // The files together are too large.
     let half = "#".repeat(600 * 1024) + "\nlist pods";
     let files = Files::new(&[("a", &half), ("b", &half)]);
     let (a, b) = (files.path("a"), files.path("b"));
     let line = format!("kubeknock: --filename \"{b}\": larger than 1 MiB, the limit of all files together\n");
     scene.runs(&["check", "-f", &a, "-f", &b]).is(30, "", &line);
-    // The options for reports apply.
+    // The options for reports apply to these errors, too.
     let finished = scene.runs(&["check", "-ojson", "-f", "-", "-f", "-"]);
     finished.gives(
         30,
@@ -191,7 +191,7 @@ fn a_file_that_cannot_be_read() {
     assert_eq!(scene.cluster.connections(), 0);
 }
 
-/// The deadline includes the reading of files, whose time is subtracted from it.
+/// The deadline includes the time of reading files.
 #[test]
 fn a_pipe_that_nothing_writes_to() {
     const WHY: &str = "not read in time: it is a pipe or a device that nothing writes to; name a file";
@@ -253,7 +253,7 @@ const POD_LISTER: &str = r#"{
 }
 "#;
 
-/// A Role is about its own namespace, with any options, and 0 once all of it is granted.
+/// A Role is asked about in its own namespace, whatever the options say. The exit code is 0 once all of it is granted.
 #[test]
 fn a_role_is_asked_as_its_permissions() {
     let scene = Scene::new();
@@ -278,7 +278,8 @@ forbidden (10): the token's identity does not have the permission\n",
     piped(&scene, &mut scene.command(&["check", "-f", "-"]), POD_LISTER).gives(0, &["ok (0)"], Stderr::Empty);
 }
 
-/// A ClusterRole is about the namespace of phrases without one; resources of the cluster ignore it.
+/// A ClusterRole is asked about in the namespace that applies to phrases without one; for cluster-scoped resources the
+/// namespace does not matter.
 #[test]
 fn a_cluster_role_is_asked_where_phrases_are() {
     const ROLE: &str = r#"{"kind":"ClusterRole","apiVersion":"rbac.authorization.k8s.io/v1","rules":[
@@ -310,13 +311,14 @@ fn a_cluster_role_is_asked_where_phrases_are() {
         );
         finished.gives(10, &[], Stderr::Empty);
     }
-    // A ClusterRoleBinding grants it everywhere, including paths that are not served, such as /openapi.
+    // A ClusterRoleBinding grants it in every namespace, including paths that are not served, such as /openapi.
     let rules: serde_json::Value = serde_json::from_str(ROLE).unwrap();
     scene.grant_everywhere("r", rules["rules"].clone());
     scene.runs(&["check", "-A", "-f", &path]).gives(0, &["ok (0)"], Stderr::Empty);
 }
 
-/// Rule by rule: what is granted, and what is asked. A resource that is not served is asked by review, which is shown.
+/// For each rule: what is granted, and what is asked. A resource that is not served is asked by review, which the
+/// output shows.
 #[test]
 fn a_rule_is_meant_to_the_letter() {
     let rule = |groups: &[&str], resources: &[&str], verbs: &[&str]| serde_json::json!({ "apiGroups": groups, "resources": resources, "verbs": verbs });
@@ -344,7 +346,7 @@ fn a_rule_is_meant_to_the_letter() {
             "get */*/scale in ",
         ),
         (&rule(&[""], &["pods/*"], &["get"]), rule(&[""], &["pods/*"], &["get"]), 0, "get pods/*/* in ns-1 "),
-        // A singular is not a resource for RBAC.
+        // In RBAC, the singular is not the name of a resource.
         (&rule(&[""], &["pod"], &["list"]), rule(&[""], &["pods"], &["list"]), 10, "list pod in ns-1 "),
         (
             &rule(&[""], &["pod"], &["list"]),
@@ -417,7 +419,7 @@ fn a_fault_of_a_role_names_the_line() {
     assert_eq!(scene.cluster.connections(), 0);
 }
 
-/// The most permissions of a file leave most of the 16 MiB of a container.
+/// A file with the most permissions takes only a part of the 16 MiB of a container.
 #[test]
 fn the_most_phrases_take_little_memory() {
     let scene = Scene::new();

@@ -1,11 +1,11 @@
-//! `grant`: what it prints grants what is missing, and nothing else.
+//! `grant`: what it prints grants exactly what is missing.
 
 use serde_json::{Value, json};
 use testbed::{Cluster, Fault, Finished, Stderr, Times, World, yaml};
 
 use crate::Scene;
 
-/// What it printed, without the line that says when.
+/// The output without its first line, which has the time.
 fn body(finished: &Finished) -> &str {
     let (first, rest) = finished.stdout.split_once('\n').unwrap_or_default();
     let said = first.strip_prefix("# asked as system:serviceaccount:ns-1:k-sa-1 at ");
@@ -16,7 +16,7 @@ fn body(finished: &Finished) -> &str {
     rest
 }
 
-/// The rules of the roles that it printed, by kind and namespace.
+/// The rules of the roles in the output, by kind and namespace.
 fn rules(finished: &Finished) -> Vec<(String, Value)> {
     let documents = yaml::documents(&finished.stdout).into_iter();
     let of_role = |role: Value| {
@@ -71,7 +71,7 @@ subjects:
     assert_eq!(body(&finished), "# nothing is missing\n");
 }
 
-/// One role for each namespace and one for the rest; rules put together where none gets wider by it.
+/// One role for each namespace and one for the rest. Rules are combined only if that grants nothing more.
 #[test]
 fn rules_are_put_together() {
     let scene = Scene::new();
@@ -118,11 +118,12 @@ fn rules_are_put_together() {
         ),
     ];
     let mut found = rules(&finished);
-    // In the order in which the places are first asked about; watches are asked last, and stand in their turn.
+    // The output has the places in the order in which they are first asked about, and watches are asked about last.
+    // This test expects ns-1 first.
     found.sort_by_key(|(place, _)| !place.ends_with("ns-1"));
     assert_eq!(found, expected.map(|(place, rules)| (place.to_owned(), rules)), "{}", finished.transcript());
 
-    // The same permissions in another order are the same roles.
+    // The same permissions in another order give the same roles.
     let names = |finished: &Finished| {
         let mut names: Vec<_> = yaml::documents(&finished.stdout);
         names.sort_by_key(|document| document["kind"].to_string() + &document["metadata"].to_string());
@@ -146,7 +147,7 @@ fn rules_are_put_together() {
         .gives(0, &[], Stderr::Empty);
 }
 
-/// A second grant does not remove the first one, although it contains only what is missing now.
+/// A second grant contains only what is missing now, and applying it does not remove the first one.
 #[test]
 fn one_grant_after_another() {
     let scene = Scene::new();
@@ -161,7 +162,7 @@ fn one_grant_after_another() {
     );
     apply(&scene.cluster, &finished);
     scene.runs(&["check", "-q", "list pods", "list secrets"]).gives(0, &[], Stderr::Empty);
-    // All of it, for a role that is kept in a repository.
+    // `--all` prints every grant, for a role that is kept in a repository.
     let finished = scene.runs(&["grant", "--all", "list pods", "list secrets"]).gives(0, &[], Stderr::Empty);
     assert_eq!(
         rules(&finished),
@@ -172,7 +173,7 @@ fn one_grant_after_another() {
     );
 }
 
-/// Texts that YAML reads as something else, where nothing quotes them.
+/// Names that YAML reads as another type unless they are quoted.
 #[test]
 fn what_needs_quotes_has_them() {
     let scene = Scene::new();
@@ -182,13 +183,13 @@ fn what_needs_quotes_has_them() {
         let phrase = format!("get configmaps/{name}");
         let finished = scene.runs(&["grant", &phrase]).gives(10, &[], Stderr::Empty);
         assert_eq!(rules(&finished)[0].1[0]["resourceNames"], json!([name]), "{}", finished.transcript());
-        // What YAML 1.1 takes for something else, too.
+        // The name is quoted even if only YAML 1.1 reads it as another type.
         let quoted = finished.stdout.contains(&format!("resourceNames: [{}]", json!(name)));
         assert!(quoted, "{}", finished.transcript());
     }
 }
 
-/// The user is the one that the API server names.
+/// The subject is the user that the API server names.
 #[test]
 fn to_another_user_than_a_service_account() {
     let scene = Scene::on(Cluster::builder().plain_http("jane o'hara: #1").start());
@@ -243,7 +244,7 @@ fn half_an_answer() {
         assert!(finished.stderr.contains(": unavailable\n") || finished.stderr.contains(": unserved\n"));
     }
     scene.runs(&["grant", "lst pods"]).gives(10, &[], Stderr::Has("close to it: list")).has_no_stdout();
-    // A refusal that RBAC does not lift.
+    // A refusal that no RBAC object lifts.
     let denied = json!({
         "kind": "SelfSubjectAccessReview", "apiVersion": "authorization.k8s.io/v1",
         "status": { "allowed": false, "denied": true, "reason": "no pods on Fridays" },
@@ -282,7 +283,7 @@ fn no_answer_is_no_grant() {
     pod.runs(&["grant", "-o", "json", "list pods"]).gives(30, &[], Stderr::Has("grant has no option -o"));
 }
 
-/// Only an account that may read a namespace sees that it does not exist.
+/// Only an account that may read a namespace can see that it does not exist.
 #[test]
 fn a_namespace_that_is_not_there() {
     let scene = Scene::new();
@@ -302,7 +303,8 @@ fn a_namespace_that_is_not_there() {
     assert_eq!(rules(&finished).len(), 3, "{}", finished.transcript());
 }
 
-/// The requests: those of a check with the token alone, and one more for another namespace in which something is missing.
+/// The requests are those of a check with the token alone, and one more for each other namespace in which something is
+/// missing.
 #[test]
 fn what_it_asks() {
     let scene = Scene::with_lister();
@@ -320,7 +322,7 @@ fn what_it_asks() {
     );
 }
 
-/// `check` shows the one line that prints all grants, where there is more than one.
+/// `check` shows a single command that prints all grants, if there is more than one.
 #[test]
 fn check_shows_the_line() {
     let scene = Scene::with_lister();

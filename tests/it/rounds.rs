@@ -1,5 +1,5 @@
-//! What a round of one process passes to the next: the TLS session, and the connection. This spares the API server
-//! handshakes, and never changes a verdict.
+//! What one round passes to the next in the same process: the TLS session, and the connection. This saves the API
+//! server handshakes, and never changes a verdict.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ fn ends(running: Running) -> (String, String) {
     running.ends_with(0)
 }
 
-/// Connections, handshakes of TLS, and those of them that resumed a session.
+/// The number of connections, of TLS handshakes, and of handshakes that resumed a session.
 fn made(cluster: &Cluster) -> (usize, usize, usize) {
     (cluster.connections(), cluster.handshakes(), cluster.resumptions())
 }
@@ -30,7 +30,7 @@ fn lister(tls: Tls) -> Scene {
     scene
 }
 
-/// As the kubelet renews the mount.
+/// Writes the mount with another CA bundle, as the kubelet renews it.
 fn trust(scene: &Scene, ca_pem: &str) {
     write_mount(scene.pod.mount(), &scene.pod.token().unwrap(), ca_pem, "ns-1");
 }
@@ -76,7 +76,7 @@ fn stable_rounds_are_on_new_connections_that_resume_the_session() {
     assert_eq!(made(&scene.cluster), (3, 3, 2));
 }
 
-/// Nothing is stored that no later round can use: a first round must not cost more for it.
+/// A session that no later round can use is not stored, so that a single round does not cost more.
 #[test]
 fn a_single_round_stores_no_session() {
     let scene = Scene::with_lister();
@@ -97,7 +97,7 @@ fn a_watch_costs_the_connection_and_not_the_session() {
     assert_eq!(scene.cluster.handshakes() - scene.cluster.resumptions(), 1);
 }
 
-/// The old server is untrusted in the next round, whether it is reached by the old connection or by the old session.
+/// The next round no longer trusts the old server, neither on the old connection nor with the old session.
 #[test]
 fn a_changed_ca_bundle_ends_connection_and_session() {
     let other = Cluster::start().ca_pem();
@@ -114,7 +114,7 @@ fn a_changed_ca_bundle_ends_connection_and_session() {
         running.prints("ok (0)");
         scene.cluster.wait_for_requests(5);
         assert_eq!(scene.cluster.handshakes() - scene.cluster.resumptions(), 1, "one whole handshake");
-        // A second certificate beside the good one is another bundle, too.
+        // Adding a second certificate to the good one also changes the bundle.
         scene.cluster.forget();
         trust(&scene, &(scene.cluster.ca_pem() + &other));
         eventually("a whole handshake", || scene.cluster.handshakes() > scene.cluster.resumptions());
@@ -129,7 +129,7 @@ fn a_changed_ca_bundle_ends_connection_and_session() {
     waiting.ends_with(143);
 }
 
-/// Its certificate is of the same CA, and its sessions are its own.
+/// The new certificate is from the same CA, but the server does not know the old sessions.
 #[test]
 fn a_server_that_restarts_with_another_key_is_met_by_a_whole_handshake() {
     let mut scene = Scene::with_lister();
@@ -145,20 +145,21 @@ fn a_server_that_restarts_with_another_key_is_met_by_a_whole_handshake() {
     assert_eq!(made(&scene.cluster), (0, 0, 0), "and that one is kept");
 }
 
-/// What can become of a connection between two rounds: each costs one new connection, and no word.
+/// How a connection can die between two rounds: each case costs one new connection, and prints nothing.
 #[test]
 fn a_kept_connection_that_is_dead_costs_one_silent_reconnect() {
     dies("closed", true, Cluster::hang_up);
     dies("closed when it is used", true, |cluster| {
         cluster.fail_if(Times::All, Fault::HangUp, |seen| seen.connection == 1);
     });
-    // A network that forgets connections, or a server that is slow, would cost each round its patience.
+    // If the network drops idle connections, or the server is slow, a kept connection costs each round a wait, so no
+    // more are kept.
     dies("forgotten on the way", false, |cluster| {
         cluster.fail_if(Times::All, Fault::Hang, |seen| seen.connection == 1);
     });
 }
 
-/// `kept`: the new one is kept.
+/// `kept`: whether the new connection is kept.
 fn dies(death: &str, kept: bool, kill: impl FnOnce(&Cluster)) {
     let scene = Scene::with_lister();
     let running = monitor(&scene, &["--request-timeout", "2s"]);
@@ -196,7 +197,7 @@ fn a_round_that_is_not_answered_ends_the_connection_and_not_the_session() {
     }
 }
 
-/// The old connection, the new round's deadline.
+/// A request on a kept connection has the deadline of the new round.
 #[test]
 fn a_kept_connection_keeps_the_deadline() {
     let scene = Scene::with_lister();
@@ -214,7 +215,7 @@ fn a_kept_connection_keeps_the_deadline() {
     assert!(slow, "{complaints}");
 }
 
-/// Longer, too: the buffer of the old round's requests would not hold it.
+/// The new token may also be longer: a buffer of the size that the earlier requests needed would not hold it.
 #[test]
 fn a_renewed_token_goes_over_the_kept_connection() {
     let scene = Scene::with_lister();
@@ -240,7 +241,7 @@ fn no_connection_is_kept_over_a_long_pause() {
             Running::start(&mut scene.command(&["monitor", "list pods", "-q", "--interval", interval]));
         scene.cluster.wait_for_requests(2);
         if kept {
-            // It is in its pause once it has slept for a while.
+            // After this time, the monitor is in its pause.
             std::thread::sleep(Duration::from_millis(100));
         } else {
             eventually("no socket", || !running.has_socket());

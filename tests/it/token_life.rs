@@ -43,7 +43,7 @@ impl AskedNothing for testbed::Finished {
     }
 }
 
-/// Its life in seconds, what is required, the code, and how many requests there are.
+/// The columns: the life of the token in seconds, the required life, the exit code, and the number of requests.
 #[test]
 fn the_claims_decide() {
     for (expires_in, least, code, requests) in [
@@ -51,7 +51,7 @@ fn the_claims_decide() {
         (3600, "2h", 11, 0),
         (600, "10m1s", 11, 0),
         (600, "500ms", 0, 2),
-        // Expired: without the option, the API server rejects it.
+        // The token has expired. Without the option, the API server rejects it.
         (-60, "1s", 11, 0),
         (-60, "500ms", 11, 0),
     ] {
@@ -67,7 +67,7 @@ fn the_claims_decide() {
     );
 }
 
-/// No claims, no judgment: the API server decides, and without a token the anonymous knock does.
+/// Without claims there is nothing to check: the API server decides, and without a token the anonymous knock does.
 #[test]
 fn what_claims_no_end_is_not_judged() {
     let least = ["--min-token-life", "1h"];
@@ -96,7 +96,7 @@ fn it_is_the_same_for_programs() {
     );
 }
 
-/// The kubelet may renew it: a gate waits for that, and makes both knocks in the first round that asks.
+/// The kubelet may renew the token: a gate waits for that, and makes both knocks in the first round that asks.
 #[test]
 fn a_gate_waits_for_the_kubelet() {
     let scene = ending(60);
@@ -111,7 +111,7 @@ fn a_gate_waits_for_the_kubelet() {
     assert_eq!(scene.cluster.requests().len(), 2);
 
     ending(60).runs(&[&arguments[..], &["--fail-fast"]].concat()).gives(11, &[TOO_SOON], Stderr::Empty);
-    // A definite no, which --fail-open does not ignore.
+    // This is a definite refusal, which --fail-open does not ignore.
     ending(60).runs(&[&arguments[..], &["--fail-open", "--timeout", "300ms"]].concat()).gives(
         11,
         &["unauthenticated"],

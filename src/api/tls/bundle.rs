@@ -1,4 +1,4 @@
-//! Reads a CA bundle: PEM becomes certificates, and a file without any is identified. Knows nothing about trust.
+//! Reads a CA bundle: parses PEM into certificates, and identifies a file that has none. Knows nothing about trust.
 
 use std::borrow::Cow;
 
@@ -10,7 +10,7 @@ use crate::text::lossy;
 
 const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----";
 
-/// The certificates of a bundle, and how many in it cannot be used.
+/// The certificates of a bundle, and how many cannot be read.
 #[derive(Debug)]
 pub struct Bundle {
     /// The certificates, in the order of the file.
@@ -20,7 +20,7 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// Reads PEM. A bundle without one good certificate is a setup fault; `name` is for its text.
+    /// Reads PEM. A bundle without a usable certificate is a setup fault, and its message includes `name`.
     pub fn read(pem: &[u8], name: &str) -> Result<Bundle, Fault> {
         let mut bundle = Bundle { certificates: Vec::new(), skipped: 0 };
         let text = unglued(lossy(pem));
@@ -40,21 +40,23 @@ impl Bundle {
             };
             return Err(Fault::Setup(format!("CA bundle {name}: {why}")));
         }
-        // A mark or spaces in front of a header hide it from the reader above, and from client-go.
+        // A byte order mark or spaces before a header hide it from the reader above, and from client-go: count those
+        // headers.
         let headers = text.lines().filter(|line| line.trim_ascii_end().ends_with(CERTIFICATE)).count();
         bundle.skipped = bundle.skipped.max(headers.saturating_sub(bundle.certificates.len()));
         Ok(bundle)
     }
 }
 
-/// With a line break between blocks that have none: `cat` of files that do not end with one. `rustls_pemfile` and
-/// Go take the second header for a part of the first trailer, and lose a certificate in silence.
+/// Adds the line break that is missing between two blocks if `cat` joins files that do not end with one.
+/// `rustls_pemfile` and Go read the second header as part of the first trailer, and lose a certificate without an
+/// error.
 fn unglued(text: Cow<'_, str>) -> Cow<'_, str> {
     const GLUED: &str = "----------BEGIN ";
     if text.contains(GLUED) { text.replace(GLUED, "-----\n-----BEGIN ").into() } else { text }
 }
 
-/// What kind of file this is instead of a PEM bundle, and how to convert it.
+/// What kind of file this is if it is not a PEM bundle, and how to convert it.
 fn kind(file: &[u8], text: &str) -> Option<&'static str> {
     let has = |words: &str| text.contains(words);
     if let Some(kind) = of_bytes(file) {
@@ -119,7 +121,7 @@ fn kind(file: &[u8], text: &str) -> Option<&'static str> {
     })
 }
 
-/// Why a PEM reader does not find the certificate, although the header is there.
+/// Why a PEM reader finds no certificate although the header is there.
 fn of_pem(text: &str) -> Option<&'static str> {
     let has = |words: &str| text.contains(words);
     let (before, after) = text.split_once(CERTIFICATE)?;
@@ -147,9 +149,9 @@ fn of_pem(text: &str) -> Option<&'static str> {
 
 /// The same for files that are not text.
 fn of_bytes(file: &[u8]) -> Option<&'static str> {
-    /// `1.2.840.113549.1.7.2`, signedData.
+    /// The OID `1.2.840.113549.1.7.2`, signedData.
     const SIGNED_DATA: &[u8] = &[6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 7, 2];
-    /// `1.2.840.113549.1.7.1`, data: in PKCS#12 after a version 3.
+    /// The OID `1.2.840.113549.1.7.1`, data, which follows version 3 in PKCS#12.
     const DATA: &[u8] = &[6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 7, 1];
     let head = file.get(..64).unwrap_or(file);
     let has = |id: &[u8]| head.windows(id.len()).any(|window| window == id);
@@ -199,7 +201,7 @@ mod tests {
             (format!("\n\n{one}\nsome text\n{two}\nthe end"), 2, 0),
             (format!("# {}\n{one}", "-----BEGIN of text"), 1, 0),
             (format!("{one}-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----{two}"), 2, 0),
-            // What a mark or spaces hide is counted.
+            // A certificate that a mark or spaces hide counts as skipped.
             (format!("\u{feff}{one}\n{two}"), 1, 1),
             (format!("{one}\n  {}", two.replace('\n', "\n  ")), 1, 1),
             (format!("{one}\n-----BEGIN CERTIFICATE-----\nMIIB"), 1, 1),

@@ -1,4 +1,4 @@
-//! TLS: turns a CA bundle into trust, and a TLS error into a sentence.
+//! TLS: verifies servers by a CA bundle, and turns TLS errors into sentences.
 
 mod bundle;
 mod explain;
@@ -21,8 +21,8 @@ use trust::{Judgement, Trust};
 
 pub use explain::{failure, plain, reason};
 
-/// The cipher suites of ring, the cheapest first: AES-128 is secure, and a server that follows the client's order
-/// chooses it.
+/// The cipher suites of ring, cheapest first: AES-128 is secure, and a server that follows the client's order chooses
+/// it.
 const SUITES: [SupportedCipherSuite; 9] = [
     ring::cipher_suite::TLS13_AES_128_GCM_SHA256,
     ring::cipher_suite::TLS13_AES_256_GCM_SHA384,
@@ -39,21 +39,21 @@ const SUITES: [SupportedCipherSuite; 9] = [
 pub enum Verify<'a> {
     /// By a CA bundle: its PEM text, and its name for messages.
     Bundle(&'a [u8], &'a str),
-    /// Not at all.
+    /// Without verification.
     Nothing,
 }
 
-/// A TLS configuration, and how many certificates of the bundle could not be used.
+/// A TLS configuration, and how many certificates of the bundle were skipped.
 pub struct Setup {
-    /// For every connection.
+    /// The configuration for every connection.
     pub config: Arc<ClientConfig>,
-    /// Certificates that were skipped beside good ones.
+    /// How many certificates of a usable bundle were skipped because they cannot be read.
     pub skipped: usize,
 }
 
 impl Setup {
-    /// Builds the TLS set-up, which notes in `facts` what the server shows. `resumes`: whether a later connection resumes
-    /// the session of an earlier one. A bundle without one good certificate is a setup fault.
+    /// Builds the TLS configuration, which records in `facts` what the server shows. `resumes`: whether a later
+    /// connection may resume the session of an earlier one. A bundle without a usable certificate is a setup fault.
     pub fn new(verify: &Verify<'_>, facts: &SharedFacts, resumes: bool) -> Result<Setup, Fault> {
         let provider = Arc::new(CryptoProvider {
             cipher_suites: SUITES.to_vec(),
@@ -77,7 +77,7 @@ impl Setup {
         let witness = Arc::new(Witness { trust, provider, facts: SharedFacts::clone(facts) });
         let mut config = builder.dangerous().with_custom_certificate_verifier(witness).with_no_client_auth();
         if !resumes {
-            // Of one connection only, a session would never be used.
+            // With a single connection, a stored session is never used.
             config.resumption = Resumption::disabled();
         }
         Ok(Setup { config: Arc::new(config), skipped })
@@ -90,7 +90,7 @@ pub fn certificates(pem: &[u8]) -> Vec<Certificate> {
     bundle.into_iter().map(|(_, certificate)| certificate).collect()
 }
 
-/// There are no client certificates: the code that signs with their keys is not linked (39 kB).
+/// Client certificates are not supported, so the code that signs with their keys is not linked, which saves 39 kB.
 #[derive(Debug)]
 struct NoKeys;
 
@@ -100,9 +100,8 @@ impl KeyProvider for NoKeys {
     }
 }
 
-/// Notes the certificate that the server shows in a whole handshake (in one that resumes a session it shows none), and has
-/// it judged. Without trust (`--insecure-skip-tls-verify`) it takes
-/// any, yet requires that the server holds its key.
+/// Records the certificate that the server shows in a full handshake (a resumed one shows none), and verifies it. With
+/// `--insecure-skip-tls-verify` it accepts any certificate, but still requires that the server holds its key.
 #[derive(Debug)]
 struct Witness {
     trust: Option<Trust>,

@@ -1,9 +1,9 @@
-//! Which server certificates a CA bundle verifies: those that Go's verifier, and so client-go, accepts with the same
-//! bundle, as far as rustls can verify them.
+//! Decides which server certificates a CA bundle verifies: the same ones that Go's verifier, and so client-go, accepts
+//! with that bundle, as far as rustls can verify them.
 //!
-//! rustls alone is laxer (it accepts any CA of the bundle, also one that has expired or says CA:FALSE, and an
-//! intermediate with any key usage) and stricter (it does not accept a certificate only because that certificate is in
-//! the bundle).
+//! rustls alone accepts more: any CA of the bundle, even one that has expired or says CA:FALSE, and an intermediate
+//! with any key usage. It also accepts less: it does not trust a certificate just because that certificate is itself in
+//! the bundle.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -18,34 +18,34 @@ use super::explain::Distrust;
 use crate::api::certificate::Certificate;
 use crate::time::duration::span;
 
-/// The certificates of a bundle, by what each may do.
+/// The certificates of a bundle, grouped by what each may do.
 #[derive(Debug)]
 pub struct Trust {
     /// The certificates that may sign others: CAs for servers, within their validity.
     roots: RootCertStore,
-    /// The CAs that may sign no other CA.
+    /// The CAs that may not sign other CAs.
     lowest: RootCertStore,
-    /// All certificates of the bundle: each may be a server's own.
+    /// All certificates of the bundle: any of them may be a server's own.
     certificates: Vec<(CertificateDer<'static>, Certificate)>,
 }
 
-/// How the bundle judges a server's certificate.
+/// The judgment on a server's certificate.
 pub struct Judgement {
-    /// Accepted, or why not.
+    /// Accepted, or the reason why not.
     pub verdict: Result<(), rustls::Error>,
-    /// Whether no CA of the bundle has signed it.
+    /// Whether no CA in the bundle has signed it.
     pub unknown_issuer: bool,
 }
 
 impl Trust {
-    /// The trust that a bundle gives.
+    /// Builds the trust that a bundle gives.
     pub fn new(bundle: Bundle) -> Trust {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let (mut roots, mut lowest) = (RootCertStore::empty(), RootCertStore::empty());
         for (der, certificate) in &bundle.certificates {
             if certificate.signs && certificate.serves && !certificate.is_odd && is_within(certificate, now) {
                 let store = if certificate.signs_cas { &mut roots } else { &mut lowest };
-                // A certificate that rustls cannot read signs nothing, but may be a server's own.
+                // A certificate that rustls cannot read signs nothing, but it may still be a server's own.
                 let _ = store.add(der.clone());
             }
         }
@@ -89,7 +89,7 @@ impl Trust {
     ) -> Result<(), rustls::Error> {
         let parsed = ParsedCertificate::try_from(end_entity)?;
         if let Some((_, own)) = self.certificates.iter().find(|(der, _)| der == end_entity) {
-            // Go's `Verify` ends here, too: a certificate that is trusted itself needs no signature.
+            // Go's `Verify` also stops here: a certificate that is itself trusted needs no signature.
             dates(own, now)?;
             if !own.serves {
                 return Err(CertificateError::InvalidPurpose.into());
@@ -100,7 +100,8 @@ impl Trust {
         let signed_by = |roots: &RootCertStore, intermediates: &[CertificateDer<'_>]| {
             verify_server_cert_signed_by_trust_anchor(&parsed, roots, intermediates, now, algorithms)
         };
-        // rustls names the fault of a certificate that is not a CA, but ignores key usages.
+        // rustls reports an intermediate that is not a CA, but it ignores key usages, so leave out CAs that may not
+        // sign.
         let may_sign = |der: &&CertificateDer<'_>| {
             Certificate::parse(der).is_none_or(|certificate| certificate.signs || !certificate.is_ca)
         };
@@ -113,15 +114,16 @@ impl Trust {
         verdict.and_then(|()| verify_server_name(&parsed, name))
     }
 
-    /// Whether it is a CA that is not in the bundle: rustls verifies no server by it.
+    /// Whether the server's certificate is a CA that is not in the bundle: rustls never accepts one as a server's
+    /// certificate.
     fn is_foreign_ca(&self, end_entity: &CertificateDer<'_>) -> bool {
         self.certificates.iter().all(|(der, _)| der != end_entity)
             && Certificate::parse(end_entity).is_some_and(|certificate| certificate.is_ca)
     }
 
-    /// Why no CA of the bundle has signed it. Each cause has its own remedy.
+    /// Why no CA in the bundle has signed the certificate. Each cause has its own remedy.
     fn why_unknown(&self, shown: &Certificate, sent: &[Certificate], now: u64) -> String {
-        // Up the chain, as far as the server sends it.
+        // Follow the chain up as far as the server sends it.
         let mut top = shown;
         for _ in 0..sent.len() {
             let issuer = sent.iter().find(|one| one.subject == top.issuer && one.subject != one.issuer);
@@ -177,7 +179,8 @@ fn is_unknown<T>(verdict: &Result<T, rustls::Error>) -> bool {
     matches!(verdict, Err(rustls::Error::InvalidCertificate(UnknownIssuer | BadSignature)))
 }
 
-/// What is wrong with an intermediate certificate, if the server's own is good: rustls does not say which is at fault.
+/// What is wrong with an intermediate certificate, if the server's own is good: rustls does not say which one is at
+/// fault.
 fn why_not_good(shown: &Certificate, sent: &[Certificate], now: u64) -> Option<String> {
     let is_good = |one: &Certificate| one.serves && is_within(one, now);
     let bad = sent.iter().find(|one| is_good(shown) && !is_good(one))?;
@@ -189,7 +192,7 @@ fn why_not_good(shown: &Certificate, sent: &[Certificate], now: u64) -> Option<S
     Some(format!("the intermediate certificate that it sends, {}, {why}", bad.subject))
 }
 
-/// Since when a certificate is not valid, or that it is not valid yet.
+/// How long ago a certificate has expired, or that it is not valid yet.
 fn when(not_after: i64, now: u64) -> String {
     let now = i64::try_from(now).unwrap_or(i64::MAX);
     let when = if not_after < now {
@@ -233,7 +236,7 @@ mod tests {
     use super::*;
     use crate::api::tls::failure;
 
-    /// A certificate with its key, that can sign others.
+    /// A certificate with its key, which can sign others.
     struct Made {
         params: CertificateParams,
         key: KeyPair,
@@ -317,12 +320,12 @@ mod tests {
         NameConstraints { permitted_subtrees: subtrees(permitted), excluded_subtrees: subtrees(excluded) }
     }
 
-    /// The same name and key, signed by another CA.
+    /// The same name and key, but signed by another CA.
     fn crossed(made: &Made, by: &Made) -> CertificateDer<'static> {
         made.params.signed_by(&made.key, &Issuer::from_params(&by.params, &by.key)).unwrap().der().clone()
     }
 
-    /// The same, issued again a moment later.
+    /// The same certificate, issued again a moment later.
     fn renewed(made: &Made) -> CertificateDer<'static> {
         let mut params = made.params.clone();
         params.not_before = date_time_ymd(2024, 1, 1);
@@ -335,7 +338,7 @@ mod tests {
         Made { params, key, der }
     }
 
-    /// A leaf below this many intermediates.
+    /// A server certificate below this many intermediates.
     fn ladder(root: &Made, steps: usize) -> Vec<CertificateDer<'static>> {
         let mut chain = Vec::new();
         let mut top = signed(root, "step-0", ca);
@@ -347,7 +350,7 @@ mod tests {
         chain
     }
 
-    /// Any policy (RFC 5280, 4.2.1.4), critical.
+    /// A critical extension that permits any policy (RFC 5280, 4.2.1.4).
     fn policies(params: &mut CertificateParams) {
         let any = vec![0x30, 8, 0x30, 6, 6, 4, 0x55, 0x1d, 0x20, 0];
         let mut extension = rcgen::CustomExtension::from_oid_content(&[2, 5, 29, 32], any);
@@ -355,16 +358,16 @@ mod tests {
         params.custom_extensions.push(extension);
     }
 
-    /// The verdict of `x509.Certificate.Verify` of Go 1.26.6 with these roots, intermediates and name, and of its handshake
-    /// in TLS 1.2 and 1.3: each row was tried with both.
+    /// The verdict of Go 1.26.6, from `x509.Certificate.Verify` with these roots, intermediates and name, and from its
+    /// handshake in TLS 1.2 and 1.3: each row was tried with both.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     enum Go {
         Yes,
         No,
     }
 
-    /// A chain: what it is, the bundle, what the server shows, Go's verdict, ours (nothing: trusted; else words of
-    /// why not).
+    /// A row: what it is, the bundle, what the server shows, Go's verdict, and ours (empty if trusted, or else words
+    /// from the reason).
     type Row = (&'static str, Vec<CertificateDer<'static>>, Vec<CertificateDer<'static>>, Go, &'static str);
 
     #[allow(clippy::too_many_lines, reason = "a table")]
@@ -940,7 +943,7 @@ mod tests {
         ]
     }
 
-    /// Where ours is not Go's, and why.
+    /// The rows where our verdict differs from Go's, and why.
     const DIFFERENT: [(&str, &str); 6] = [
         (
             "a leaf for any purpose",

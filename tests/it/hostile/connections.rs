@@ -1,4 +1,5 @@
-//! What a server does to one of several connections. It is far enough that further ones pay: see `round/spread.rs`.
+//! What a server may do to one of several connections. The server is far enough away that further connections pay off:
+//! see `round/spread.rs`.
 
 use std::io::{self, Write};
 use std::net::TcpStream;
@@ -13,10 +14,10 @@ use tokio_rustls::rustls::ServerConfig;
 use super::servers::{JSON, PODS, reset};
 use super::{DEADLINE, Row, row};
 
-/// From a request to its answer.
+/// The time from a request to its answer.
 const AWAY: Duration = Duration::from_millis(8);
 
-/// Twenty permissions.
+/// A check of twenty permissions.
 const CHECK: &[&str] = &[
     "check",
     "list pods in a",
@@ -41,11 +42,12 @@ const CHECK: &[&str] = &[
     "list pods in t",
 ];
 
-/// What the one connection costs, and what is late for a timeout of a second, with some room.
+/// The time that a single connection takes, plus the wait for a late answer with a timeout of one second, plus some
+/// room.
 const SOON: Duration = Duration::from_millis(900);
 
 pub fn rows() -> Vec<Row> {
-    // What one connection does, by its number; the others do what they should.
+    // Each row says what the server does to one connection, by its number; it serves the others normally.
     vec![
         odd("is far", 0, |_, _, _, _| None),
         odd("is silent on its second connection", 0, |number, _, _, hold| {
@@ -104,7 +106,7 @@ pub fn rows() -> Vec<Row> {
         says("is too busy for its second connection", 0, |number, _| number == 1),
         says("is too busy for all connections but the first", 0, |number, _| number > 0),
         says("is too busy after some answers", 24, |_, total| total > 9),
-        // All of it is gone.
+        // No connection works any more.
         total("ends every connection after ten answers", 21, |total, stream, _| {
             (total >= 10).then(|| reset(&stream.sock))
         }),
@@ -115,7 +117,7 @@ pub fn rows() -> Vec<Row> {
     ]
 }
 
-/// `odd` says what it did with a connection, if it did not take it.
+/// A row whose server calls `odd` for each new connection, and serves the connection normally if that returns `None`.
 fn odd(
     name: &'static str,
     code: i32,
@@ -132,7 +134,7 @@ fn odd(
     })
 }
 
-/// The same after the handshake.
+/// The same, but the server calls `odd` after the handshake.
 fn after_tls(
     name: &'static str,
     code: i32,
@@ -150,7 +152,8 @@ fn after_tls(
     })
 }
 
-/// The same when it is asked, with how many requests of the connection were answered.
+/// The same, but the server calls `odd` for each request, with the number of requests that it has answered on this
+/// connection.
 fn asked(
     name: &'static str,
     code: i32,
@@ -164,7 +167,7 @@ fn asked(
     })
 }
 
-/// The same with how many requests were answered on all connections.
+/// The same, with the number of earlier requests on all connections.
 fn total(
     name: &'static str,
     code: i32,
@@ -180,7 +183,8 @@ fn total(
     })
 }
 
-/// 429, where `busy` says so of a connection and of how many requests there were.
+/// A row whose server answers 429 if `busy` is true for the number of the connection and the number of earlier
+/// requests.
 fn says(
     name: &'static str,
     code: i32,
@@ -207,7 +211,7 @@ fn far(name: &'static str, code: i32, server: impl Fn() -> Listener + Send + Syn
     row(name, code, server).asked(CHECK).within(SOON)
 }
 
-/// Answers what comes, until `odd` says otherwise.
+/// Answers requests until `odd` returns something.
 fn serve(
     stream: &mut TlsStream,
     hold: &Hold,
@@ -228,6 +232,6 @@ fn serve(
 /// Shows a certificate that the client cannot trust.
 fn untrusted(stream: &TcpStream) {
     let config = Authority::named("somebody else").server(&SERVER_NAMES, false);
-    // It ends as the client has it.
+    // The client ends this handshake with an error, which does not matter here.
     drop(stream.try_clone().and_then(|stream| shake_hands(stream, &config)));
 }

@@ -1,4 +1,4 @@
-//! A network on loopback: a proxy that delays what it passes on, so that a server seems far away.
+//! A proxy on loopback that delays what it passes on, so that a server seems far away.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -8,16 +8,16 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// A proxy. It takes connections as long as the process lives.
+/// A proxy that accepts connections as long as the process lives.
 pub struct Proxy {
-    /// Where it listens.
+    /// The address where it listens.
     pub address: SocketAddr,
     connections: Arc<AtomicUsize>,
 }
 
 impl Proxy {
-    /// Takes connections for `server`, which is a round trip away. The connection itself takes one more: what the client
-    /// sends at once arrives as if it had waited for that.
+    /// Starts a proxy for `server` with this round trip. Opening a connection takes one more round trip: data that the
+    /// client sends at once arrives as late as if the client had waited for the connection.
     pub fn of(server: SocketAddr, round_trip: Duration) -> Proxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
         let address = listener.local_addr().expect("its address");
@@ -37,13 +37,13 @@ impl Proxy {
         Proxy { address, connections }
     }
 
-    /// How many it took.
+    /// How many connections it has accepted.
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
 }
 
-/// Passes on what comes, each piece after the same delay, and then the end.
+/// Passes data on, each piece after the same delay, and then the end of the data.
 fn pass(from: TcpStream, to: TcpStream, delay: Duration, connected: Instant) {
     let (sender, pieces) = channel();
     to.set_nodelay(true).expect("set an option");
@@ -70,6 +70,6 @@ fn give(mut to: TcpStream, pieces: &Receiver<(Instant, Vec<u8>)>, delay: Duratio
         }
         to.write_all(&piece)?;
     }
-    // It ended otherwise.
+    // The other side ended with an error, and not with a normal close.
     to.shutdown(Shutdown::Both)
 }

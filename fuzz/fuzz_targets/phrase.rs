@@ -13,7 +13,7 @@ fuzz_target!(|text: &str| {
             assert!(fault.ends_with('^') && fault.lines().count() == 3, "{fault:?}");
             assert!(fault.chars().all(|c| c == '\n' || !c.is_control()), "{fault:?}");
             // The phrase that is offered for a URL is valid.
-            if let Some((_, offered)) = fault.split_once("; as a phrase: \"") {
+            if let Some(offered) = fault.strip_prefix("this is the URL of a resource; as a phrase: \"") {
                 let offered = offered.split('"').next().unwrap_or_default().to_owned();
                 assert!(parse(&[offered], &defaults).is_ok(), "{fault:?}");
             }

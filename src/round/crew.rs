@@ -51,6 +51,8 @@ struct Flight {
     since: Instant,
     /// Whether a second connection asks it, too, because the first is late.
     doubled: bool,
+    /// How many connections ask it now.
+    connections: u32,
 }
 
 /// The state that the threads share.
@@ -187,7 +189,7 @@ impl Crew {
                 work.is_all = true;
             }
             work.settle(job, (!lost).then_some(visit));
-            if lost || work.to_ask.len() == if work.is_all { 0 } else { AHEAD / 2 } {
+            if lost || work.to_ask.len() <= if work.is_all { 0 } else { AHEAD / 2 } {
                 self.changed().notify_all();
             }
         }
@@ -210,8 +212,11 @@ impl Work {
             return None;
         }
         let job = self.to_ask.pop_front()?;
-        if !self.flights.iter().any(|flight| flight.index == job.index) {
-            self.flights.push(Flight { index: job.index, since: Instant::now(), doubled: false });
+        if let Some(flight) = self.flights.iter_mut().find(|flight| flight.index == job.index) {
+            flight.connections += 1;
+        } else {
+            let since = Instant::now();
+            self.flights.push(Flight { index: job.index, since, doubled: false, connections: 1 });
         }
         Some((self.visits.pop()?, job))
     }
@@ -238,15 +243,15 @@ impl Work {
         let answered = visit.is_some();
         self.visits.extend(visit);
         let Some(at) = flight else { return };
-        match self.flights.get_mut(at) {
+        if let Some(flight) = self.flights.get_mut(at) {
+            flight.connections -= 1;
             // The other connection may still answer.
-            Some(flight) if flight.doubled && !answered => {
+            if !answered && flight.connections > 0 {
                 flight.doubled = false;
                 return;
             }
-            Some(flight) if flight.doubled => self.to_ask.retain(|other| other.index != job.index),
-            Some(_) | None => {}
         }
+        self.to_ask.retain(|other| other.index != job.index);
         self.flights.swap_remove(at);
         if answered {
             job.asked.question.request = None;

@@ -110,6 +110,15 @@ pub fn rows() -> Vec<Row> {
         total("ends every connection after ten answers", 21, |total, stream, _| {
             (total >= 10).then(|| reset(&stream.sock))
         }),
+        total("ends every connection once its answers are late", 21, |total, stream, hold| {
+            (total >= 22).then(|| {
+                // Late is a quarter of the second; the connection that is tried last ends at once.
+                if total < 31 {
+                    hold.pause(Duration::from_millis(320));
+                }
+                reset(&stream.sock);
+            })
+        }),
         total("is silent on every connection after ten answers", 23, |total, _, hold| {
             (total >= 10).then(|| hold.until_dropped())
         })

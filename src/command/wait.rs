@@ -99,7 +99,17 @@ fn knock(wait: &Wait, rounds: &mut Rounds) -> Result<(Round, Code), Fault> {
     let mut shown = None;
     loop {
         let patience = deadline.left().map_or(wait.request_timeout, |left| left.min(wait.request_timeout));
-        let round = rounds.next(patience, tracing)?;
+        let round = match rounds.next(patience, tracing) {
+            Ok(round) => round,
+            // A file that is not read in time may be readable in the next round.
+            Err(fault) if fault.code().class() == Class::NoAnswer => {
+                if deadline.sleep(backoff.next(draw(), None)) {
+                    continue;
+                }
+                return completed.ok_or(fault);
+            }
+            Err(fault) => return Err(fault),
+        };
         let code = round.code(false);
         let over = deadline.left().is_some_and(|left| left.is_zero());
         if over && round.timed_out {
@@ -132,7 +142,8 @@ fn knock(wait: &Wait, rounds: &mut Rounds) -> Result<(Round, Code), Fault> {
         };
         rounds.rest(pause, code.class() != Class::NoAnswer);
         shown = Some(code);
-        completed = Some((round, code));
+        // Good rounds that are too few are no verdict.
+        completed = Some((round, if code == Code::Ok { Code::Timeout } else { code }));
         if !deadline.sleep(pause)
             && let Some(completed) = completed
         {

@@ -256,6 +256,16 @@ fn stable_wants_good_rounds_in_a_row_on_new_connections() {
     assert!(finished.took > Duration::from_secs(2), "a second apart: {:?}", finished.took);
 }
 
+/// Good rounds that are too few when the time is over do not open the gate.
+#[test]
+fn stable_is_not_met_at_the_deadline() {
+    let scene = Scene::with_lister();
+    for timeout in ["500ms", "1500ms"] {
+        let arguments = ["wait", "list pods", "--stable", "3", "--timeout", timeout];
+        scene.runs(&arguments).gives(23, &["token 200  ok", "timeout (23)"], Stderr::Empty);
+    }
+}
+
 #[test]
 fn retry_after_is_obeyed() {
     let scene = Scene::with_lister();

@@ -6,6 +6,7 @@
 
 use std::cell::Cell;
 use std::fmt;
+use std::mem;
 
 use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
@@ -118,14 +119,22 @@ impl<'de> Visitor<'de> for Piece<'_, '_> {
         let first = reader.permissions.len();
         let mut object = Map::new();
         let mut rule = Rule::default();
+        let (mut has_items, mut has_rules) = (false, false);
         while let Some(Value::String(key)) = map.next_key_seed(reader.value())? {
             match (part, key.as_str()) {
                 (Part::Rule, field) => {
                     let value = map.next_value_seed(reader.value())?;
                     take(&mut rule, field, &value).map_err(|why| reader.fault(why))?;
                 }
-                (_, "items") => map.next_value_seed(Piece(reader, Part::Items))?,
-                (_, "rules") => map.next_value_seed(Piece(reader, Part::Rules))?,
+                (_, "items") if !mem::replace(&mut has_items, true) && !has_rules => {
+                    map.next_value_seed(Piece(reader, Part::Items))?;
+                }
+                (_, "rules") if !mem::replace(&mut has_rules, true) && !has_items => {
+                    map.next_value_seed(Piece(reader, Part::Rules))?;
+                }
+                (_, "items" | "rules") => {
+                    return Err(A::Error::custom("an object has either rules or items, once"));
+                }
                 _ => {
                     let value = map.next_value_seed(reader.value())?;
                     object.insert(key, value);
@@ -218,11 +227,11 @@ impl<'r> Reader<'r> {
         if names.iter().any(|name| name == "*") {
             return Err(".resourceNames: * is not any name; leave resourceNames out for that");
         }
-        let names: Vec<Option<String>> = if names.is_empty() {
-            vec![None]
-        } else {
-            names.into_iter().map(|name| Some(name).filter(|name| !name.is_empty())).collect()
-        };
+        if names.iter().any(String::is_empty) {
+            return Err(".resourceNames: an empty name is not any name; leave resourceNames out for that");
+        }
+        let names: Vec<Option<String>> =
+            if names.is_empty() { vec![None] } else { names.into_iter().map(Some).collect() };
         for group in &groups {
             for resource in &resources {
                 let (resource, subresource) = match resource.split_once('/') {
@@ -465,6 +474,14 @@ mod tests {
             (
                 with(r#"{"apiGroups":[""],"resources":["pods"],"resourceNames":["*"],"verbs":["get"]}"#),
                 ", line 2: rules[1].resourceNames: * is not any name; leave resourceNames out for that",
+            ),
+            (
+                with(r#"{"apiGroups":[""],"resources":["pods"],"resourceNames":["a",""],"verbs":["get"]}"#),
+                ", line 2: rules[1].resourceNames: an empty name is not any name; leave resourceNames out for that",
+            ),
+            (
+                r#"{"kind":"Role","items":[],"rules":[]}"#.into(),
+                ", line 1: an object has either rules or items, once",
             ),
             (
                 with(r#"{"verbs":["get"],"verbs":["get"]}"#),

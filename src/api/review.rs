@@ -243,6 +243,19 @@ impl Rules {
     pub fn parse(status: &Value) -> Rules {
         let mut list: Vec<Rule> = Vec::new();
         let all = |key: &str| status.get(key).and_then(Value::as_array).into_iter().flatten();
+        // Go writes an empty list as null, too. What is anything else may hide a rule.
+        let is_list = |value: Option<&Value>, of: fn(&Value) -> bool| {
+            value.is_none_or(|value| {
+                value.is_null() || value.as_array().is_some_and(|list| list.iter().all(of))
+            })
+        };
+        let lists = ["resourceRules", "nonResourceRules"];
+        let fields = ["verbs", "apiGroups", "resources", "resourceNames", "nonResourceURLs"];
+        let is_understood = lists.iter().all(|key| is_list(status.get(*key), Value::is_object))
+            && lists
+                .iter()
+                .flat_map(|key| all(key))
+                .all(|rule| fields.iter().all(|field| is_list(rule.get(*field), Value::is_string)));
         for rule in all("resourceRules") {
             let names: Vec<Option<String>> = match texts(rule, "resourceNames") {
                 names if names.is_empty() => vec![None],
@@ -273,7 +286,7 @@ impl Rules {
         }
         Rules {
             list: sorted,
-            incomplete: status.get("incomplete").and_then(Value::as_bool).unwrap_or(false),
+            incomplete: !is_understood || status.get("incomplete").and_then(Value::as_bool).unwrap_or(true),
             error: status.get("evaluationError").and_then(Value::as_str).unwrap_or_default().to_owned(),
         }
     }
@@ -307,6 +320,7 @@ fn strings(list: &Value) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     fn pods(verb: &str) -> Attributes {
         Attributes::Resource {
@@ -318,6 +332,27 @@ mod tests {
             name: None,
             namespace: Some("ns-1".into()),
         }
+    }
+
+    #[test]
+    fn rules_that_are_not_understood_are_incomplete() {
+        let rule = json!({"verbs": ["get"], "apiGroups": [""], "resources": ["pods"]});
+        let whole = json!({"incomplete": false, "resourceRules": [rule], "nonResourceRules": null});
+        assert!(!Rules::parse(&whole).incomplete);
+        for (field, value) in [
+            ("incomplete", json!(true)),
+            ("incomplete", json!("true")),
+            ("incomplete", Value::Null),
+            ("resourceRules", json!({})),
+            ("resourceRules", json!([1])),
+            ("resourceRules", json!([{"verbs": "*", "apiGroups": [""], "resources": ["pods"]}])),
+            ("nonResourceRules", json!([{"verbs": ["get"], "nonResourceURLs": [1]}])),
+        ] {
+            let mut status = whole.clone();
+            status[field] = value;
+            assert!(Rules::parse(&status).incomplete, "{status}");
+        }
+        assert!(Rules::parse(&json!({})).incomplete);
     }
 
     #[test]
@@ -399,7 +434,7 @@ mod tests {
                 "deployments.apps  list",
             ]
         );
-        assert_eq!(Rules::parse(&json!({ "resourceRules": null })), Rules::default());
+        assert!(Rules::parse(&json!({ "resourceRules": null })).list.is_empty());
     }
 
     #[test]

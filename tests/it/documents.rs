@@ -359,6 +359,20 @@ fn the_probes_end_before_the_kubelet_ends_them() {
 /// Rules on exit codes name whole classes: 2x is retried, 1x and 3x are not. A pod restarts in place on the
 /// codes with which its monitor exits after a permission is lost, and on no other code.
 #[test]
+fn the_alerts_are_about_every_outcome() {
+    let (_, text) =
+        manifests().into_iter().find(|(name, _)| name == "prometheus-rule.yaml").expect("the rules");
+    let of_class = |tens: char| -> Vec<String> {
+        let of_it = codes().into_iter().filter(|[number, ..]| number.len() == 2 && number.starts_with(tens));
+        of_it.map(|[_, name, _]| name).collect()
+    };
+    for tens in ['1', '2'] {
+        let all = format!("{{outcome=~\"{}\"}}", of_class(tens).join("|"));
+        assert!(text.contains(&all), "no {all} in prometheus-rule.yaml");
+    }
+}
+
+#[test]
 fn the_manifests_act_on_real_codes() {
     let class = |tens: u8| -> Vec<u8> {
         let numbers = codes().into_iter().map(|[number, ..]| number.parse().expect("a number"));

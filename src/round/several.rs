@@ -34,7 +34,7 @@ impl Several<'_> {
     }
 
     /// Sends the first of these requests, and at the same time as many of the others as pay off. Returns their answers,
-    /// in order. A request that another connection does not answer is sent once more on the first.
+    /// in order. What another connection does not answer in time is an error, which says nothing about the server.
     pub fn send(&mut self, requests: &[Request]) -> Vec<Answer> {
         let Some((first, others)) = requests.split_first() else { return Vec::new() };
         let start = Instant::now();
@@ -72,13 +72,14 @@ impl Several<'_> {
             slots = shared.1.wait_timeout(slots, wait).unwrap_or_else(PoisonError::into_inner).0;
         }
         let slots = mem::take(&mut *slots);
-        for (request, slot) in others.iter().zip(slots).take(started) {
+        for slot in slots.into_iter().take(started) {
             answers.push(match slot {
                 Some((visit, Ok(reply))) => {
                     self.further.push(visit);
                     Ok(reply)
                 }
-                Some(_) | None => self.visit.send(request, self.identity),
+                Some((_, Err(failure))) => Err(failure),
+                None => Err(self.visit.too_late()),
             });
         }
         answers

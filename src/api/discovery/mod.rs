@@ -25,7 +25,8 @@ pub use resource::{Resource, Unresolved, Wanted};
 const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,\
                           application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json";
 
-/// Sends the first of some requests, and may send more of them at once; gives the answers, in order.
+/// Sends the first of some requests, and may send more of them at once; gives the answers, in order. Only the first
+/// one's error is the connection's.
 pub type Send<'s> = &'s mut dyn FnMut(&[Request]) -> Vec<Result<Reply, Failure>>;
 
 /// Resolves names by asking: `send` sends requests as the identity that asks. At most two requests on a server with
@@ -70,9 +71,24 @@ fn ask_groups(search: &mut Search<'_>, send: Send<'_>) -> Result<(), Unresolved>
         if answers.is_empty() {
             return Ok(());
         }
-        for ((name, version), answer) in left.drain(..answers.len().min(left.len())).zip(answers) {
-            let reply = answer.map_err(Unresolved::Failed)?;
+        let mut again = Vec::new();
+        for (at, ((name, version), answer)) in
+            left.drain(..answers.len().min(left.len())).zip(answers).enumerate()
+        {
+            let reply = match answer {
+                Ok(reply) => reply,
+                // What is not answered beside the first is asked again, as the first, unless it is of no use any more.
+                Err(_) if at > 0 => {
+                    again.push((name, version));
+                    continue;
+                }
+                Err(failure) => return Err(Unresolved::Failed(failure)),
+            };
             let is_open = is_open(search, name, &version);
+            // Only the first connection has to be kept in order.
+            if !is_open && at > 0 {
+                continue;
+            }
             // A group whose server is down, or answers with something else, costs only itself.
             if is_open && reply.status() == 200 {
                 match read(search, reply, name, &version) {
@@ -86,6 +102,8 @@ fn ask_groups(search: &mut Search<'_>, send: Send<'_>) -> Result<(), Unresolved>
             }
             reply.drain().map_err(Unresolved::Failed)?;
         }
+        again.append(&mut left);
+        left = again;
     }
 }
 
@@ -175,8 +193,10 @@ mod tests {
         let results = resolve(&wanted, &mut |requests| {
             let answer = |request: &Request| {
                 asked.borrow_mut().push(request.path.clone());
-                let (status, content_type, body) = answer(request);
-                Ok(reply(status, &content_type, &body))
+                match answer(request) {
+                    (0, _, why) => Err(Failure::Timeout(why)),
+                    (status, content_type, body) => Ok(reply(status, &content_type, &body)),
+                }
             };
             requests.iter().take(at_once).map(answer).collect()
         });
@@ -528,6 +548,27 @@ mod tests {
                 "kubevirt.io/v1 vmis namespaced",
             ]
         );
+    }
+
+    /// A group that does not answer beside others is asked again only if that is of use.
+    #[test]
+    fn a_group_that_is_late_holds_nothing_up() {
+        let documents = &[
+            ("/apis", OLDER_GROUPS),
+            ("/apis/subresources.kubevirt.io/v1", SUBRESOURCES),
+            ("/apis/kubevirt.io/v1", KUBEVIRT),
+        ];
+        for (late, times) in [("/apis/broken.io/v1", 1), ("/apis/kubevirt.io/v1", 2)] {
+            let is_asked = std::cell::Cell::new(false);
+            let (shown, asked) = resolved_at_once(3, &["vmis"], |request| {
+                if request.path == late && !is_asked.replace(true) {
+                    return (0, String::new(), "late".into());
+                }
+                older(documents)(request)
+            });
+            assert_eq!(shown, ["kubevirt.io/v1 vmis namespaced"], "{late}");
+            assert_eq!(asked.iter().filter(|path| *path == late).count(), times, "{asked:?}");
+        }
     }
 
     #[test]

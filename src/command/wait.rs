@@ -101,12 +101,18 @@ fn knock(wait: &Wait, rounds: &mut Rounds) -> Result<(Round, Code), Fault> {
         let patience = deadline.left().map_or(wait.request_timeout, |left| left.min(wait.request_timeout));
         let round = match rounds.next(patience, tracing) {
             Ok(round) => round,
-            // A file that is not read in time may be readable in the next round.
+            // A file that is not read in time may be readable in the next round, which is then the first of the good ones.
             Err(fault) if fault.code().class() == Class::NoAnswer => {
-                if deadline.sleep(backoff.next(draw(), None)) {
-                    continue;
+                if deadline.left().is_some_and(|left| left.is_zero()) {
+                    return completed.ok_or(fault);
                 }
-                return completed.ok_or(fault);
+                good_rounds = 0;
+                if shown != Some(fault.code()) {
+                    complain(&format!("waiting: {}", fault.text()));
+                }
+                shown = Some(fault.code());
+                deadline.sleep(backoff.next(draw(), None));
+                continue;
             }
             Err(fault) => return Err(fault),
         };
@@ -154,9 +160,12 @@ fn knock(wait: &Wait, rounds: &mut Rounds) -> Result<(Round, Code), Fault> {
 
 /// The first permission that is not as required, and the outcome.
 fn because(round: &Round, code: Code) -> String {
-    let first = round.findings.iter().find(|finding| finding.code == code);
-    let phrase = first.map(|finding| escape(&finding.phrase)).unwrap_or_default();
-    format!("{phrase}: {}", summary_of(round, code))
+    let summary = summary_of(round, code);
+    match round.findings.iter().find(|finding| finding.code == code) {
+        Some(first) => format!("{}: {summary}", escape(&first.phrase)),
+        // The good rounds are too few.
+        None => summary,
+    }
 }
 
 /// stdout is the command's: the report goes to stderr.

@@ -256,6 +256,27 @@ fn stable_wants_good_rounds_in_a_row_on_new_connections() {
     assert!(finished.took > Duration::from_secs(2), "a second apart: {:?}", finished.took);
 }
 
+/// A token file that cannot be read in time breaks the row of good rounds.
+#[test]
+fn stable_begins_again_after_a_file_that_is_not_read_in_time() {
+    let scene = Scene::with_lister();
+    let files = tempfile::tempdir().unwrap();
+    let (token, pipe, real) =
+        (files.path().join("token"), files.path().join("pipe"), files.path().join("real"));
+    fs::copy(scene.pod.mount().join("token"), &token).unwrap();
+    fs::copy(&token, &real).unwrap();
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let mut command = scene.command(&["wait", "list pods", "--stable", "2", "--request-timeout", "300ms"]);
+    let running = Running::start(command.arg("--token-file").arg(&token));
+    eventually("a first good round", || scene.cluster.requests().len() == 2);
+    fs::rename(&pipe, &token).unwrap();
+    running.complains("not read in time");
+    fs::rename(&real, &token).unwrap();
+    running.ends_with(0);
+    // The anonymous knock is made in the first round only.
+    assert_eq!(scene.cluster.requests().len(), 4);
+}
+
 /// Good rounds that are too few when the time is over do not open the gate.
 #[test]
 fn stable_is_not_met_at_the_deadline() {

@@ -196,12 +196,17 @@ pub struct Rule {
 }
 
 impl Rule {
+    /// The resource, and its subresource.
+    pub fn parts(&self) -> (&str, Option<&str>) {
+        match self.resource.split_once('/') {
+            Some((resource, subresource)) => (resource, Some(subresource)),
+            None => (&self.resource, None),
+        }
+    }
+
     /// `deployments.apps/scale`, empty for a URL.
     pub fn full_resource(&self) -> String {
-        let (resource, subresource) = match self.resource.split_once('/') {
-            Some((resource, subresource)) => (resource, Some(subresource)),
-            None => (self.resource.as_str(), None),
-        };
+        let (resource, subresource) = self.parts();
         let dot = if self.group.is_empty() { "" } else { "." };
         let tail = subresource.map(|name| format!("/{name}")).unwrap_or_default();
         format!("{resource}{dot}{}{tail}", self.group)

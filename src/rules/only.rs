@@ -71,10 +71,7 @@ fn covers(named: &Attributes, rule: &Rule, verb: &str) -> bool {
     match (named, &rule.url) {
         (Attributes::Path { verb: known, path }, Some(url)) => all_or(known, verb) && covers_path(path, url),
         (Attributes::Resource { verb: known, group, resource, subresource, name, .. }, None) => {
-            let (found, tail) = match rule.resource.split_once('/') {
-                Some((found, tail)) => (found, Some(tail)),
-                None => (rule.resource.as_str(), None),
-            };
+            let (found, tail) = rule.parts();
             // `*` covers every resource with its subresources, `*/scale` covers that subresource of every resource, and
             // `pods/*` covers only a rule with the same text.
             let every = resource == "*" && (subresource.is_none() || subresource.as_deref() == tail);
@@ -99,10 +96,7 @@ fn phrase(verbs: String, rule: &Rule, namespace: &str) -> String {
         phrase.push_str(url);
         return phrase;
     }
-    let (resource, tail) = match rule.resource.split_once('/') {
-        Some((resource, tail)) => (resource, Some(tail)),
-        None => (rule.resource.as_str(), None),
-    };
+    let (resource, tail) = rule.parts();
     phrase.push_str(resource);
     match (rule.group.as_str(), resource) {
         ("*", "*") | ("", _) if resource != "*" || rule.group == "*" => {}

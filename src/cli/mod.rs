@@ -118,17 +118,8 @@ fn understand(
         tls_server_name: program.tls_server_name,
         insecure: program.insecure_skip_tls_verify,
     };
-    let disabled = match program.command {
-        Command::Wait(_) => disabled().filter(|reason| !reason.is_empty()),
-        Command::Check(_)
-        | Command::Monitor(_)
-        | Command::Get(_)
-        | Command::Whoami(_)
-        | Command::Rules(_)
-        | Command::Doctor(_)
-        | Command::Grant(_)
-        | Command::Install(_) => None,
-    };
+    let heeds = matches!(program.command, Command::Wait(_));
+    let disabled = if heeds { disabled().filter(|reason| !reason.is_empty()) } else { None };
     let (cluster, bad_variables) = match (Cluster::resolve(place.clone(), variables), &program.command) {
         (Ok(cluster), _) => (cluster, None),
         // `doctor` shows what is wrong with the variables in its steps, and continues with the well-known name; a

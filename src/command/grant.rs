@@ -2,19 +2,19 @@
 
 use std::time::Duration;
 
-use super::{Knocking, now};
+use super::Knocking;
 use crate::api::Request;
 use crate::api::review::Attributes;
 use crate::api::status::{self, ANONYMOUS, Meaning, Shape};
 use crate::cluster::Cluster;
-use crate::exit::{Code, fold};
+use crate::exit::Code;
 use crate::explain::{Context, explain, missing};
 use crate::grant::{Rule, Subject, merged, place, yaml};
 use crate::permission::Expected;
 use crate::report::{Report, complain, print, summary, termination, text};
 use crate::round::{Finding, Rounds};
 use crate::text::escape;
-use crate::time::date::time;
+use crate::time::date::{now, time};
 use crate::time::deadline::Deadline;
 use crate::trace::Tracing;
 use crate::visit::Visit;
@@ -46,7 +46,7 @@ pub fn run(grant: Grant) -> Code {
         Err(fault) => return reporting.fault(&fault),
     };
     let spec = &rounds.spec;
-    let code = fold(round.findings.iter().map(|finding| finding.code), false);
+    let code = round.code(false);
     let report =
         Report { round: &round, cluster: &spec.cluster, code, fail_open: false, now: now(), waited: None };
     let context = Context::of(&round, report.cluster, report.now);

@@ -30,7 +30,7 @@ use serde_json::json;
 use tempfile::TempDir;
 use testbed::far::Proxy;
 use testbed::real::keys::ServerKeys;
-use testbed::{RealCluster, World};
+use testbed::{RealCluster, World, kubeconfig};
 use wait4::Wait4 as _;
 
 const NAMESPACE: &str = "ns-1";
@@ -207,19 +207,9 @@ impl Bench {
     }
 
     fn kubectl(&self, server: SocketAddr) -> Command {
-        let mount = self.mount.path();
-        let config = json!({
-            "apiVersion": "v1",
-            "kind": "Config",
-            "current-context": "pod",
-            "contexts": [{"name": "pod", "context": {"cluster": "real", "user": "pod", "namespace": NAMESPACE}}],
-            "clusters": [{"name": "real", "cluster": {
-                "server": format!("https://{server}"), "certificate-authority": mount.join("ca.crt"),
-            }}],
-            "users": [{"name": "pod", "user": {"tokenFile": mount.join("token")}}],
-        });
+        let config = kubeconfig(self.mount.path(), &format!("https://{server}"), NAMESPACE);
         let file = self.home.path().join(format!("kubeconfig-{}", server.port()));
-        fs::write(&file, config.to_string()).expect("write a kubeconfig");
+        fs::write(&file, config).expect("write a kubeconfig");
         let mut command = Command::new(&self.kubectl);
         command.env_clear().env("HOME", self.home.path()).env("KUBECONFIG", file);
         command.args(["auth", "can-i", "list", "pods"]);

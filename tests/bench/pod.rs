@@ -5,9 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use serde_json::json;
 use tempfile::TempDir;
-use testbed::{RealCluster, World};
+use testbed::{RealCluster, World, kubeconfig};
 
 /// The namespace of the pod.
 pub const NAMESPACE: &str = "ns-1";
@@ -84,19 +83,9 @@ impl Pod {
 
     /// `kubectl` with a kubeconfig, because the mount is not where kubectl looks for it.
     pub fn kubectl(&self) -> Command {
-        let mount = self.mount.path();
-        let config = json!({
-            "apiVersion": "v1",
-            "kind": "Config",
-            "current-context": "pod",
-            "contexts": [{"name": "pod", "context": {"cluster": "real", "user": "pod", "namespace": NAMESPACE}}],
-            "clusters": [{"name": "real", "cluster": {
-                "server": self.server, "certificate-authority": mount.join("ca.crt"),
-            }}],
-            "users": [{"name": "pod", "user": {"tokenFile": mount.join("token")}}],
-        });
+        let config = kubeconfig(self.mount.path(), &self.server, NAMESPACE);
         let file = self.home.path().join("kubeconfig");
-        fs::write(&file, config.to_string()).expect("write a kubeconfig");
+        fs::write(&file, config).expect("write a kubeconfig");
         let mut command = self.command(&self.kubectl);
         command.env("HOME", self.home.path()).env("KUBECONFIG", file).args(["auth", "can-i", "list", "pods"]);
         command

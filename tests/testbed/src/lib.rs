@@ -43,7 +43,7 @@ pub mod yaml;
 pub use cluster::{
     Builder, Cluster, Fault, ISSUER, Seen, Times, Tls, TokenSpec, Version, custom_resource_definition,
 };
-pub use mount::{write_mount, write_mount_with};
+pub use mount::{kubeconfig, write_mount, write_mount_with};
 pub use pod::{Finished, Stderr};
 pub use program::{Program, is_released, memory_is_the_runners, program, runner, runner_delay};
 pub use real::RealCluster;

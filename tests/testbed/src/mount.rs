@@ -5,6 +5,8 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use serde_json::json;
+
 /// Writes a service account mount as the kubelet does: a new timestamped folder, the link `..data` moved to it
 /// in one step, and the three files as links through `..data`.
 pub fn write_mount(dir: &Path, token: &str, ca_pem: &str, namespace: &str) {
@@ -33,4 +35,19 @@ pub fn write_mount_with(dir: &Path, token: &str, ca_pem: &str, namespace: &str, 
     if let Some(old) = old {
         fs::remove_dir_all(dir.join(old)).unwrap();
     }
+}
+
+/// A kubeconfig by which kubectl asks this server as the pod: a mount is not where it looks for one.
+pub fn kubeconfig(mount: &Path, server: &str, namespace: &str) -> String {
+    let config = json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "pod",
+        "contexts": [{"name": "pod", "context": {"cluster": "real", "user": "pod", "namespace": namespace}}],
+        "clusters": [{"name": "real", "cluster": {
+            "server": server, "certificate-authority": mount.join("ca.crt"),
+        }}],
+        "users": [{"name": "pod", "user": {"tokenFile": mount.join("token")}}],
+    });
+    config.to_string()
 }

@@ -141,7 +141,7 @@ pub fn read_only(cluster: &RealCluster) {
 pub fn no_name_server(cluster: &RealCluster) {
     newcomer(cluster, "no-name-server");
     let container = Container::of(cluster, "no-name-server", OWN_USER).without_variables();
-    let lines = ["unresolved (20)", "KUBERNETES_SERVICE_HOST"];
+    let lines = ["unresolved (20)", "/etc/resolv.conf", "use the API server's address"];
     container.runs(&["check", "list pods"]).gives(20, &lines, Stderr::Empty);
 }
 

@@ -23,7 +23,7 @@ use crate::failure::Failure;
 use crate::time::deadline::Deadline;
 
 /// The largest response head that is read, in bytes; a normal one has a few hundred.
-pub const LARGEST_HEAD: usize = 32 * 1024;
+pub const LARGEST_HEAD: usize = 24 * 1024;
 
 /// The longest wait for the first answer on a connection from an earlier round, at most a quarter of the time left: if
 /// that connection is dead, there must be time for a new one.
@@ -95,7 +95,7 @@ impl Connector {
     fn connection(
         &self,
         socket: Socket,
-        tls: Option<ClientConnection>,
+        tls: Option<Box<ClientConnection>>,
         unproven: Option<Deadline>,
     ) -> Connection {
         let buffers = LazyBuffers::new(LARGEST_HEAD, self.head);
@@ -118,8 +118,9 @@ fn shake_hands(
     config: &Arc<ClientConfig>,
     name: &ServerName<'static>,
     socket: &mut Socket,
-) -> io::Result<ClientConnection> {
-    let mut session = ClientConnection::new(Arc::clone(config), name.clone()).map_err(io::Error::other)?;
+) -> io::Result<Box<ClientConnection>> {
+    let session = ClientConnection::new(Arc::clone(config), name.clone()).map_err(io::Error::other)?;
+    let mut session = Box::new(session);
     while session.is_handshaking() {
         flush(&mut session, socket)?;
         match session.read_tls(socket) {
@@ -190,7 +191,8 @@ impl fmt::Debug for Connector {
 /// An open connection.
 pub struct Connection {
     socket: Socket,
-    tls: Option<ClientConnection>,
+    /// Boxed: a kilobyte that is moved from hand to hand.
+    tls: Option<Box<ClientConnection>>,
     access: Arc<Access>,
     buffers: LazyBuffers,
     /// Whether every request was answered.
@@ -266,7 +268,7 @@ impl Transport for Connection {
             return Err(carry(Failure::Unintelligible(why)));
         }
         let read = match &mut self.tls {
-            Some(tls) => rustls::Stream::new(tls, &mut self.socket).read(input),
+            Some(tls) => rustls::Stream::new(&mut **tls, &mut self.socket).read(input),
             None => self.socket.read(input),
         };
         let amount = read.map_err(|error| self.carry(&error))?;

@@ -10,7 +10,7 @@ use super::tcp::Socket;
 pub struct Idle(Mutex<Place>);
 
 struct Place {
-    connection: Option<(Socket, ClientConnection)>,
+    connection: Option<(Socket, Box<ClientConnection>)>,
     keeps: bool,
 }
 
@@ -30,12 +30,12 @@ impl Idle {
     }
 
     /// Takes out the kept connection.
-    pub fn take(&self) -> Option<(Socket, ClientConnection)> {
+    pub fn take(&self) -> Option<(Socket, Box<ClientConnection>)> {
         self.place().connection.take()
     }
 
     /// Keeps a connection for the next round, if that is allowed.
-    pub fn put(&self, connection: (Socket, ClientConnection)) {
+    pub fn put(&self, connection: (Socket, Box<ClientConnection>)) {
         let mut place = self.place();
         if place.keeps {
             place.connection = Some(connection);

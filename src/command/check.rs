@@ -20,6 +20,7 @@ pub struct Check {
 }
 
 /// Runs it. `color`: stdout is a terminal, and NO_COLOR is not set.
+#[inline(never)]
 pub fn run(check: Check, color: bool) -> Code {
     let Check { knocking: Knocking { spec, reporting }, timeout, fail_open } = check;
     let mut rounds = Rounds::one(spec);

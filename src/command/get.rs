@@ -34,6 +34,7 @@ pub struct Get {
 }
 
 /// Runs it.
+#[inline(never)]
 pub fn run(get: &Get) -> Code {
     end(ask(get), get.common.output)
 }

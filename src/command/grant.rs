@@ -37,6 +37,7 @@ struct Place<'a> {
 }
 
 /// Runs `grant`. The exit code is that of `check`, even if some of the grants cannot be printed.
+#[inline(never)]
 pub fn run(grant: Grant) -> Code {
     let Grant { knocking: Knocking { spec, reporting }, timeout, all } = grant;
     let deadline = Deadline::after(timeout);

@@ -24,6 +24,7 @@ const BESIDE: &str = ".kubeknock.";
 const MODE: u32 = 0o755;
 
 /// Copies to `dest`, a file or an existing folder.
+#[inline(never)]
 pub fn run(dest: &Path) -> Code {
     let dest = if dest.is_dir() { dest.join("kubeknock") } else { dest.to_owned() };
     match install(&dest) {

@@ -33,6 +33,7 @@ pub struct Monitor {
 }
 
 /// Runs it. It ends only with `--until-lost`, or if the pod cannot ask from the start.
+#[inline(never)]
 pub fn run(monitor: Monitor, color: bool) -> Code {
     let Monitor {
         knocking: Knocking { spec, reporting },

@@ -40,6 +40,7 @@ struct Found {
 }
 
 /// Runs `rules`.
+#[inline(never)]
 pub fn run(command: &RulesOf) -> Code {
     let shown = find(command).map(|found| {
         if command.common.output == Format::Json {

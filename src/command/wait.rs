@@ -43,6 +43,7 @@ pub struct Wait {
 }
 
 /// Runs it. `color`: stdout is a terminal, and NO_COLOR is not set.
+#[inline(never)]
 pub fn run(wait: &Wait, color: bool) -> Code {
     let Wait { knocking: Knocking { spec, reporting }, fail_open, command, .. } = wait;
     // stdout belongs to the command, if there is one.

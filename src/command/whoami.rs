@@ -33,6 +33,7 @@ struct Found {
 }
 
 /// Runs it.
+#[inline(never)]
 pub fn run(whoami: &Whoami) -> Code {
     let shown = find(whoami).map(|found| {
         print(&match whoami.common.output {

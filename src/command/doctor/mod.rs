@@ -73,6 +73,7 @@ pub struct Doctor {
 }
 
 /// Runs it. `color`: stdout is a terminal that shows it.
+#[inline(never)]
 pub fn run(doctor: &Doctor, color: bool) -> Code {
     let seen = look(doctor, tracing(doctor.verbose));
     let steps = steps::all(&seen);

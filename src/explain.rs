@@ -228,7 +228,7 @@ fn unauthenticated(answer: &Answer, context: Context<'_>) -> Vec<String> {
     let path = context.cluster.token_path();
     let mut why = Vec::new();
     // An API server says no more.
-    if !matches!(answer.reason.as_str(), "" | "Unauthorized") {
+    if !matches!(&*answer.reason, "" | "Unauthorized") {
         why.push(format!("something before the API server may reject it: {}", answer.line()));
     }
     let Some(claims) = context.claims else {
@@ -275,12 +275,12 @@ fn unauthenticated(answer: &Answer, context: Context<'_>) -> Vec<String> {
 
 /// The server's message, or the status if there is none.
 fn own_words(answer: &Answer) -> String {
-    if answer.reason.is_empty() { answer.line() } else { answer.reason.clone() }
+    if answer.reason.is_empty() { answer.line() } else { answer.reason.to_string() }
 }
 
 /// The server's message after a colon, if there is one.
 fn said(answer: Option<&Answer>) -> String {
-    let words = answer.map(|answer| answer.reason.as_str()).filter(|words| !words.is_empty());
+    let words = answer.map(|answer| &*answer.reason).filter(|words| !words.is_empty());
     words.map(|words| format!(": {words}")).unwrap_or_default()
 }
 
@@ -366,7 +366,7 @@ mod tests {
     const USER: &str = "system:serviceaccount:ns-1:k-sa-1";
 
     fn answered(meaning: Meaning, status: u16, reason: &str) -> Answer {
-        let user = reason.contains("User").then(|| USER.to_owned());
+        let user = reason.contains("User").then(|| USER.into());
         Answer { status, meaning, user, reason: reason.into(), retry_after: None, skew: None }
     }
 

@@ -103,8 +103,8 @@ mod tests {
 
     fn answer(meaning: Meaning, user: &str) -> Answer {
         let status = 200;
-        let user = (!user.is_empty()).then(|| user.to_owned());
-        Answer { status, meaning, user, reason: String::new(), retry_after: None, skew: None }
+        let user = (!user.is_empty()).then(|| user.into());
+        Answer { status, meaning, user, reason: "".into(), retry_after: None, skew: None }
     }
 
     fn knock(name: &str) -> Option<Knock> {

@@ -71,7 +71,7 @@ pub enum Meaning {
     Unintelligible,
 }
 
-/// An answer, and what it means.
+/// An answer, and what it means. There may be thousands at once: a `Box<str>` is smaller than a `String`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// The HTTP status.
@@ -79,11 +79,11 @@ pub struct Answer {
     /// What it says about the permission.
     pub meaning: Meaning,
     /// The user that the server names, if it names one.
-    pub user: Option<String>,
+    pub user: Option<Box<str>>,
     /// The server's message, or why it cannot be understood. It may hold any character, so escape it.
-    pub reason: String,
+    pub reason: Box<str>,
     /// The `Retry-After` header, unparsed.
-    pub retry_after: Option<String>,
+    pub retry_after: Option<Box<str>>,
     /// For a 401: how many seconds the server's clock is ahead of this one. Nothing else depends on it.
     pub skew: Option<i64>,
 }
@@ -96,7 +96,7 @@ impl Answer {
 
     /// The status and the words, in one line: `status 503: starting`.
     pub fn line(&self) -> String {
-        match self.reason.as_str() {
+        match &*self.reason {
             "" => format!("status {}", self.status),
             words => format!("status {}: {words}", self.status),
         }

@@ -147,7 +147,7 @@ pub fn read(mut reply: Reply, kind: &str) -> Result<Reviewed, Failure> {
     let right = object.get("kind").and_then(Value::as_str) == Some(kind) && status.is_object();
     if answer.meaning == Meaning::Granted && !right {
         answer.meaning = Meaning::Unintelligible;
-        answer.reason = format!("the answer to a {kind} is not a {kind}");
+        answer.reason = format!("the answer to a {kind} is not a {kind}").into();
     }
     Ok(Reviewed { answer, status })
 }

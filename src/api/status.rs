@@ -100,9 +100,9 @@ pub fn answer_from(reply: &Reply, shape: &Shape, body: &[u8]) -> Answer {
         }
         _ => understand(shape, status, reply.header("content-type").unwrap_or_default(), body, reply.token()),
     };
-    let retry_after = reply.header("retry-after").map(str::to_owned);
+    let retry_after = reply.header("retry-after").map(Into::into);
     let skew = if status == 401 { reply.skew() } else { None };
-    Answer { status, meaning, user, reason, retry_after, skew }
+    Answer { status, meaning, user: user.map(Into::into), reason: reason.into(), retry_after, skew }
 }
 
 /// What this status, content type and body (or its beginning) mean. Pure. The token is removed from texts.

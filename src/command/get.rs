@@ -99,7 +99,7 @@ fn why(get: &Get, result: &Result<Answer, Failure>, bearer: Bearer, claims: Opti
             | Meaning::Unserved
             | Meaning::Unintelligible,
             Bearer::Token | Bearer::None | Bearer::Plain,
-        ) => words.clone(),
+        ) => words.to_string(),
     }
 }
 

@@ -190,7 +190,7 @@ pub fn claims_json(claims: &Claims, now: i64) -> Value {
 fn recognition(found: Option<&Recognition>) -> Value {
     let Some(found) = found else { return Value::Null };
     let (status, reason) = match &found.result {
-        Ok(answer) => (Some(answer.status), answer.reason.clone()),
+        Ok(answer) => (Some(answer.status), answer.reason.to_string()),
         Err(failure) => (None, failure.text().to_owned()),
     };
     let source = match (&found.user, found.name()) {

@@ -25,7 +25,7 @@ pub fn forbidden(
     bearer: Bearer,
     subject: Option<&str>,
 ) -> (Vec<String>, Vec<String>) {
-    let words = answer.map(|answer| answer.reason.as_str()).unwrap_or_default();
+    let words = answer.map(|answer| &*answer.reason).unwrap_or_default();
     let user = subject.unwrap_or("this identity");
     if let State::Unresolved(Unresolved::Answered(answer)) = &finding.state {
         let why = format!("the API server refuses discovery, which looks the name up: {}", answer.reason);

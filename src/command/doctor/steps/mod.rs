@@ -208,7 +208,7 @@ mod tests {
     }
 
     fn recognized(seen: &mut Evidence, name: Option<&str>, meaning: Meaning, status: u16) {
-        let result = Ok(Answer { user: name.map(str::to_owned), ..answer(meaning, status) });
+        let result = Ok(Answer { user: name.map(Into::into), ..answer(meaning, status) });
         seen.identity = Some((Recognition { user: None, result }, Duration::ZERO));
     }
 

@@ -17,7 +17,7 @@ use crate::time::duration::span;
 use crate::token::Claims;
 use aggregated::Aggregated;
 use unanswered::no_answer;
-pub use unanswered::{DOCTOR, advice};
+pub use unanswered::{DOCTOR, advice, advice_on};
 pub use {aggregated::hint, granted::excess, refused::missing};
 
 /// An explanation has no more lines than this.
@@ -44,11 +44,7 @@ pub fn request(code: Code, result: &Result<Answer, Failure>, context: Context<'_
         (Code::Ok, _) => return Vec::new(),
         (_, Ok(answer)) => answer,
         (_, Err(failure)) => {
-            return [Some(failure.text()), advice(code, failure.text())]
-                .into_iter()
-                .flatten()
-                .map(str::to_owned)
-                .collect();
+            return [failure.text(), advice(failure)].map(str::to_owned).into();
         }
     };
     match code {
@@ -80,7 +76,7 @@ pub fn request(code: Code, result: &Result<Answer, Failure>, context: Context<'_
         | Code::NotExecutable
         | Code::NotFound
         | Code::Interrupted
-        | Code::Terminated => [Some(answer.line()), advice(code, &answer.line()).map(str::to_owned)]
+        | Code::Terminated => [Some(answer.line()), advice_on(code, Some(answer.status)).map(str::to_owned)]
             .into_iter()
             .flatten()
             .collect(),
@@ -357,6 +353,7 @@ mod tests {
     use crate::api::review::Attributes;
     use crate::api::status::Shape;
     use crate::cluster::{ServiceVariables, Where};
+    use crate::failure::Flaw;
     use crate::identity::Both;
     use crate::knock::{Knock, Question};
     use crate::permission::Expected;
@@ -487,7 +484,11 @@ mod tests {
                 ["what broke", "address: kubectl get service kubernetes -n default"],
             ),
             (Code::Unreachable, failed(Failure::Unreachable), ["what broke", "NetworkPolicy"]),
-            (Code::Untrusted, failed(Failure::Untrusted), ["what broke", "check the address and the port"]),
+            (
+                Code::Untrusted,
+                Err(Failure::Untrusted(Flaw::Other, "what broke".into())),
+                ["what broke", "check the address and the port"],
+            ),
             (Code::Timeout, failed(Failure::Timeout), ["what broke", "--timeout"]),
         ];
         for (code, result, words) in table {
@@ -549,7 +550,7 @@ mod tests {
                 Failure::Unresolved(broke()),
                 Failure::Unreachable(broke()),
                 Failure::Closed(broke()),
-                Failure::Untrusted(broke()),
+                Failure::Untrusted(Flaw::Other, broke()),
                 Failure::Timeout(broke()),
                 Failure::Unintelligible(broke()),
             ]

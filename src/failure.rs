@@ -43,14 +43,33 @@ pub enum Failure {
     Unresolved(String),
     /// No TCP connection could be established.
     Unreachable(String),
+    /// The server accepts connections and closes them in the TLS handshake: it may be a load balancer.
+    ClosedInHandshake(String),
     /// The connection ended before the answer was complete.
     Closed(String),
     /// The TLS handshake failed: the server is not trusted, or does not speak TLS.
-    Untrusted(String),
+    Untrusted(Flaw, String),
     /// The deadline passed first.
     Timeout(String),
     /// The answer is not HTTP, or not from a Kubernetes API server.
     Unintelligible(String),
+}
+
+/// What is wrong in the TLS handshake, as far as the remedies differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flaw {
+    /// The server's certificate is not within its validity, by this clock.
+    Dates,
+    /// A certificate that the server sends between its own and the CA is not good.
+    Chain,
+    /// The certificate is for another name.
+    Name,
+    /// No CA of the bundle has signed the certificate.
+    Authority,
+    /// The server has none of the algorithms that this program offers.
+    Offer,
+    /// Anything else.
+    Other,
 }
 
 impl Failure {
@@ -58,8 +77,8 @@ impl Failure {
     pub fn code(&self) -> Code {
         match self {
             Failure::Unresolved(_) => Code::Unresolved,
-            Failure::Unreachable(_) | Failure::Closed(_) => Code::Unreachable,
-            Failure::Untrusted(_) => Code::Untrusted,
+            Failure::Unreachable(_) | Failure::ClosedInHandshake(_) | Failure::Closed(_) => Code::Unreachable,
+            Failure::Untrusted(..) => Code::Untrusted,
             Failure::Timeout(_) => Code::Timeout,
             Failure::Unintelligible(_) => Code::Unintelligible,
         }
@@ -70,8 +89,9 @@ impl Failure {
         match self {
             Failure::Unresolved(text)
             | Failure::Unreachable(text)
+            | Failure::ClosedInHandshake(text)
             | Failure::Closed(text)
-            | Failure::Untrusted(text)
+            | Failure::Untrusted(_, text)
             | Failure::Timeout(text)
             | Failure::Unintelligible(text) => text,
         }
@@ -82,7 +102,8 @@ impl Failure {
         match self {
             Failure::Unresolved(_)
             | Failure::Unreachable(_)
-            | Failure::Untrusted(_)
+            | Failure::ClosedInHandshake(_)
+            | Failure::Untrusted(..)
             | Failure::Timeout(_) => true,
             Failure::Closed(_) | Failure::Unintelligible(_) => false,
         }

@@ -100,6 +100,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::failure::Flaw;
 
     fn answer(meaning: Meaning, user: &str) -> Answer {
         let status = 200;
@@ -127,7 +128,7 @@ mod tests {
             "dns" => Err(Failure::Unresolved(String::new())),
             "refused" => Err(Failure::Unreachable(String::new())),
             "closed" => Err(Failure::Closed(String::new())),
-            "tls" => Err(Failure::Untrusted(String::new())),
+            "tls" => Err(Failure::Untrusted(Flaw::Other, String::new())),
             "silent" => Err(Failure::Timeout(String::new())),
             other => panic!("{other}"),
         };

@@ -157,7 +157,7 @@ fn flush(session: &mut ClientConnection, socket: &mut Socket) -> io::Result<()> 
 /// as a load balancer, accepted it.
 fn handshake_failure(error: &io::Error, server: &str) -> Failure {
     match tls::failure(error, server) {
-        Failure::Closed(_) => Failure::Unreachable(format!(
+        Failure::Closed(_) => Failure::ClosedInHandshake(format!(
             "{server} accepts connections and closes them in the TLS handshake: {}",
             tls::reason(error)
         )),

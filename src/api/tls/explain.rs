@@ -10,7 +10,7 @@ use rustls::{
     PeerIncompatible, PeerMisbehaved,
 };
 
-use crate::failure::Failure;
+use crate::failure::{Failure, Flaw};
 use crate::time::{date, duration::span};
 
 /// What this program can do, for servers that can do something else.
@@ -19,13 +19,31 @@ const CIPHERS: &str = "kubeknock offers AES-GCM and ChaCha20-Poly1305";
 const EXCHANGES: &str = "kubeknock offers X25519, P-256 and P-384";
 const SIGNATURES: &str = "kubeknock verifies P-256, P-384, Ed25519, RSA 2048+";
 
-/// Why a certificate is not trusted, where this program knows better than the library.
-#[derive(Debug)]
-pub struct Distrust(pub String);
+/// Why a server is not trusted, for the remedy and in words. As an error of rustls: where this program knows better than
+/// the library why a certificate is not.
+#[derive(Clone, Debug)]
+pub struct Distrust(pub Flaw, pub String);
+
+impl From<String> for Distrust {
+    fn from(why: String) -> Distrust {
+        Distrust(Flaw::Other, why)
+    }
+}
+
+impl From<&str> for Distrust {
+    fn from(why: &str) -> Distrust {
+        why.to_owned().into()
+    }
+}
+
+/// The server has nothing that this program offers.
+fn no_offer(why: &str, ours: &str) -> Distrust {
+    Distrust(Flaw::Offer, format!("{why}; {ours}"))
+}
 
 impl fmt::Display for Distrust {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
+        formatter.write_str(&self.1)
     }
 }
 
@@ -40,7 +58,8 @@ impl From<Distrust> for rustls::Error {
 /// What an I/O error on the connection to `server` means, TLS faults included.
 pub fn failure(error: &io::Error, server: &str) -> Failure {
     if let Some(fault) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-        return Failure::Untrusted(format!("TLS with {server}: {}", explain(fault)));
+        let Distrust(flaw, why) = explain(fault);
+        return Failure::Untrusted(flaw, format!("TLS with {server}: {why}"));
     }
     match error.kind() {
         io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => {
@@ -94,35 +113,31 @@ fn name_of(value: &impl fmt::Debug) -> String {
     name.replace("tls12", "TLS 1.2").replace("tls13", "TLS 1.3")
 }
 
-fn explain(fault: &rustls::Error) -> String {
+fn explain(fault: &rustls::Error) -> Distrust {
     match fault {
         rustls::Error::InvalidCertificate(certificate) => explain_certificate(certificate),
         rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
             "the port does not speak TLS (plain HTTP, or another protocol)".into()
         }
         rustls::Error::InvalidMessage(InvalidMessage::UnknownProtocolVersion) => {
-            format!("it answers in an unknown version of TLS, or not in TLS; {VERSIONS}")
+            no_offer("it answers in an unknown version of TLS, or not in TLS", VERSIONS)
         }
-        rustls::Error::InvalidMessage(why) => format!("it sends broken TLS ({})", name_of(why)),
+        rustls::Error::InvalidMessage(why) => format!("it sends broken TLS ({})", name_of(why)).into(),
         rustls::Error::PeerIncompatible(why) => incompatible(why),
         rustls::Error::PeerMisbehaved(
             PeerMisbehaved::SelectedUnofferedCipherSuite
             | PeerMisbehaved::SelectedUnusableCipherSuiteForVersion,
         ) => {
-            format!(
-                "it chooses a cipher suite that was not offered, such as AES-CBC or static RSA; {CIPHERS}"
-            )
+            no_offer("it chooses a cipher suite that was not offered, such as AES-CBC or static RSA", CIPHERS)
         }
         rustls::Error::PeerMisbehaved(
             PeerMisbehaved::SelectedUnofferedKxGroup | PeerMisbehaved::WrongGroupForKeyShare,
-        ) => {
-            format!("it chooses a key exchange that was not offered, such as P-521; {EXCHANGES}")
-        }
+        ) => no_offer("it chooses a key exchange that was not offered, such as P-521", EXCHANGES),
         rustls::Error::PeerMisbehaved(
             PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme
             | PeerMisbehaved::SignedKxWithWrongAlgorithm,
-        ) => format!("it signs with an algorithm that was not offered, such as ECDSA on P-521; {SIGNATURES}"),
-        rustls::Error::PeerMisbehaved(why) => format!("it breaks the rules of TLS ({})", name_of(why)),
+        ) => no_offer("it signs with an algorithm that was not offered, such as ECDSA on P-521", SIGNATURES),
+        rustls::Error::PeerMisbehaved(why) => format!("it breaks the rules of TLS ({})", name_of(why)).into(),
         rustls::Error::AlertReceived(alert) => alerted(*alert),
         rustls::Error::InappropriateMessage { .. } | rustls::Error::InappropriateHandshakeMessage { .. } => {
             "it sends a TLS message out of turn: it is broken, or something on the way changes what it sends"
@@ -136,57 +151,59 @@ fn explain(fault: &rustls::Error) -> String {
             "it sends a TLS record that is too long: the port may speak another protocol".into()
         }
         rustls::Error::InvalidCertRevocationList(why) => {
-            format!("its revocation list is not good ({})", revocation(why))
+            format!("its revocation list is not good ({})", revocation(why)).into()
         }
         rustls::Error::FailedToGetRandomBytes => "this system gives no random numbers (getrandom)".into(),
         rustls::Error::FailedToGetCurrentTime => "this system gives no time".into(),
         rustls::Error::NoApplicationProtocol => {
             "it accepts neither HTTP/1.1 nor a client that names no protocol".into()
         }
-        rustls::Error::General(why) => plain(why),
+        rustls::Error::General(why) => plain(why).into(),
         // Faults of a program, which this one does not make, and those that the library may have one day.
-        _ => plain(&fault.to_string()),
+        _ => plain(&fault.to_string()).into(),
     }
 }
 
-fn incompatible(why: &PeerIncompatible) -> String {
+fn incompatible(why: &PeerIncompatible) -> Distrust {
     match why {
         PeerIncompatible::ServerDoesNotSupportTls12Or13
         | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig
         | PeerIncompatible::Tls12NotOffered
         | PeerIncompatible::Tls12NotOfferedOrEnabled
         | PeerIncompatible::SupportedVersionsExtensionRequired => {
-            format!("it speaks only TLS 1.1 or older; {VERSIONS}")
+            no_offer("it speaks only TLS 1.1 or older", VERSIONS)
         }
         PeerIncompatible::NoCipherSuitesInCommon => {
-            format!("no cipher suite in common: it may have AES-CBC or static RSA only; {CIPHERS}")
+            no_offer("no cipher suite in common: it may have AES-CBC or static RSA only", CIPHERS)
         }
         PeerIncompatible::NoKxGroupsInCommon
         | PeerIncompatible::NamedGroupsExtensionRequired
         | PeerIncompatible::KeyShareExtensionRequired => {
-            format!("no key exchange in common: it may have P-521 or finite-field groups only; {EXCHANGES}")
+            no_offer("no key exchange in common: it may have P-521 or finite-field groups only", EXCHANGES)
         }
         PeerIncompatible::NoSignatureSchemesInCommon
         | PeerIncompatible::NoCertificateRequestSignatureSchemesInCommon
         | PeerIncompatible::SignatureAlgorithmsExtensionRequired => {
-            format!("no signature algorithm in common: its key may be on P-521; {SIGNATURES}")
+            no_offer("no signature algorithm in common: its key may be on P-521", SIGNATURES)
         }
-        other => format!("no common ground in TLS ({})", name_of(other)),
+        other => format!("no common ground in TLS ({})", name_of(other)).into(),
     }
 }
 
 /// Alerts are all that a server says of why it ends a handshake (RFC 8446, 6.2).
-fn alerted(alert: AlertDescription) -> String {
+fn alerted(alert: AlertDescription) -> Distrust {
     match alert {
-        AlertDescription::HandshakeFailure | AlertDescription::InsufficientSecurity => format!(
-            "it says that nothing fits (alert {}): a key on P-521, or only AES-CBC or static RSA; {CIPHERS}",
-            u8::from(alert)
-        ),
-        AlertDescription::ProtocolVersion => {
-            format!(
-                "it refuses the versions of TLS (alert 70): it may speak only TLS 1.1 or older; {VERSIONS}"
+        AlertDescription::HandshakeFailure | AlertDescription::InsufficientSecurity => {
+            let alert = u8::from(alert);
+            no_offer(
+                &format!("it says that nothing fits (alert {alert}): a key on P-521, or only AES-CBC or static RSA"),
+                CIPHERS,
             )
         }
+        AlertDescription::ProtocolVersion => no_offer(
+            "it refuses the versions of TLS (alert 70): it may speak only TLS 1.1 or older",
+            VERSIONS,
+        ),
         AlertDescription::CertificateRequired
         | AlertDescription::NoCertificate
         | AlertDescription::BadCertificate
@@ -196,47 +213,53 @@ fn alerted(alert: AlertDescription) -> String {
              in front of the API server",
             u8::from(alert),
             name_of(&alert)
-        ),
+        )
+        .into(),
         AlertDescription::UnrecognisedName => {
             "it does not serve this name (alert 112): set --tls-server-name to a name that it serves".into()
         }
         AlertDescription::InternalError => {
             "it ends the handshake with an error of its own (alert 80): see the server's log".into()
         }
-        other => format!("it ends the handshake (alert {}: {})", u8::from(other), name_of(&other)),
+        other => format!("it ends the handshake (alert {}: {})", u8::from(other), name_of(&other)).into(),
     }
 }
 
-fn explain_certificate(fault: &CertificateError) -> String {
+fn explain_certificate(fault: &CertificateError) -> Distrust {
     let ago = |time: &UnixTime, limit: &UnixTime| {
         let seconds = time.as_secs().abs_diff(limit.as_secs());
         span(i64::try_from(seconds).unwrap_or(i64::MAX))
     };
+    let dates = |why: String| Distrust(Flaw::Dates, why);
     let date = |time: &UnixTime| date::time(i64::try_from(time.as_secs()).unwrap_or(i64::MAX));
     match fault {
-        CertificateError::UnknownIssuer => "its certificate is not signed by a CA of the bundle".into(),
+        CertificateError::UnknownIssuer => {
+            Distrust(Flaw::Authority, "its certificate is not signed by a CA of the bundle".into())
+        }
         CertificateError::BadSignature => {
             "its signature does not fit its certificate: it does not hold the certificate's key".into()
         }
-        CertificateError::ExpiredContext { time, not_after } => {
-            format!(
-                "its certificate expired {} ago, on {}; it is {} by this clock",
-                ago(time, not_after),
-                date(not_after),
-                date(time)
-            )
+        CertificateError::ExpiredContext { time, not_after } => dates(format!(
+            "its certificate expired {} ago, on {}; it is {} by this clock",
+            ago(time, not_after),
+            date(not_after),
+            date(time)
+        )),
+        CertificateError::Expired => dates("its certificate has expired (or this clock is wrong)".into()),
+        CertificateError::NotValidYetContext { time, not_before } => dates(format!(
+            "its certificate is not valid before {}; it is {} by this clock",
+            date(not_before),
+            date(time)
+        )),
+        CertificateError::NotValidYet => {
+            dates("its certificate is not valid yet (or this clock is wrong)".into())
         }
-        CertificateError::Expired => "its certificate has expired (or this clock is wrong)".into(),
-        CertificateError::NotValidYetContext { time, not_before } => {
-            format!(
-                "its certificate is not valid before {}; it is {} by this clock",
-                date(not_before),
-                date(time)
-            )
+        CertificateError::NotValidForNameContext { expected, presented } => {
+            Distrust(Flaw::Name, wrong_name(expected, presented))
         }
-        CertificateError::NotValidYet => "its certificate is not valid yet (or this clock is wrong)".into(),
-        CertificateError::NotValidForNameContext { expected, presented } => wrong_name(expected, presented),
-        CertificateError::NotValidForName => "its certificate is for another name".into(),
+        CertificateError::NotValidForName => {
+            Distrust(Flaw::Name, "its certificate is for another name".into())
+        }
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
             "its certificate is not for servers: its extended key usage lacks server authentication".into()
         }
@@ -256,36 +279,37 @@ fn explain_certificate(fault: &CertificateError) -> String {
                 _ => String::new(),
             };
             let with = algorithm(signature_algorithm_id).unwrap_or("another algorithm");
-            format!("its certificate or CA is signed with {with}{curve}; {SIGNATURES}")
+            no_offer(&format!("its certificate or CA is signed with {with}{curve}"), SIGNATURES)
         }
         CertificateError::Other(other) => match other.0.downcast_ref::<Distrust>() {
-            Some(Distrust(why)) => why.clone(),
+            Some(distrust) => distrust.clone(),
             None => unusual(&other.0.to_string()),
         },
         CertificateError::ApplicationVerificationFailure => "its certificate is refused".into(),
         CertificateError::Revoked => "its certificate is revoked".into(),
-        other => format!("its certificate is not good ({})", name_of(other)),
+        other => format!("its certificate is not good ({})", name_of(other)).into(),
     }
 }
 
 /// The library's rarer faults are known by name only.
-fn unusual(name: &str) -> String {
+fn unusual(name: &str) -> Distrust {
+    let chain = |why: &str| Distrust(Flaw::Chain, why.to_owned());
     match name {
         "UnsupportedCertVersion" => {
             "its certificate is of X.509 version 1 or 2, which has no names; a server needs version 3".into()
         }
         "EndEntityUsedAsCa" => {
-            "its certificate is signed by a certificate that is not a CA's (no CA:TRUE)".into()
+            chain("its certificate is signed by a certificate that is not a CA's (no CA:TRUE)")
         }
-        "PathLenConstraintViolated" => "its chain has more CAs than one of them allows (pathlen)".into(),
-        "NameConstraintViolation" => "its CA must not sign for these names (name constraints)".into(),
+        "PathLenConstraintViolated" => chain("its chain has more CAs than one of them allows (pathlen)"),
+        "NameConstraintViolation" => chain("its CA must not sign for these names (name constraints)"),
         "MaximumPathDepthExceeded" | "MaximumPathBuildCallsExceeded" | "MaximumSignatureChecksExceeded" => {
-            "its chain of certificates is too long".into()
+            chain("its chain of certificates is too long")
         }
         name if name.starts_with("UnsupportedSignatureAlgorithm") => {
-            format!("its certificate is signed with an algorithm that cannot be verified here; {SIGNATURES}")
+            no_offer("its certificate is signed with an algorithm that cannot be verified here", SIGNATURES)
         }
-        other => format!("its certificate is not good ({})", apart(other)),
+        other => format!("its certificate is not good ({})", apart(other)).into(),
     }
 }
 
@@ -615,7 +639,7 @@ mod tests {
                 required: rustls::ExtendedKeyPurpose::ServerAuth,
                 presented: vec![rustls::ExtendedKeyPurpose::ClientAuth],
             },
-            CertificateError::Other(OtherError(Arc::new(Distrust("no".into())))),
+            CertificateError::Other(OtherError(Arc::new(Distrust(Flaw::Other, "no".into())))),
         ];
         // What webpki has more, by name (`webpki::Error`).
         let codes = [
@@ -674,6 +698,10 @@ mod tests {
             assert_eq!(debris(text), Vec::<&str>::new(), "{fault:?}: {text}");
             assert!(text.len() < 420 && text.lines().count() == 1 && !text.ends_with('.'), "{text}");
             assert!(text.len() > "TLS with 10.0.0.1:443: ".len() + 1, "{fault:?}: {text}");
+            // The advice speaks of "one of these".
+            let offers =
+                ["; kubeknock offers ", "; kubeknock verifies "].iter().any(|words| text.contains(words));
+            assert_eq!(matches!(failure, Failure::Untrusted(Flaw::Offer, _)), offers, "{fault:?}: {text}");
         }
         assert_eq!(debris("a HandshakeFailure of DnsName(\"x\")"), ["HandshakeFailure", "DnsName(\"x\")"]);
     }
@@ -743,37 +771,74 @@ mod tests {
 
     #[test]
     fn what_the_server_lacks_is_said() {
-        let said = |fault: rustls::Error| failure(&io::Error::other(fault), "x").text().to_owned();
-        for (fault, words) in [
+        for (fault, flaw, words) in [
             (
                 rustls::Error::AlertReceived(AlertDescription::HandshakeFailure),
+                Flaw::Offer,
                 "P-521, or only AES-CBC or static RSA; kubeknock offers AES-GCM",
             ),
-            (rustls::Error::AlertReceived(AlertDescription::InsufficientSecurity), "nothing fits (alert 71)"),
-            (rustls::Error::AlertReceived(AlertDescription::ProtocolVersion), "only TLS 1.1 or older"),
+            (
+                rustls::Error::AlertReceived(AlertDescription::InsufficientSecurity),
+                Flaw::Offer,
+                "nothing fits (alert 71)",
+            ),
+            (
+                rustls::Error::AlertReceived(AlertDescription::ProtocolVersion),
+                Flaw::Offer,
+                "only TLS 1.1 or older",
+            ),
             (
                 rustls::Error::AlertReceived(AlertDescription::CertificateRequired),
+                Flaw::Other,
                 "demands a client certificate",
             ),
-            (rustls::Error::AlertReceived(AlertDescription::UnrecognisedName), "--tls-server-name"),
+            (
+                rustls::Error::AlertReceived(AlertDescription::UnrecognisedName),
+                Flaw::Other,
+                "--tls-server-name",
+            ),
             (
                 PeerIncompatible::ServerDoesNotSupportTls12Or13.into(),
+                Flaw::Offer,
                 "speaks only TLS 1.1 or older; kubeknock offers",
             ),
-            (PeerIncompatible::NoCipherSuitesInCommon.into(), "AES-CBC or static RSA"),
-            (PeerIncompatible::NoKxGroupsInCommon.into(), "P-521 or finite-field"),
-            (PeerMisbehaved::SelectedUnofferedCipherSuite.into(), "a cipher suite that was not offered"),
-            (PeerMisbehaved::SelectedUnofferedKxGroup.into(), "key exchange that was not offered"),
-            (PeerMisbehaved::SignedKxWithWrongAlgorithm.into(), "such as ECDSA on P-521"),
+            (PeerIncompatible::NoCipherSuitesInCommon.into(), Flaw::Offer, "AES-CBC or static RSA"),
+            (PeerIncompatible::NoKxGroupsInCommon.into(), Flaw::Offer, "P-521 or finite-field"),
+            (
+                PeerMisbehaved::SelectedUnofferedCipherSuite.into(),
+                Flaw::Offer,
+                "a cipher suite that was not offered",
+            ),
+            (
+                PeerMisbehaved::SelectedUnofferedKxGroup.into(),
+                Flaw::Offer,
+                "key exchange that was not offered",
+            ),
+            (PeerMisbehaved::SignedKxWithWrongAlgorithm.into(), Flaw::Offer, "such as ECDSA on P-521"),
             (
                 PeerMisbehaved::TooManyKeyUpdateRequests.into(),
+                Flaw::Other,
                 "breaks the rules of TLS (too many key update requests)",
             ),
-            (certificate_faults().swap_remove(3).into(), "signed with ecdsa-with-SHA512; kubeknock verifies"),
-            (certificate_faults().swap_remove(4).into(), "ecdsa-with-SHA512 by an ECDSA key on P-521"),
-            (certificate_faults().swap_remove(5).into(), "signed with another algorithm"),
+            (CertificateError::Expired.into(), Flaw::Dates, "has expired"),
+            (CertificateError::NotValidYet.into(), Flaw::Dates, "not valid yet"),
+            (CertificateError::NotValidForName.into(), Flaw::Name, "for another name"),
+            (CertificateError::UnknownIssuer.into(), Flaw::Authority, "not signed by a CA of the bundle"),
+            (
+                certificate_faults().swap_remove(3).into(),
+                Flaw::Offer,
+                "signed with ecdsa-with-SHA512; kubeknock verifies",
+            ),
+            (
+                certificate_faults().swap_remove(4).into(),
+                Flaw::Offer,
+                "ecdsa-with-SHA512 by an ECDSA key on P-521",
+            ),
+            (certificate_faults().swap_remove(5).into(), Flaw::Offer, "signed with another algorithm"),
         ] {
-            assert!(said(fault.clone()).contains(words), "{fault:?}: {}", said(fault.clone()));
+            let failure = failure(&io::Error::other(fault.clone()), "x");
+            assert!(failure.text().contains(words), "{fault:?}: {}", failure.text());
+            assert!(matches!(&failure, Failure::Untrusted(of, _) if *of == flaw), "{failure:?}");
         }
     }
 }

@@ -16,6 +16,7 @@ use rustls::{CertificateError, RootCertStore};
 use super::bundle::Bundle;
 use super::explain::Distrust;
 use crate::api::certificate::Certificate;
+use crate::failure::Flaw;
 use crate::time::duration::span;
 
 /// The certificates of a bundle, grouped by what each may do.
@@ -67,7 +68,7 @@ impl Trust {
             let shown = Certificate::parse(end_entity)?;
             if self.is_foreign_ca(end_entity) {
                 let why = "its certificate is a CA's (CA:TRUE), which counts as a server's only where it is itself in the CA bundle";
-                return Some(why.to_owned());
+                return Some(why.into());
             }
             let sent = intermediates.iter().filter_map(|der| Certificate::parse(der)).collect::<Vec<_>>();
             if unknown_issuer {
@@ -75,7 +76,7 @@ impl Trust {
             }
             why_not_good(&shown, &sent, now.as_secs())
         };
-        let verdict = verdict.map_err(|error| why().map_or(error, |why| Distrust(why).into()));
+        let verdict = verdict.map_err(|error| why().map_or(error, Distrust::into));
         Judgement { verdict, unknown_issuer }
     }
 
@@ -122,7 +123,7 @@ impl Trust {
     }
 
     /// Why no CA in the bundle has signed the certificate. Each cause has its own remedy.
-    fn why_unknown(&self, shown: &Certificate, sent: &[Certificate], now: u64) -> String {
+    fn why_unknown(&self, shown: &Certificate, sent: &[Certificate], now: u64) -> Distrust {
         // Follow the chain up as far as the server sends it.
         let mut top = shown;
         for _ in 0..sent.len() {
@@ -133,7 +134,8 @@ impl Trust {
         let of_bundle = || self.certificates.iter().map(|(_, certificate)| certificate);
         let named = || of_bundle().filter(|certificate| certificate.subject == *signer);
         if shown.subject == shown.issuer && !named().any(|certificate| certificate.signs) {
-            return format!("its certificate is self-signed ({}) and not in the CA bundle", shown.subject);
+            let why = format!("its certificate is self-signed ({}) and not in the CA bundle", shown.subject);
+            return Distrust(Flaw::Authority, why);
         }
         let is_above_a_ca = top != shown;
         let why_not = |certificate: &Certificate| match certificate {
@@ -146,13 +148,22 @@ impl Trust {
             }
             _ => None,
         };
-        let of_server = sent.iter().filter(|one| one.is_ca && !one.signs).map(|one| ("that it sends", one));
-        let mut signers = of_server.chain(named().map(|one| ("of the bundle", one)));
-        if let Some((whose, signer, why)) =
-            signers.find_map(|(whose, one)| Some((whose, &one.subject, why_not(one)?)))
+        let of_server = sent.iter().filter(|one| one.is_ca && !one.signs);
+        let of_server = of_server.map(|one| (Flaw::Chain, "that it sends", one));
+        let mut signers = of_server.chain(named().map(|one| (Flaw::Authority, "of the bundle", one)));
+        if let Some((flaw, whose, signer, why)) =
+            signers.find_map(|(flaw, whose, one)| Some((flaw, whose, &one.subject, why_not(one)?)))
         {
-            return format!("its certificate is signed by {signer} {whose}, which must not sign it: {why}");
+            let why = format!("its certificate is signed by {signer} {whose}, which must not sign it: {why}");
+            return Distrust(flaw, why);
         }
+        Distrust(Flaw::Authority, self.why_not_named(signer, now))
+    }
+
+    /// Why no CA of the bundle counts as this signer, though none of them is unfit to sign.
+    fn why_not_named(&self, signer: &str, now: u64) -> String {
+        let of_bundle = || self.certificates.iter().map(|(_, certificate)| certificate);
+        let named = || of_bundle().filter(|certificate| certificate.subject == *signer);
         if named().next().is_some() && !named().any(|certificate| is_within(certificate, now)) {
             let late = named().map(|certificate| certificate.not_after).max().unwrap_or_default();
             let when = when(late, now);
@@ -181,7 +192,7 @@ fn is_unknown<T>(verdict: &Result<T, rustls::Error>) -> bool {
 
 /// What is wrong with an intermediate certificate, if the server's own is good: rustls does not say which one is at
 /// fault.
-fn why_not_good(shown: &Certificate, sent: &[Certificate], now: u64) -> Option<String> {
+fn why_not_good(shown: &Certificate, sent: &[Certificate], now: u64) -> Option<Distrust> {
     let is_good = |one: &Certificate| one.serves && is_within(one, now);
     let bad = sent.iter().find(|one| is_good(shown) && !is_good(one))?;
     let why = if bad.serves {
@@ -189,7 +200,7 @@ fn why_not_good(shown: &Certificate, sent: &[Certificate], now: u64) -> Option<S
     } else {
         "is not for servers: its extended key usage lacks server authentication".to_owned()
     };
-    Some(format!("the intermediate certificate that it sends, {}, {why}", bad.subject))
+    Some(Distrust(Flaw::Chain, format!("the intermediate certificate that it sends, {}, {why}", bad.subject)))
 }
 
 /// How long ago a certificate has expired, or that it is not valid yet.

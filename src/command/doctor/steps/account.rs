@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::super::evidence::{Evidence, Question, late};
 use super::super::step::{Advice, Mark, Step};
+use super::network::failed;
 use crate::api::review::Rule;
 use crate::api::status::Meaning;
 use crate::exit::Code;
@@ -62,12 +63,7 @@ pub fn rules(seen: &Evidence) -> Step {
 
 fn unasked(name: &'static str, seen: &Evidence) -> Step {
     match seen.timed_out {
-        Some(patience) if seen.no_contact().is_none() => {
-            Step::broken(name, Code::Timeout, late(patience).text()).advise(
-                explain::advice(Code::Timeout, "")
-                    .map(|advice| advice.split(explain::DOCTOR).next().unwrap_or(advice)),
-            )
-        }
+        Some(patience) if seen.no_contact().is_none() => failed(name, &late(patience)),
         Some(_) | None if seen.no_contact().is_some() => Step::open(name, "not asked: no connection"),
         Some(_) | None if seen.bundle.is_err() => {
             Step::open(name, "not asked: the token is sent only to a verified server")

@@ -45,7 +45,7 @@ mod tests {
     use crate::api::status::{ANONYMOUS, Answer, Meaning};
     use crate::cluster::{Cluster, Server, ServiceVariables, Trust, Where};
     use crate::exit::Code;
-    use crate::failure::{Failure, Fault};
+    use crate::failure::{Failure, Fault, Flaw};
     use crate::identity::Bearer;
     use crate::permission::Expected;
     use crate::recognition::Recognition;
@@ -604,7 +604,7 @@ mod tests {
             "TLS",
             |e| {
                 let facts = Facts { tls: None, ..e.facts.clone() };
-                fails(e, Failure::Untrusted("expired".into()), facts);
+                fails(e, Failure::Untrusted(Flaw::Dates, "expired".into()), facts);
             },
             Broken,
             Code::Untrusted,

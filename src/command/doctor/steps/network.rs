@@ -18,13 +18,14 @@ const SAME: i64 = 5;
 /// Clocks may differ by this many seconds; beyond it, certificates and tokens are misjudged.
 const TOLERANCE: i64 = 300;
 
-fn failed(name: &'static str, failure: &Failure) -> Step {
-    Step::broken(name, failure.code(), failure.text()).advise(advice(failure.code(), failure.text()))
+/// A step that this failure breaks, with what to do about it.
+pub fn failed(name: &'static str, failure: &Failure) -> Step {
+    Step::broken(name, failure.code(), failure.text()).advise([but_doctor(explain::advice(failure))])
 }
 
-/// What to do about it, but for the advice to run doctor.
-fn advice(code: Code, found: &str) -> Option<&'static str> {
-    explain::advice(code, found).map(|advice| advice.split(explain::DOCTOR).next().unwrap_or(advice))
+/// The advice, but for that to run doctor.
+fn but_doctor(advice: &'static str) -> &'static str {
+    advice.split(explain::DOCTOR).next().unwrap_or(advice)
 }
 
 /// This clock and the server's.
@@ -170,7 +171,10 @@ pub fn version(seen: &Evidence) -> Step {
             Some(_) | None => Step::open(NAME, "not asked"),
         };
     };
-    let broken = |code, found: &str| Step::broken(NAME, code, found).advise(advice(code, found));
+    let broken = |code, found: &str| {
+        let status = first.result.as_ref().ok().map(|answer| answer.status);
+        Step::broken(NAME, code, found).advise(explain::advice_on(code, status).map(but_doctor))
+    };
     let step = match &first.result {
         Err(failure) => failed(NAME, failure),
         Ok(answer) => {

@@ -83,7 +83,7 @@ ci *steps:
 # the crate as on crates.io: its tests in another folder, and cargo install
 [group('test')]
 package:
-    .ci/steps/22-package
+    .ci/steps/45-pods.beside/50-package
 
 # format the source
 [group('lint')]

@@ -46,8 +46,14 @@ const RUNS: usize = 15;
 /// The number of permissions, the round trip in milliseconds, and the limit and the goal in seconds.
 const LIMITS: [(usize, u64, f64, f64); 2] = [(100, 20, 0.9, 0.6), (1000, 20, 6.0, 4.0)];
 
-/// The number of permissions, and the limit in MiB.
-const MEMORY: [(usize, f64); 2] = [(1000, 4.0), (10_000, 16.0)];
+/// The number of permissions, the resource to list, which is allowed or refused, and the limit in MiB.
+const MEMORY: [(usize, &str, f64); 4] = [
+    (1000, "pods", 4.0),
+    (1000, "secrets", 4.0),
+    (10_000, "pods", 16.0),
+    // The report explains each of them.
+    (10_000, "secrets", 16.0),
+];
 
 fn main() -> ExitCode {
     let cluster = RealCluster::start_as(ServerKeys::generate_rsa(), &[]);
@@ -72,7 +78,10 @@ fn main() -> ExitCode {
         for count in COUNTS {
             let mut ways = vec![Way::new("kubeknock", bench.kubeknock(server, count))];
             if let Some(before) = env::var_os("KUBEKNOCK_BEFORE") {
-                ways.push(Way::new("kubeknock, before", bench.check(Path::new(&before), server, count)));
+                ways.push(Way::new(
+                    "kubeknock, before",
+                    bench.check(Path::new(&before), server, count, "pods"),
+                ));
             }
             if count == 1 {
                 ways.push(Way::new("kubectl auth can-i", bench.kubectl(server)));
@@ -106,10 +115,10 @@ fn main() -> ExitCode {
         let what = format!("{count} permissions at {round_trip} ms, seconds");
         println!("{what:38} {measured:>9.2} {limit:>9} {goal:>9}  {verdict}");
     }
-    let kept = MEMORY.map(|(count, limit)| {
-        let measured = bench.peak(count);
+    let kept = MEMORY.map(|(count, resource, limit)| {
+        let measured = bench.peak(count, resource);
         let verdict = if measured <= limit { "limit kept" } else { "LIMIT EXCEEDED" };
-        let what = format!("peak memory of {count}, MiB");
+        let what = format!("peak memory of {count} {resource}, MiB");
         println!("{what:38} {measured:>9.2} {limit:>9} {:>9}  {verdict}", "");
         measured <= limit
     });
@@ -194,15 +203,15 @@ impl Bench {
     }
 
     fn kubeknock(&self, server: SocketAddr, permissions: usize) -> Command {
-        self.check(&self.binary, server, permissions)
+        self.check(&self.binary, server, permissions, "pods")
     }
 
-    /// A check of this many permissions, all of them allowed.
-    fn check(&self, binary: &Path, server: SocketAddr, permissions: usize) -> Command {
+    /// A check of this many permissions to list a resource, each in a namespace of its own.
+    fn check(&self, binary: &Path, server: SocketAddr, permissions: usize, resource: &str) -> Command {
         let mut command = Command::new(binary);
         command.env_clear().args(["check", "--timeout=10m", "--server"]).arg(format!("https://{server}"));
         command.arg("--service-account-dir").arg(self.mount.path());
-        command.args((1..=permissions).map(|number| format!("list pods in ns-{number}")));
+        command.args((1..=permissions).map(|number| format!("list {resource} in ns-{number}")));
         command
     }
 
@@ -246,15 +255,17 @@ impl Bench {
     }
 
     /// The peak memory of a check in MiB, measured by GNU time, which takes little itself: the median of five runs.
-    fn peak(&self, permissions: usize) -> f64 {
-        let check = self.kubeknock(self.server, permissions);
+    fn peak(&self, permissions: usize, resource: &str) -> f64 {
+        let check = self.check(&self.binary, self.server, permissions, resource);
         let mut peaks: Vec<u32> = (0..5)
             .map(|_| {
                 let report = tempfile::NamedTempFile::new().expect("a file");
                 let mut timed = Command::new("time");
-                timed.args(["-f", "%M", "-o"]).arg(report.path());
+                timed.args(["--quiet", "-f", "%M", "-o"]).arg(report.path());
                 timed.arg(check.get_program()).args(check.get_args());
-                assert!(timed.stdout(Stdio::null()).status().expect("run GNU time").success());
+                let ended = timed.stdout(Stdio::null()).status().expect("run GNU time");
+                let wanted = if resource == "pods" { 0 } else { 10 };
+                assert_eq!(ended.code(), Some(wanted), "of {permissions} {resource}");
                 fs::read_to_string(report.path()).expect("what time says").trim().parse().expect("KiB")
             })
             .collect();

@@ -106,9 +106,8 @@ fn add<'a>(places: &mut Vec<Place<'a>>, attributes: &'a Attributes) {
 /// Prints on stderr why there is no grant for a permission.
 fn say(finding: &Finding, context: Context<'_>) {
     complain(&format!("{}: {}", escape(&finding.phrase), text::outcome(finding)));
-    let explanation = explain(finding, context);
-    for line in explanation.why.iter().chain(&explanation.remedy) {
-        complain(&format!("    {}", escape(line)));
+    for line in explain(finding, context).lines() {
+        complain(&format!("    {}", escape(&line)));
     }
 }
 

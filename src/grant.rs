@@ -25,7 +25,9 @@ impl Subject<'_> {
             return None;
         }
         let account = user.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':'));
-        let account = account.filter(|(_, name)| !name.contains(':'));
+        // As `SplitUsername` does (k8s.io/apiserver/pkg/authentication/serviceaccount).
+        let account = account
+            .filter(|(namespace, name)| !namespace.is_empty() && !name.is_empty() && !name.contains(':'));
         Some(account.map_or(Subject::User(user), |(namespace, name)| Subject::Account(namespace, name)))
     }
 
@@ -237,6 +239,25 @@ mod tests {
         apart.sort();
         apart.dedup();
         apart
+    }
+
+    #[test]
+    fn a_service_account_has_two_names() {
+        for (user, account) in [
+            ("system:serviceaccount:ns-1:k-sa-1", Some(("ns-1", "k-sa-1"))),
+            ("system:serviceaccount::", None),
+            ("system:serviceaccount:ns-1:", None),
+            ("system:serviceaccount::k-sa-1", None),
+            ("system:serviceaccount:ns-1:k-sa-1:x", None),
+            ("system:serviceaccounts", None),
+            ("jane", None),
+        ] {
+            let found = match Subject::of(user).unwrap() {
+                Subject::Account(namespace, name) => Some((namespace, name)),
+                Subject::User(_) => None,
+            };
+            assert_eq!(found, account, "{user}");
+        }
     }
 
     #[test]

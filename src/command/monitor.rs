@@ -68,21 +68,24 @@ pub fn run(monitor: Monitor, color: bool) -> Code {
                 fault_shown.clear();
                 let codes: Vec<Code> = round.findings.iter().map(|finding| finding.code).collect();
                 let code = round.code(false);
+                let doubted = rounds.doubts(code);
                 let cluster = &rounds.spec.cluster;
                 let report =
                     Report { round: &round, cluster, code, fail_open: false, now: now(), waited: None };
-                if let Some(board) = board {
-                    board.complete(snapshot(&report, &rounds.spec), start.elapsed());
+                if !doubted {
+                    if let Some(board) = board {
+                        board.complete(snapshot(&report, &rounds.spec), start.elapsed());
+                    }
+                    if state != codes && !reporting.quiet {
+                        reporting.print(&stamp(&reporting), &report, color);
+                    }
+                    state = codes;
+                    if until_lost && code.class() == Class::No {
+                        reporting.termination.write(code, &termination::message(&report));
+                        return code;
+                    }
                 }
-                if state != codes && !reporting.quiet {
-                    reporting.print(&stamp(&reporting), &report, color);
-                }
-                state = codes;
-                if until_lost && code.class() == Class::No {
-                    reporting.termination.write(code, &termination::message(&report));
-                    return code;
-                }
-                let answered = code.class() != Class::NoAnswer;
+                let answered = !doubted && code.class() != Class::NoAnswer;
                 let pause = if answered {
                     backoff.reset();
                     jittered(interval, draw())

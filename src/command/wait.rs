@@ -104,7 +104,7 @@ fn knock(wait: &Wait, rounds: &mut Rounds) -> Result<(Round, Code), Fault> {
             Ok(round) => round,
             // A file that is not read in time may be readable in the next round, which is then the first of the good ones.
             Err(fault) if fault.code().class() == Class::NoAnswer => {
-                if deadline.left().is_some_and(|left| left.is_zero()) {
+                if deadline.is_over() {
                     return completed.ok_or(fault);
                 }
                 good_rounds = 0;
@@ -118,7 +118,8 @@ fn knock(wait: &Wait, rounds: &mut Rounds) -> Result<(Round, Code), Fault> {
             Err(fault) => return Err(fault),
         };
         let code = round.code(false);
-        let over = deadline.left().is_some_and(|left| left.is_zero());
+        let doubted = rounds.doubts(code);
+        let over = deadline.is_over();
         if over && round.timed_out {
             // Cut short by the end of the wait, it says nothing that the last whole round did not.
             return Ok(completed.unwrap_or((round, Code::Timeout)));
@@ -132,7 +133,7 @@ fn knock(wait: &Wait, rounds: &mut Rounds) -> Result<(Round, Code), Fault> {
                 STABLE_PAUSE
             }
             Class::No | Class::NoAnswer
-                if wait.fail_fast && round.code(wait.fail_open).class() == Class::No =>
+                if wait.fail_fast && !doubted && round.code(wait.fail_open).class() == Class::No =>
             {
                 return Ok((round, code));
             }

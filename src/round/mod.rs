@@ -16,7 +16,7 @@ pub use ask::resources;
 pub use finding::{Finding, Round, Spec, State};
 
 use crate::api::access::Kept;
-use crate::exit::Code;
+use crate::exit::{Class, Code};
 use crate::failure::Fault;
 use crate::knock::Knock;
 use crate::trace::Tracing;
@@ -32,6 +32,8 @@ pub struct Rounds {
     pub made: u32,
     /// Whether any round has asked anything: a round makes no knock if its token ends too soon.
     asked: bool,
+    /// Whether the last round got no answer.
+    outage: bool,
     /// What earlier rounds have learned about each permission; empty for a single round.
     memory: Vec<Memory>,
     /// What one connection passes to the next; `None` if there is only one.
@@ -54,7 +56,7 @@ impl Rounds {
     pub fn one(spec: Spec) -> Rounds {
         // The further connections of the round resume the TLS session of the first.
         let kept = is_many(spec.permissions.len()).then(|| Kept::new(false));
-        Rounds { made: 0, asked: false, memory: Vec::new(), spec, kept }
+        Rounds { made: 0, asked: false, outage: false, memory: Vec::new(), spec, kept }
     }
 
     /// Many rounds, none of them made yet. They resume their TLS sessions; with `on_one_connection`, they also keep the
@@ -92,6 +94,13 @@ impl Rounds {
         Ok(round)
     }
 
+    /// Whether to ask again before a round's code is believed: it is a no right after an outage. An API server that has
+    /// just started answers requests before it has read the roles and accounts, and refuses everybody.
+    pub fn doubts(&mut self, code: Code) -> bool {
+        let before = std::mem::replace(&mut self.outage, code.class() == Class::NoAnswer);
+        before && code.class() == Class::No
+    }
+
     /// Ends the connection before a pause, unless it is worth keeping.
     pub fn rest(&self, pause: Duration, answered: bool) {
         if let Some(kept) = &self.kept
@@ -120,7 +129,37 @@ fn is_worth_keeping(pause: Duration, answered: bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::{Cluster, ServiceVariables, Where};
     use crate::time::backoff::jittered;
+
+    #[test]
+    fn a_no_after_an_outage_is_doubted_once() {
+        let place = Where { server: Some("https://10.96.0.1".into()), ..Where::default() };
+        let cluster = Cluster::resolve(place, &ServiceVariables::default()).unwrap();
+        let spec = Spec {
+            cluster,
+            permissions: Vec::new(),
+            review: false,
+            token_only: false,
+            forbid_anonymous: false,
+            min_token_life: None,
+        };
+        let mut rounds = Rounds::one(spec);
+        for (code, doubted) in [
+            (Code::Forbidden, false),
+            (Code::Unreachable, false),
+            (Code::Timeout, false),
+            (Code::Unauthenticated, true),
+            (Code::Forbidden, false),
+            (Code::Ok, false),
+            (Code::Forbidden, false),
+            (Code::Unavailable, false),
+            (Code::Ok, false),
+            (Code::Forbidden, false),
+        ] {
+            assert_eq!(rounds.doubts(code), doubted, "{code:?}");
+        }
+    }
 
     #[test]
     fn a_connection_is_kept_over_a_minute_and_its_jitter() {

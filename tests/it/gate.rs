@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
@@ -10,6 +11,7 @@ use serde_json::{Value, json};
 use testbed::faults::{self, Listener};
 use testbed::{Fault, Program, Running, Stderr, Times, World, eventually, runner_delay, write_mount};
 
+use crate::hostile::servers::refusal;
 use crate::{Kubeknock, Pod, Scene};
 
 /// `kubeknock wait OPTIONS -- CMD`: the options for server and mount stand before the dashes.
@@ -121,6 +123,18 @@ fn fail_fast_leaves_at_once_on_a_no_and_not_on_an_outage() {
         Running::start(&mut scene.command(&["wait", "list pods", "--fail-fast", "--max-interval", "100ms"]));
     running.complains("unavailable (24)");
     running.ends_with(10);
+    // A no after an outage may be of an API server that has just started: it is asked once more.
+    scene.grant_list();
+    let refusal = refusal("system:serviceaccount:ns-1:k-sa-1");
+    scene.cluster.fail(Times::Next(2), Fault::Unavailable);
+    let seen = AtomicUsize::new(0);
+    let third = move |_: &testbed::Seen| seen.fetch_add(1, Ordering::Relaxed) == 2;
+    scene.cluster.fail_if(Times::Next(1), Fault::raw(403, "application/json", &refusal), third);
+    let running =
+        Running::start(&mut scene.command(&["wait", "list pods", "--fail-fast", "--max-interval", "100ms"]));
+    running.complains("unavailable (24)");
+    running.complains("forbidden (10)");
+    running.ends_with(0);
 }
 
 /// Without an answer until the deadline, the gate opens anyway, with a warning.

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::Value;
-use testbed::{Running, Stderr, World, eventually, memory_is_the_runners};
+use testbed::{Fault, Running, Stderr, Times, World, eventually, memory_is_the_runners};
 
 use crate::Scene;
+use crate::hostile::servers::refusal;
 
 const QUICK: [&str; 4] = ["--interval", "20ms", "--max-interval", "20ms"];
 
@@ -64,6 +65,26 @@ fn until_lost_leaves_with_the_code() {
     scene.revoke_list();
     running.ends_with(10);
     assert!(std::fs::read_to_string(log).unwrap().starts_with("forbidden (10)"));
+}
+
+/// An API server that has just started refuses everybody until it has read the roles: a no after an outage counts once the
+/// next round says it too.
+#[test]
+fn a_no_after_an_outage_is_asked_again() {
+    let mut scene = Scene::with_lister();
+    let running = monitor(&scene, &["--until-lost"]);
+    running.prints("ok (0)");
+    scene.cluster.stop();
+    running.prints("unreachable (21)");
+    let refusal = refusal("system:serviceaccount:ns-1:k-sa-1");
+    scene.cluster.fail(Times::Next(1), Fault::raw(403, "application/json", &refusal));
+    scene.cluster.restart();
+    running.prints("ok (0)");
+    scene.cluster.stop();
+    running.prints("unreachable (21)");
+    scene.revoke_list();
+    scene.cluster.restart();
+    running.ends_with(10);
 }
 
 #[test]

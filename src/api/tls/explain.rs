@@ -245,14 +245,13 @@ fn explain_certificate(fault: &CertificateError) -> Distrust {
             date(not_after),
             date(time)
         )),
-        CertificateError::Expired => dates("its certificate has expired (or this clock is wrong)".into()),
         CertificateError::NotValidYetContext { time, not_before } => dates(format!(
             "its certificate is not valid before {}; it is {} by this clock",
             date(not_before),
             date(time)
         )),
-        CertificateError::NotValidYet => {
-            dates("its certificate is not valid yet (or this clock is wrong)".into())
+        CertificateError::Expired | CertificateError::NotValidYet => {
+            dates("its certificate is not valid today (or this clock is wrong)".into())
         }
         CertificateError::NotValidForNameContext { expected, presented } => {
             Distrust(Flaw::Name, wrong_name(expected, presented))
@@ -820,8 +819,8 @@ mod tests {
                 Flaw::Other,
                 "breaks the rules of TLS (too many key update requests)",
             ),
-            (CertificateError::Expired.into(), Flaw::Dates, "has expired"),
-            (CertificateError::NotValidYet.into(), Flaw::Dates, "not valid yet"),
+            (CertificateError::Expired.into(), Flaw::Dates, "not valid today"),
+            (CertificateError::NotValidYet.into(), Flaw::Dates, "not valid today"),
             (CertificateError::NotValidForName.into(), Flaw::Name, "for another name"),
             (CertificateError::UnknownIssuer.into(), Flaw::Authority, "not signed by a CA of the bundle"),
             (

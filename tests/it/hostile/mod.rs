@@ -11,7 +11,7 @@ mod echoes;
 mod http;
 mod reviews;
 mod run;
-mod servers;
+pub mod servers;
 mod tcp;
 mod time;
 mod tls;

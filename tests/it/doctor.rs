@@ -175,7 +175,8 @@ fn finds_what_is_missing_in_the_pod() {
     broken(&ask(), "token", 31, "no header can hold");
     file("token", "garbage");
     broken(&ask(), "identity", 11, "not a JWT");
-    file("token", &scene.token_with(|spec| spec.expires_in = -7200));
+    // The clocks are compared by whole seconds, so that one may seem to be a second late.
+    file("token", &scene.token_with(|spec| spec.expires_in = -7230));
     let checkup = ask();
     println!("{}", checkup.text);
     broken(&checkup, "token", 11, "expired 2h0m ago");
@@ -209,12 +210,13 @@ fn finds_what_is_wrong_with_the_answers() {
     broken(&ask(), "identity", 12, "removes the Authorization header");
     scene.cluster.heal();
 
-    for (hours, words) in [(2, "2h0m behind the server's"), (-2, "2h0m ahead of the server's")] {
+    // Half a minute more, as time passes before the answer is read.
+    for (offset, words) in [(7230, "2h0m behind the server's"), (-7230, "2h0m ahead of the server's")] {
         let version = Fault::Raw {
             status: 200,
             content_type: "application/json".into(),
             body: br#"{"gitVersion":"v1.36.2"}"#.to_vec(),
-            headers: vec![("Date".into(), http_date(hours * 3600))],
+            headers: vec![("Date".into(), http_date(offset))],
         };
         scene.cluster.fail_if(Times::All, version, |seen| seen.path_and_query == "/version");
         broken(&ask(), "clock", 31, words);

@@ -1,7 +1,8 @@
 //! Selects the program that a test runs, and the emulator that runs it, if any.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, Read, Write};
 use std::process::Command;
 use std::sync::Once;
 use std::thread;
@@ -16,6 +17,13 @@ pub trait Program {
     fn file() -> OsString {
         let other = std::env::var_os("KUBEKNOCK_BINARY").filter(|path| !path.is_empty());
         other.unwrap_or_else(|| Self::BUILT.into())
+    }
+
+    /// Whether it can count to more than 32 bits say: the fifth byte of an ELF file. Every released binary can.
+    fn has_64_bits() -> bool {
+        let mut head = [0; 5];
+        File::open(Self::file()).and_then(|mut file| file.read_exact(&mut head)).unwrap();
+        head == *b"\x7fELF\x02"
     }
 
     /// `kubeknock ARGUMENTS` and nothing else: no environment, no server, no mount.

@@ -231,16 +231,18 @@ fn gate_waits(space: &Space<'_>, _: Instant) {
     stays("both gates wait", Duration::from_secs(20), waits);
 }
 
-fn passed(pod: &Pod) -> Result<(), String> {
+fn passed(space: &Space<'_>, pod: &Pod) -> Result<(), String> {
     pod.container("app")?.runs_at_first()?;
     let gate = pod.container("gate")?;
     ensure(gate.restarts == 0 && pod.is_ready(), || pod.summary())?;
     gate.ended()?.is(0, "");
-    Ok(())
+    let log = space.log(pod.name(), "gate");
+    // The two phrases that only the ConfigMap has.
+    ensure(log.matches("forbidden, as required").count() == 2, || format!("{} said:\n{log}", pod.name()))
 }
 
 fn gate_opens(space: &Space<'_>, since: Instant) {
-    eventually("both apps run", AFTER_THE_GRANT, || space.each(GATED, 2, passed));
+    eventually("both apps run", AFTER_THE_GRANT, || space.each(GATED, 2, |pod| passed(space, pod)));
     say(&format!(
         "                 both apps were seen to run {:.0} s after the grant",
         since.elapsed().as_secs_f32()
@@ -248,7 +250,7 @@ fn gate_opens(space: &Space<'_>, since: Instant) {
 }
 
 fn gate_is_passed(space: &Space<'_>, _: Instant) {
-    eventually("both apps run", SOON, || space.each(GATED, 2, passed));
+    eventually("both apps run", SOON, || space.each(GATED, 2, |pod| passed(space, pod)));
 }
 
 fn entrypoint_waits(space: &Space<'_>, _: Instant) {

@@ -9,7 +9,8 @@
 //! Three groups, one at a time: `cargo test --test pods pods`, `faults` (which needs `KUBEKNOCK_NODE`, a
 //! program that stops and starts the API server: `.ci/node`) and, with `--ignored`, `slow`.
 //!
-//! `KUBEKNOCK_ROWS` limits a run to the rows whose names contain it.
+//! `KUBEKNOCK_ROWS` limits a run to the rows whose names contain it. Of a manifest, select all acts by its file's
+//! name: a gate whose first act is left out may get its grant before it has started, and then has nothing to wait for.
 //!
 //! Without `KUBECONFIG` or `KUBEKNOCK_IMAGE` this prints that it did not run, and passes; with `CI` set it
 //! fails.

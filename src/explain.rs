@@ -274,15 +274,9 @@ fn own_words(answer: &Answer) -> String {
     if answer.reason.is_empty() { answer.line() } else { answer.reason.to_string() }
 }
 
-/// The server's message after a colon, if there is one.
-fn said(answer: Option<&Answer>) -> String {
-    let words = answer.map(|answer| &*answer.reason).filter(|words| !words.is_empty());
-    words.map(|words| format!(": {words}")).unwrap_or_default()
-}
-
 /// Why the API server saw no token.
 fn anonymous(answer: Option<&Answer>, context: Context<'_>) -> Vec<String> {
-    let words = said(answer);
+    let words = answer.map(Answer::said).unwrap_or_default();
     match context.bearer {
         Bearer::Token => vec![
             format!("a token was sent, and the API server saw {ANONYMOUS}: a proxy or mesh on the way removes the Authorization header"),
@@ -309,7 +303,7 @@ fn anonymous(answer: Option<&Answer>, context: Context<'_>) -> Vec<String> {
 }
 
 fn unserved(finding: &Finding, answer: Option<&Answer>) -> Vec<String> {
-    let words = said(answer);
+    let words = answer.map(Answer::said).unwrap_or_default();
     match &finding.state {
         State::Unresolved(Unresolved::NoSubresource { resource, nearest }) => vec![
             format!("{resource} has no such subresource; similar names: {nearest}"),
@@ -550,6 +544,12 @@ mod tests {
                 Failure::Unresolved(broke()),
                 Failure::Unreachable(broke()),
                 Failure::Closed(broke()),
+                Failure::ClosedInHandshake(broke()),
+                Failure::Untrusted(Flaw::Dates, broke()),
+                Failure::Untrusted(Flaw::Chain, broke()),
+                Failure::Untrusted(Flaw::Name, broke()),
+                Failure::Untrusted(Flaw::Authority, broke()),
+                Failure::Untrusted(Flaw::Offer, broke()),
                 Failure::Untrusted(Flaw::Other, broke()),
                 Failure::Timeout(broke()),
                 Failure::Unintelligible(broke()),

@@ -94,6 +94,11 @@ impl Answer {
         matches!(self.meaning, Meaning::Granted | Meaning::NotFound)
     }
 
+    /// The server's message after a colon, if there is one.
+    pub fn said(&self) -> String {
+        if self.reason.is_empty() { String::new() } else { format!(": {}", self.reason) }
+    }
+
     /// The status and the words, in one line: `status 503: starting`.
     pub fn line(&self) -> String {
         match &*self.reason {

@@ -32,8 +32,7 @@ pub fn exposed() -> Vec<String> {
 
 /// A grant that no review can decide.
 pub fn conditional(answer: Option<&Answer>) -> Vec<String> {
-    let words = answer.map(|answer| &*answer.reason).filter(|words| !words.is_empty());
-    let words = words.map(|words| format!(": {words}")).unwrap_or_default();
+    let words = answer.map(Answer::said).unwrap_or_default();
     vec![
         format!("an authorizer grants it under conditions, which only the request itself is held to{words}"),
         "read the conditions in that authorizer's policy, or grant it without any".into(),

@@ -131,8 +131,7 @@ impl Trust {
             top = issuer.unwrap_or(top);
         }
         let signer = &top.issuer;
-        let of_bundle = || self.certificates.iter().map(|(_, certificate)| certificate);
-        let named = || of_bundle().filter(|certificate| certificate.subject == *signer);
+        let named = || self.named(signer);
         if shown.subject == shown.issuer && !named().any(|certificate| certificate.signs) {
             let why = format!("its certificate is self-signed ({}) and not in the CA bundle", shown.subject);
             return Distrust(Flaw::Authority, why);
@@ -160,10 +159,18 @@ impl Trust {
         Distrust(Flaw::Authority, self.why_not_named(signer, now))
     }
 
+    fn of_bundle(&self) -> impl Iterator<Item = &Certificate> {
+        self.certificates.iter().map(|(_, certificate)| certificate)
+    }
+
+    /// The certificates of the bundle with this subject.
+    fn named(&self, subject: &str) -> impl Iterator<Item = &Certificate> {
+        self.of_bundle().filter(move |certificate| certificate.subject == subject)
+    }
+
     /// Why no CA of the bundle counts as this signer, though none of them is unfit to sign.
     fn why_not_named(&self, signer: &str, now: u64) -> String {
-        let of_bundle = || self.certificates.iter().map(|(_, certificate)| certificate);
-        let named = || of_bundle().filter(|certificate| certificate.subject == *signer);
+        let named = || self.named(signer);
         if named().next().is_some() && !named().any(|certificate| is_within(certificate, now)) {
             let late = named().map(|certificate| certificate.not_after).max().unwrap_or_default();
             let when = when(late, now);
@@ -174,7 +181,8 @@ impl Trust {
                 "its certificate is signed by a CA with the bundle's name ({signer}) but another key: another cluster's ca.crt, or an old one"
             );
         }
-        let mut others: Vec<&str> = of_bundle().map(|certificate| certificate.subject.as_str()).collect();
+        let mut others: Vec<&str> =
+            self.of_bundle().map(|certificate| certificate.subject.as_str()).collect();
         others.dedup();
         let more = if others.len() > 3 { ", …" } else { "" };
         others.truncate(3);

@@ -356,8 +356,7 @@ fn the_probes_end_before_the_kubelet_ends_them() {
     assert_eq!(probes, 3, "liveness, readiness, and readiness from an image volume");
 }
 
-/// Rules on exit codes name whole classes: 2x is retried, 1x and 3x are not. A pod restarts in place on the
-/// codes with which its monitor exits after a permission is lost, and on no other code.
+/// An outcome that no alert names would be silent.
 #[test]
 fn the_alerts_are_about_every_outcome() {
     let (_, text) =
@@ -372,6 +371,8 @@ fn the_alerts_are_about_every_outcome() {
     }
 }
 
+/// Rules on exit codes name whole classes: 2x is retried, 1x and 3x are not. A pod restarts in place on the
+/// codes with which its monitor exits after a permission is lost, and on no other code.
 #[test]
 fn the_manifests_act_on_real_codes() {
     let class = |tens: u8| -> Vec<u8> {

@@ -118,9 +118,12 @@ fn fail_fast_leaves_at_once_on_a_no_and_not_on_an_outage() {
     let scene = Scene::new();
     scene.runs(&["wait", "list pods", "--fail-fast"]).gives(10, &["kubectl create role"], Stderr::Empty);
     assert_eq!(scene.cluster.requests().len(), 2);
+    let start = || {
+        let arguments = ["wait", "list pods", "--fail-fast", "--max-interval", "100ms"];
+        Running::start(&mut scene.command(&arguments))
+    };
     scene.cluster.fail(Times::Next(2), Fault::Unavailable);
-    let running =
-        Running::start(&mut scene.command(&["wait", "list pods", "--fail-fast", "--max-interval", "100ms"]));
+    let running = start();
     running.complains("unavailable (24)");
     running.ends_with(10);
     // A no after an outage may be of an API server that has just started: it is asked once more.
@@ -130,8 +133,7 @@ fn fail_fast_leaves_at_once_on_a_no_and_not_on_an_outage() {
     let seen = AtomicUsize::new(0);
     let third = move |_: &testbed::Seen| seen.fetch_add(1, Ordering::Relaxed) == 2;
     scene.cluster.fail_if(Times::Next(1), Fault::raw(403, "application/json", &refusal), third);
-    let running =
-        Running::start(&mut scene.command(&["wait", "list pods", "--fail-fast", "--max-interval", "100ms"]));
+    let running = start();
     running.complains("unavailable (24)");
     running.complains("forbidden (10)");
     running.ends_with(0);

@@ -19,11 +19,11 @@ pub trait Program {
         other.unwrap_or_else(|| Self::BUILT.into())
     }
 
-    /// Whether it can count to more than 32 bits say: the fifth byte of an ELF file. Every released binary can.
+    /// False for an ELF file of 32 bits, as its fifth byte says. No released binary is one.
     fn has_64_bits() -> bool {
         let mut head = [0; 5];
         File::open(Self::file()).and_then(|mut file| file.read_exact(&mut head)).unwrap();
-        head == *b"\x7fELF\x02"
+        head != *b"\x7fELF\x01"
     }
 
     /// `kubeknock ARGUMENTS` and nothing else: no environment, no server, no mount.

@@ -30,8 +30,8 @@ use testbed::real::{self, Case};
 testbed::kubeknock!();
 
 #[test]
-fn one_cluster_for_all() {
-    const CASES: &[Case] = &[
+fn one_cluster_for_most() {
+    share(&[
         ("tutorial", outcomes::tutorial),
         ("several permissions", outcomes::several_permissions),
         ("gate", gate::opens_with_the_grant),
@@ -51,18 +51,33 @@ fn one_cluster_for_all() {
         ("rules --only", rules::only),
         ("doctor", doctor::finds_the_first_broken_step),
         ("whoami without a review", whoami::without_a_review),
-        ("names resolve as kubectl's", names::resolved_as_kubectl_does),
-        ("remedies hold", remedies::remedies_hold),
-        ("grant", grant::sixty_permissions_at_once),
-        ("default roles hold", files::default_roles_hold),
-        ("roles to the letter", files::roles_are_asked_to_the_letter),
-        ("roles in YAML", files::yaml_becomes_json),
         ("rounds resume the session", rounds::sessions_are_resumed),
         ("far", far::the_same_over_several_connections),
         ("timeout", outcomes::timeout),
-    ];
-    let Some(cluster) = cluster(&[]) else { return };
-    real::run(CASES, &cluster);
+    ]);
+}
+
+// The cases that take longest have clusters of their own, and run beside the others.
+
+#[test]
+fn one_cluster_for_remedies() {
+    share(&[("remedies hold", remedies::remedies_hold), ("grant", grant::sixty_permissions_at_once)]);
+}
+
+#[test]
+fn one_cluster_for_names_and_roles() {
+    share(&[
+        ("names resolve as kubectl's", names::resolved_as_kubectl_does),
+        ("default roles hold", files::default_roles_hold),
+        ("roles to the letter", files::roles_are_asked_to_the_letter),
+        ("roles in YAML", files::yaml_becomes_json),
+    ]);
+}
+
+fn share(cases: &[Case]) {
+    if let Some(cluster) = cluster(&[]) {
+        real::run(cases, &cluster);
+    }
 }
 
 #[test]

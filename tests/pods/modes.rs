@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::cluster::{Cluster, Need};
+use crate::manifests;
 use crate::pod::{Container, State, container};
 use crate::row::{Row, say};
 use crate::space::{ACCOUNT, PAUSE, SOON, Space, codes, ensure, eventually};
@@ -17,6 +18,8 @@ const OTHER_USER: u32 = 1_000_650_000;
 pub fn rows(cluster: &Cluster) -> Vec<Row<'_>> {
     let row = |name: &str, needs: &[Need], run: fn(&Cluster)| Row::new(name, needs, move || run(cluster));
     vec![
+        // First, because it takes the longest.
+        row("probes.yaml, when it is taken away: restarted at the third no", &[], manifests::restarted),
         row("tutorial, from inside a pod: six steps", &[], tutorial),
         row("the remedy's lines, typed as they are printed, grant it", &[], remedy),
         row("exit code, phase and termination message of each end", &[], ends),

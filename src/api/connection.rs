@@ -13,9 +13,10 @@ use rustls::{ClientConfig, ClientConnection, ProtocolVersion};
 use ureq::config::Config;
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{self, Buffers, ConnectionDetails, LazyBuffers, NextTimeout, Transport};
+use ureq::unversioned::transport::{self, Buffers as _, ConnectionDetails, NextTimeout, Transport};
 
 use super::access::Access;
+use super::buffers::Buffers;
 use super::facts::Facts;
 use super::tcp::{self, Socket};
 use super::tls;
@@ -98,7 +99,7 @@ impl Connector {
         tls: Option<Box<ClientConnection>>,
         unproven: Option<Deadline>,
     ) -> Connection {
-        let buffers = LazyBuffers::new(LARGEST_HEAD, self.head);
+        let buffers = Buffers::new(self.head, LARGEST_HEAD);
         Connection { socket, tls, access: Arc::clone(&self.access), buffers, is_idle: false, unproven }
     }
 
@@ -194,7 +195,7 @@ pub struct Connection {
     /// Boxed: a kilobyte that is moved from hand to hand.
     tls: Option<Box<ClientConnection>>,
     access: Arc<Access>,
-    buffers: LazyBuffers,
+    buffers: Buffers,
     /// Whether every request was answered.
     is_idle: bool,
     /// On a connection from an earlier round: the deadline to set once the server answers in this round.
@@ -245,7 +246,7 @@ impl Connection {
 }
 
 impl Transport for Connection {
-    fn buffers(&mut self) -> &mut dyn Buffers {
+    fn buffers(&mut self) -> &mut dyn transport::Buffers {
         &mut self.buffers
     }
 

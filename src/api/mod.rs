@@ -2,6 +2,7 @@
 
 pub mod access;
 mod answer;
+mod buffers;
 pub mod certificate;
 mod connection;
 pub mod discovery;

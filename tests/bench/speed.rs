@@ -101,7 +101,7 @@ fn against(name: &str, keys: Keys) -> bool {
     held("wall, ours to the floor's", ratio(ours.wall, floor.wall), 1.35, 1.25, Better::Less);
     held("CPU, 100 permissions to one", ratio(costs[2].cpu, costs[0].cpu), 30.0, 25.0, Better::Less);
     let counted = [
-        held("peak memory, MiB", float(peaks[0]) / 1024.0, 2.0, 1.9, Better::Less),
+        held("peak memory, MiB", float(peaks[0]) / 1024.0, 1.6, 1.5, Better::Less),
         held("instructions, million", million, 3.2, 2.5, Better::Less),
     ];
     println!();

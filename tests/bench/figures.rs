@@ -33,6 +33,11 @@ pub enum Better {
     Less,
 }
 
+/// Prints the heading of the lines that [`held`] prints.
+pub fn limits() {
+    println!("{:38} {:>9} {:>9} {:>9}", "", "measured", "limit", "goal");
+}
+
 /// Prints a measured value with its limit and its goal. Returns false if the value is on the wrong side of the limit.
 pub fn held(what: &str, measured: f64, limit: f64, goal: f64, better: Better) -> bool {
     let reaches = |wanted: f64| match better {

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use testbed::{RealCluster, Running, eventually};
 use wait4::Wait4 as _;
 
-use crate::figures::{Better, float, held};
+use crate::figures::{Better, float, held, limits};
 use crate::floor::{Floor, cpu};
 use crate::pod::Pod;
 
@@ -28,8 +28,9 @@ const CHECK: [&str; 3] = ["check", "--token-only", "list pods"];
 /// Requests per second, and for how many seconds.
 const RATE: (u32, u32) = (100, 10);
 
-/// Prints the tables. A limit that is exceeded is only reported: another process can take the server's CPU caches.
-pub fn table(cluster: &RealCluster, pod: &Pod, keys: Keys) {
+/// Prints the table of rounds. A limit that is exceeded is only reported, here and in [`probes`]: another process can
+/// take the server's CPU caches.
+pub fn rounds(cluster: &RealCluster, keys: Keys) {
     let floor = Floor::new(cluster);
     let server = Server::of(cluster);
     let fresh = server.cost(|| drop(floor.idle()));
@@ -43,7 +44,17 @@ pub fn table(cluster: &RealCluster, pod: &Pod, keys: Keys) {
     }
     println!("\nIts CPU time without requests, {:.1} ms a second, is subtracted.", server.idle * 1000.0);
     println!("An idle connection takes {:.1} KiB of its memory.\n", memory_of_a_connection(cluster));
+    // An ECDSA signature is so cheap that a handshake costs little more than a request.
+    if let Keys::Rsa = keys {
+        limits();
+        held("server's CPU, resumed to new", resumed / fresh, 0.5, 0.4, Better::Less);
+        held("server's CPU, kept to new", kept / fresh, 0.33, 0.25, Better::Less);
+        println!();
+    }
+}
 
+/// Prints the table of probes. The server has no part in it, so one with keys of either kind will do.
+pub fn probes(pod: &Pod) {
     let executed =
         (0..EXECUTIONS).map(|_| executed(&mut pod.runs(&CHECK))).sum::<f64>() / f64::from(EXECUTIONS);
     let sidecar = Sidecar::start(pod, &["--interval", "1h"]);
@@ -54,20 +65,15 @@ pub fn table(cluster: &RealCluster, pod: &Pod, keys: Keys) {
     let requested = (client + monitor) / f64::from(PROBES);
     println!("A probe, in CPU microseconds of client and program\n");
     println!("{:22} {:>8.0}", "check --token-only", executed * 1e6);
-    println!("{:22} {:>8.0} {:>7}", "GET /readyz", requested * 1e6, format!("1/{:.0}", executed / requested));
+    println!(
+        "{:22} {:>8.0} {:>7}\n",
+        "GET /readyz",
+        requested * 1e6,
+        format!("1/{:.0}", executed / requested)
+    );
     let share = sidecar.busy(RATE);
-
-    println!("\n{:38} {:>9} {:>9} {:>9}", "", "measured", "limit", "goal");
-    match keys {
-        Keys::Rsa => {
-            held("server's CPU, resumed to new", resumed / fresh, 0.5, 0.4, Better::Less);
-            held("server's CPU, kept to new", kept / fresh, 0.33, 0.25, Better::Less);
-        }
-        // An ECDSA signature is so cheap that a handshake costs little more than a request.
-        Keys::Ecdsa => {}
-    }
+    limits();
     held("% of a core, 100 probes a second", share * 100.0, 1.0, 0.7, Better::Less);
-    println!();
 }
 
 /// The kind of key that the server signs with.

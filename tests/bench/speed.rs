@@ -31,7 +31,7 @@ use testbed::real::keys::ServerKeys;
 use testbed::{RealCluster, World};
 use wait4::Wait4 as _;
 
-use figures::{Better, Cost, beside, float, grouped, held, median, size, size_with_libraries};
+use figures::{Better, Cost, beside, float, grouped, held, limits, median, size, size_with_libraries};
 use floor::Floor;
 use pod::{ACCOUNT, NAMESPACE, Pod, under};
 use rounds::Keys;
@@ -93,7 +93,8 @@ fn against(name: &str, keys: Keys) -> bool {
         println!("{count:22} {} {:>16}", beside(cost, costs[0]), grouped(counted));
     }
 
-    println!("\n{:38} {:>9} {:>9} {:>9}", "", "measured", "limit", "goal");
+    println!();
+    limits();
     let ratio = |one: Duration, other: Duration| one.as_secs_f64() / other.as_secs_f64();
     let million = float(instructions[0]) / 1e6;
     held("CPU, curl's to ours", ratio(curl.cpu, ours.cpu), 10.0, 12.0, Better::More);
@@ -105,7 +106,11 @@ fn against(name: &str, keys: Keys) -> bool {
         held("instructions, million", million, 3.2, 2.5, Better::Less),
     ];
     println!();
-    rounds::table(&cluster, &pod, keys);
+    rounds::rounds(&cluster, keys);
+    if let Keys::Rsa = keys {
+        rounds::probes(&pod);
+        println!();
+    }
     counted.iter().all(|&kept| kept)
 }
 

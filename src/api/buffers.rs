@@ -19,7 +19,7 @@ pub struct Buffers {
 }
 
 impl Buffers {
-    /// Room for a request head of that many bytes, and for the largest answer head. A body needs no room beyond these.
+    /// For request heads and answer heads of up to so many bytes. Bodies pass through them in parts.
     pub fn new(request: usize, answer: usize) -> Buffers {
         Buffers {
             output: vec![0; request],

@@ -53,7 +53,7 @@ const MANIFESTS: &[Manifest] = &[
         refused: &[("not ready, and the event says why", probes_say_no)],
         granted: &[("ready", |space, since| probes_say_yes(space, since, 60))],
         allowed: &[("ready", |space, since| probes_say_yes(space, since, 90))],
-        // That both are restarted at the third no takes minutes: a row of its own, see [`restarted`].
+        // They are restarted, too, which takes minutes: a row of its own, see [`restarted`].
         taken: &[("not ready after the second no", probes_notice)],
     },
     Manifest {
@@ -316,14 +316,15 @@ fn probes_notice(space: &Space<'_>, _: Instant) {
     eventually("both are not ready", Duration::from_secs(60), || space.each(PROBED, 2, is_unready));
 }
 
-/// `probes.yaml` in a namespace of its own, without the binding, so that the other manifests do not wait for it.
-/// Liveness asks every minute: the third refusal comes two minutes after the first.
+/// `probes.yaml` in a namespace of its own, which the other manifests do not wait for. Liveness asks every minute: the
+/// third refusal comes two minutes after the first.
 pub fn restarted(cluster: &Cluster) {
     let space = &Space::new(cluster, "restarted");
     space.tutorial();
+    space.apply_manifest("probes.yaml");
+    probes_say_yes(space, Instant::now(), 90);
     space.without_binding();
     let since = Instant::now();
-    space.apply_manifest("probes.yaml");
     eventually("both are restarted", Duration::from_secs(270), || {
         space.each(PROBED, 2, |pod| {
             let app = pod.container("app")?;

@@ -19,7 +19,7 @@ pub fn rows(cluster: &Cluster) -> Vec<Row<'_>> {
     let row = |name: &str, needs: &[Need], run: fn(&Cluster)| Row::new(name, needs, move || run(cluster));
     vec![
         // First, because it takes the longest.
-        row("probes.yaml, without the binding: restarted at the third no", &[], manifests::restarted),
+        row("probes.yaml, when it is taken away: restarted at the third no", &[], manifests::restarted),
         row("tutorial, from inside a pod: six steps", &[], tutorial),
         row("the remedy's lines, typed as they are printed, grant it", &[], remedy),
         row("exit code, phase and termination message of each end", &[], ends),
